@@ -1,0 +1,12 @@
+import { library } from '@tasks/dev-config/tsup'
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  ...library,
+  entry: {
+    index: 'src/index.ts',
+    memory: 'src/memory/index.ts',
+    testing: 'src/testing/index.ts',
+    adapter: 'src/adapter/index.ts',
+  },
+})

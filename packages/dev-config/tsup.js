@@ -1,0 +1,16 @@
+/** @satisfies {import('tsup').Options} */
+export const library = {
+  format: /** @type {('esm' | 'cjs')[]} */ (['esm', 'cjs']),
+  target: 'node20',
+  dts: true,
+  sourcemap: true,
+  clean: true,
+  treeshake: true,
+  // CJS too: otherwise each entry has its own TaskError, and instanceof fails between them.
+  splitting: true,
+  // Keeps "node:test" and "node:sqlite", which have no other name.
+  removeNodeProtocol: false,
+}
+
+/** For packages that are ESM only. @satisfies {import('tsup').Options} */
+export const esmLibrary = { ...library, format: /** @type {'esm'[]} */ (['esm']) }
