@@ -3,7 +3,7 @@
 // per entry of `exports`. `--update` writes the reports.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { Extractor, ExtractorConfig } from '@microsoft/api-extractor'
+import { Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor'
 
 const update = process.argv.includes('--update')
 const folder = process.cwd()
@@ -19,22 +19,34 @@ for (const [subpath, target] of Object.entries(manifest.exports)) {
     configObject: {
       projectFolder: folder,
       mainEntryPointFilePath: resolve(types),
-      compiler: { overrideTsconfig: { compilerOptions: { ...tsOptions(), skipLibCheck: true }, files: [resolve(types)] } },
-      apiReport: { enabled: true, reportFileName: `${entry}.api.md`, reportFolder: resolve('api'), reportTempFolder: resolve('temp/api') },
+      compiler: {
+        overrideTsconfig: { compilerOptions: { ...tsOptions(), skipLibCheck: true }, files: [resolve(types)] },
+      },
+      apiReport: {
+        enabled: true,
+        reportFileName: `${entry}.api.md`,
+        reportFolder: resolve('api'),
+        reportTempFolder: resolve('node_modules/.cache/api'),
+      },
       docModel: { enabled: false },
       dtsRollup: { enabled: false },
       messages: {
-        compilerMessageReporting: { default: { logLevel: 'warning' } },
-        extractorMessageReporting: { default: { logLevel: 'none' }, 'ae-forgotten-export': { logLevel: 'warning', addToApiReportFile: true } },
-        tsdocMessageReporting: { default: { logLevel: 'none' } },
+        compilerMessageReporting: { default: { logLevel: ExtractorLogLevel.Warning } },
+        extractorMessageReporting: {
+          default: { logLevel: ExtractorLogLevel.None },
+          'ae-forgotten-export': { logLevel: ExtractorLogLevel.Warning, addToApiReportFile: true },
+        },
+        tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
       },
     },
     configObjectFullPath: resolve('api-extractor.json'),
     packageJsonFullPath: resolve('package.json'),
   })
-  const result = Extractor.invoke(config, { localBuild: update, messageCallback: quiet })
+  const result = Extractor.invoke(config, { localBuild: update, messageCallback: hush })
   if (result.apiReportChanged) {
-    console.error(`${manifest.name}: api/${entry}.api.md ${update ? 'written' : 'differs from what is built. If meant: npm run api'}`)
+    console.error(
+      `${manifest.name}: api/${entry}.api.md ${update ? 'written' : 'differs from what is built. If meant: npm run api'}`,
+    )
     drifted ||= !update
   }
   if (result.errorCount > 0) drifted = true
@@ -42,10 +54,18 @@ for (const [subpath, target] of Object.entries(manifest.exports)) {
 process.exitCode = drifted ? 1 : 0
 
 function tsOptions() {
-  return { target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable'], module: 'ESNext', moduleResolution: 'Bundler', types: ['node'], strict: true }
+  return {
+    target: 'ES2022',
+    lib: ['ES2022', 'ESNext.Disposable'],
+    module: 'ESNext',
+    moduleResolution: 'Bundler',
+    types: ['node'],
+    strict: true,
+  }
 }
 
 /** @param {import('@microsoft/api-extractor').ExtractorMessage} message */
-function quiet(message) {
-  message.handled = message.logLevel !== 'error' && message.logLevel !== 'warning'
+function hush(message) {
+  // What changed is said above, in one line that names the remedy.
+  if (message.category === 'console' && message.logLevel !== ExtractorLogLevel.Error) message.handled = true
 }

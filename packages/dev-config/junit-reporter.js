@@ -37,7 +37,9 @@ function renderTest(test) {
   if (result.state === 'pending') return renderFailure(test.fullName, [{ message: 'did not finish' }])
   const seconds = ((test.diagnostic()?.duration ?? 0) / 1000).toFixed(3)
   const open = `<testcase classname="${xml(test.module.relativeModuleId)}" name="${xml(test.fullName)}" time="${seconds}"`
-  return result.state === 'skipped' ? `${open}><skipped message="${xml(result.note ?? '')}"/></testcase>\n` : `${open}/>\n`
+  return result.state === 'skipped'
+    ? `${open}><skipped message="${xml(result.note ?? '')}"/></testcase>\n`
+    : `${open}/>\n`
 }
 
 /**
@@ -59,9 +61,11 @@ function renderErrors(name, errors) {
 
 const ESCAPES = /** @type {Record<string, string>} */ ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' })
 
+// Not allowed in XML 1.0, not even escaped.
+// oxlint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g
+
 /** @param {string} text */
 function xml(text) {
-  // Control characters are not allowed in XML 1.0, not even escaped.
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd').replace(/[<>&"]/g, (c) => ESCAPES[c] ?? c)
+  return text.replace(CONTROLS, '\ufffd').replace(/[<>&"]/g, (character) => ESCAPES[character] ?? character)
 }

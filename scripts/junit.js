@@ -1,0 +1,77 @@
+// Writing and summing the JUnit files of reports/.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from './processes.js'
+
+export const reportsFolder = join(root, 'reports')
+
+/** @param {string} suite */
+export function reportOf(suite) {
+  return join(reportsFolder, `${suite}.xml`)
+}
+
+/**
+ * @param {string} suite
+ * @param {readonly { name: string, seconds: number, failure?: string, skipped?: string }[]} cases
+ */
+export function writeJunit(suite, cases) {
+  const lines = cases.map(({ name, seconds, failure, skipped }) => {
+    const outcome =
+      failure !== undefined
+        ? `<failure message="${escape(failure)}"/>`
+        : skipped !== undefined
+          ? `<skipped message="${escape(skipped)}"/>`
+          : ''
+    return `<testcase classname="${suite}" name="${escape(name)}" time="${seconds.toFixed(3)}">${outcome}</testcase>\n`
+  })
+  mkdirSync(reportsFolder, { recursive: true })
+  writeFileSync(
+    reportOf(suite),
+    `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n<testsuite name="${suite}" tests="${cases.length}">\n${lines.join('')}</testsuite>\n</testsuites>\n`,
+  )
+}
+
+/**
+ * What a suite's file says; undefined if there is none, or it was cut off.
+ *
+ * @param {string} suite
+ */
+export function readJunit(suite) {
+  if (!existsSync(reportOf(suite))) return undefined
+  const xml = readFileSync(reportOf(suite), 'utf8')
+  if (!xml.trimEnd().endsWith('</testsuites>')) return undefined
+  const skips = []
+  const failures = []
+  let passed = 0
+  // In an attribute a ">" may stand unescaped: node:test writes so.
+  for (const [, attributes = '', body = ''] of xml.matchAll(
+    /<testcase\b((?:\s+[\w:-]+="[^"]*")*)\s*(?:\/>|>([^]*?)<\/testcase>)/g,
+  )) {
+    const name = attribute(attributes, 'name')
+    if (/<(failure|error)\b/.test(body)) failures.push(name)
+    else if (/<skipped\b/.test(body))
+      skips.push({ name, reason: attribute(body.match(/<skipped\b([^]*?)>/)?.[1] ?? '', 'message') })
+    else passed++
+  }
+  return { passed, failures, skips }
+}
+
+/** @param {string} attributes @param {string} name */
+function attribute(attributes, name) {
+  return unescape(attributes.match(new RegExp(`\\s${name}="([^"]*)"`))?.[1] ?? '')
+}
+
+/** @param {string} text */
+function escape(text) {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+}
+
+/** @param {string} text */
+function unescape(text) {
+  return text
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&apos;', "'")
+    .replaceAll('&amp;', '&')
+}

@@ -1,0 +1,40 @@
+// Every suite there is. A suite declared here that leaves no report has failed.
+
+/**
+ * @typedef {object} Suite
+ * @property {string} name       its report is reports/<name>.xml
+ * @property {'vitest' | 'node:test' | 'script'} runner
+ * @property {string} [cwd]      where it runs; the root if absent
+ * @property {string[]} files    for vitest, filters (none: all files); for node:test, how they end; for a script, the script and its arguments
+ * @property {'all'} [tier]      only in `npm run test:all`
+ * @property {string} [node]     a version of Node other than the one in use
+ */
+
+// The npm package `node` brings them.
+const NODE_22 = '22.23.3'
+const NODE_24 = '24.21.0'
+
+/** @type {readonly Suite[]} */
+export const suites = [
+  { name: 'verify', runner: 'script', files: ['scripts/verify.js'] },
+  vitest('core', 'packages/core'),
+  vitest('conformance', 'packages/conformance'),
+  { name: 'conformance-node-test', runner: 'node:test', cwd: 'packages/conformance', files: ['.node-test.ts'] },
+  vitest('transport-sqlite', 'packages/transport-sqlite'),
+  vitest('cli', 'packages/cli'),
+  vitest('stocks', 'apps/stocks'),
+  vitest('bench', 'apps/bench'),
+  { name: 'pack-check', runner: 'script', files: ['scripts/pack-check.js'] },
+
+  { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
+  { ...vitest('core-node-24', 'packages/core'), tier: 'all', node: NODE_24 },
+  { ...vitest('conformance-node-24', 'packages/conformance'), tier: 'all', node: NODE_24 },
+  { ...vitest('transport-sqlite-node-22', 'packages/transport-sqlite'), tier: 'all', node: NODE_22 },
+  { ...vitest('transport-sqlite-node-24', 'packages/transport-sqlite'), tier: 'all', node: NODE_24 },
+  { ...vitest('cli-node-24', 'packages/cli'), tier: 'all', node: NODE_24 },
+]
+
+/** @param {string} name @param {string} cwd @returns {Suite} */
+function vitest(name, cwd) {
+  return { name, runner: 'vitest', cwd, files: [] }
+}
