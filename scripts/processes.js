@@ -26,7 +26,8 @@ export function run(command, args, options = {}) {
   child.stdout?.setEncoding('utf8').on('data', (text) => (stdout += text))
   // The terminal signals the whole group: we wait for the child to end in its own way.
   const ignore = () => {}
-  process.on('SIGINT', ignore)
+  const forward = () => child.kill('SIGTERM')
+  process.on('SIGINT', ignore).on('SIGTERM', forward)
   let timedOut = false
   const timer =
     timeoutMs &&
@@ -38,7 +39,7 @@ export function run(command, args, options = {}) {
     child.on('error', reject)
     child.on('close', (code) => {
       clearTimeout(timer || undefined)
-      process.off('SIGINT', ignore)
+      process.off('SIGINT', ignore).off('SIGTERM', forward)
       resolve({ code: code ?? 1, stdout, timedOut })
     })
   })
