@@ -5,11 +5,14 @@
 export const taskErrorCodes = {
   // ---- A task or pipeline ended badly
   TASKS_TASK_FAILED: 'The function of a task threw an error; its name, message and stack are those of the worker.',
-  TASKS_GROUP_FAILED: 'One or more chains of a parallel group failed; `errors` holds the first 100, `errorCount` says how many there are.',
+  TASKS_GROUP_FAILED:
+    'One or more chains of a parallel group failed; `errors` holds the first 100, `errorCount` says how many there are.',
   TASKS_TIMEOUT: 'A task ran longer than its `timeoutMs`.',
   TASKS_CANCELLED: 'The pipeline, or the wait for it, was cancelled.',
-  TASKS_UNDEFINED_RESULT: 'A task returned undefined where the next entry has arguments of its own, so that they would have shifted by one.',
-  TASKS_MAX_DELIVERIES: 'A task was delivered `maxDeliveries` times without an outcome, because its workers died while they ran it.',
+  TASKS_UNDEFINED_RESULT:
+    'A task returned undefined where the next entry has arguments of its own, so that they would have shifted by one.',
+  TASKS_MAX_DELIVERIES:
+    'A task was delivered `maxDeliveries` times without an outcome, because its workers died while they ran it.',
   TASKS_DEAD_LETTERED: 'A message could not be processed and was moved to the dead letters.',
   TASKS_NON_RETRYABLE: 'The function of a task threw a NonRetryableError, so it was not tried again.',
   TASKS_RETRY_AFTER: 'The function of a task threw a RetryAfterError, and no attempts were left.',
@@ -169,7 +172,10 @@ export class RetryAfterError extends TaskError {
   constructor(message: string, delayMs: number, options?: TaskErrorOptions) {
     super('TASKS_RETRY_AFTER', message, options)
     if (!Number.isFinite(delayMs) || delayMs < 0) {
-      throw new TaskError('TASKS_OPTIONS', `RetryAfterError: delayMs must be a finite number of at least 0, not ${String(delayMs)}`)
+      throw new TaskError(
+        'TASKS_OPTIONS',
+        `RetryAfterError: delayMs must be a finite number of at least 0, not ${String(delayMs)}`,
+      )
     }
     this.delayMs = delayMs
   }

@@ -32,7 +32,8 @@ test('an error of another copy of the library is recognised', () => {
 })
 
 test('other values are not', () => {
-  for (const x of [undefined, null, 'TASKS_TIMEOUT', new Error('x'), { code: 'TASKS_TIMEOUT' }]) expect(TaskError.is(x)).toBe(false)
+  for (const x of [undefined, null, 'TASKS_TIMEOUT', new Error('x'), { code: 'TASKS_TIMEOUT' }])
+    expect(TaskError.is(x)).toBe(false)
 })
 
 test('subclasses are told apart, and are TaskErrors', () => {
