@@ -31,6 +31,11 @@ export function writeJunit(suite, cases) {
   )
 }
 
+// In an attribute a ">" may stand unescaped: node:test writes so.
+const ATTRIBUTES = /((?:\s+[\w:-]+="[^"]*")*)\s*/
+const TESTCASE = new RegExp(`<testcase\\b${ATTRIBUTES.source}(?:/>|>([^]*?)</testcase>)`, 'g')
+const SKIPPED = new RegExp(`<skipped\\b${ATTRIBUTES.source}/?>`)
+
 /**
  * What a suite's file says; undefined if there is none, or it was cut off.
  *
@@ -43,14 +48,11 @@ export function readJunit(suite) {
   const skips = []
   const failures = []
   let passed = 0
-  // In an attribute a ">" may stand unescaped: node:test writes so.
-  for (const [, attributes = '', body = ''] of xml.matchAll(
-    /<testcase\b((?:\s+[\w:-]+="[^"]*")*)\s*(?:\/>|>([^]*?)<\/testcase>)/g,
-  )) {
+  for (const [, attributes = '', body = ''] of xml.matchAll(TESTCASE)) {
     const name = attribute(attributes, 'name')
+    const skipped = body.match(SKIPPED)
     if (/<(failure|error)\b/.test(body)) failures.push(name)
-    else if (/<skipped\b/.test(body))
-      skips.push({ name, reason: attribute(body.match(/<skipped\b([^]*?)>/)?.[1] ?? '', 'message') })
+    else if (skipped) skips.push({ name, reason: attribute(skipped[1] ?? '', 'message') })
     else passed++
   }
   return { passed, failures, skips }

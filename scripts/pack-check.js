@@ -29,7 +29,10 @@ try {
 
 async function main() {
   const packages = published()
-  if (!(await check('packages build', () => must('turbo', ['run', 'build', '--output-logs=errors-only', '--ui=stream'])))) return
+  if (
+    !(await check('packages build', () => must('turbo', ['run', 'build', '--output-logs=errors-only', '--ui=stream'])))
+  )
+    return
   const installed = await check('tarballs install into an empty project with npm', () => install(packages))
   if (!installed) return
   for (const pkg of packages) await checkEntries(pkg)
@@ -51,10 +54,13 @@ function published() {
 async function install(packages) {
   const tarballs = join(project, 'tarballs')
   mkdirSync(tarballs)
-  for (const { folder } of packages) await must('pnpm', ['pack', '--pack-destination', tarballs], { cwd: folder, capture: true })
+  for (const { folder } of packages)
+    await must('pnpm', ['pack', '--pack-destination', tarballs], { cwd: folder, capture: true })
 
   const catalog = Object.fromEntries(
-    [...readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8').matchAll(/^ {2}'?([@\w/-]+)'?: (\d\S*)$/gm)].map((m) => [m[1], m[2]]),
+    [...readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8').matchAll(/^ {2}'?([@\w/-]+)'?: (\d\S*)$/gm)].map(
+      (m) => [m[1], m[2]],
+    ),
   )
   // Optional peers are what a message or a README tells the user to install; the types are what an editor needs.
   const optional = packages.flatMap(({ manifest }) => Object.keys(manifest.peerDependenciesMeta ?? {}))
@@ -91,9 +97,13 @@ async function checkExamples(places) {
     if (example === undefined) continue
     found++
     await check(`the example of ${name} type-checks`, () => typecheck(example))
-    await check(`the example of ${name} runs as ESM`, () => node('example.mjs', transpile(example, ts.ModuleKind.ESNext), example))
+    await check(`the example of ${name} runs as ESM`, () =>
+      node('example.mjs', transpile(example, ts.ModuleKind.ESNext), example),
+    )
     if (esmOnly(example)) continue
-    await check(`the example of ${name} runs as CJS`, () => node('example.cjs', wrap(transpile(example, ts.ModuleKind.CommonJS)), example))
+    await check(`the example of ${name} runs as CJS`, () =>
+      node('example.cjs', wrap(transpile(example, ts.ModuleKind.CommonJS)), example),
+    )
   }
   if (found === 0) cases.push({ name: 'the README example runs', seconds: 0, skipped: 'no README has an example yet' })
 }
@@ -101,7 +111,9 @@ async function checkExamples(places) {
 /** @param {string} readme */
 function exampleIn(readme) {
   if (!existsSync(readme)) return undefined
-  return readFileSync(readme, 'utf8').match(/<!-- example:start -->\s*```ts[^\n]*\n([^]*?)```\s*<!-- example:end -->/)?.[1]
+  return readFileSync(readme, 'utf8').match(
+    /<!-- example:start -->\s*```ts[^\n]*\n([^]*?)```\s*<!-- example:end -->/,
+  )?.[1]
 }
 
 /** @param {string} example */
@@ -112,7 +124,9 @@ function esmOnly(example) {
 /** @param {string} source @param {ts.ModuleKind} module */
 function transpile(source, module) {
   // ES2022: `await using` is lowered, for Node 20.
-  return ts.transpileModule(source, { compilerOptions: { module, target: ts.ScriptTarget.ES2022, esModuleInterop: true } }).outputText
+  return ts.transpileModule(source, {
+    compilerOptions: { module, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
+  }).outputText
 }
 
 /** CommonJS has no top-level await. @param {string} script */
@@ -156,7 +170,9 @@ async function check(name, step) {
   const since = performance.now()
   const failure = await step().then(() => undefined, String)
   const seconds = (performance.now() - since) / 1000
-  console.log(`${failure === undefined ? '✓' : '✗'} ${name} ${seconds.toFixed(1)} s${failure === undefined ? '' : `\n${failure}`}`)
+  console.log(
+    `${failure === undefined ? '✓' : '✗'} ${name} ${seconds.toFixed(1)} s${failure === undefined ? '' : `\n${failure}`}`,
+  )
   cases.push({ name, seconds, ...(failure === undefined ? {} : { failure }) })
   return failure === undefined
 }

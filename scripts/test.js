@@ -80,8 +80,8 @@ function summarize() {
     // A suite cannot fail unseen: not without a report, not with an empty one, not by its exit code alone.
     if (timedOut) found.push(`${suite.name}: stopped after ${minutes} minutes`)
     else if (report === undefined) found.push(`${suite.name}: left no report (exit code ${code})`)
-    else if (code !== 0 && found.length === 0) found.push(`${suite.name}: exit code ${code}, though no test failed`)
     else if (report.passed + found.length + report.skips.length === 0) found.push(`${suite.name}: ran no test`)
+    else if (code !== 0 && found.length === 0) found.push(`${suite.name}: exit code ${code}, though no test failed`)
     passed += report?.passed ?? 0
     failures.push(...found)
     const skipped = report?.skips.length ? `, ${report.skips.length} skipped` : ''

@@ -34,7 +34,10 @@ for (const [subpath, target] of Object.entries(manifest.exports)) {
         compilerMessageReporting: { default: { logLevel: ExtractorLogLevel.Warning } },
         extractorMessageReporting: {
           default: { logLevel: ExtractorLogLevel.None },
-          'ae-forgotten-export': { logLevel: ExtractorLogLevel.Warning, addToApiReportFile: true },
+          // Only of the main entry: the others may name what it exports.
+          ...(subpath === '.' && {
+            'ae-forgotten-export': { logLevel: ExtractorLogLevel.Warning, addToApiReportFile: true },
+          }),
         },
         tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
       },

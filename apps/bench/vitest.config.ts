@@ -1,3 +1,0 @@
-import { suite } from '@tasks/dev-config/vitest'
-
-export default suite({ name: 'bench' })
