@@ -59,8 +59,12 @@ function argsOf({ name, runner, files }, cwd) {
   if (runner === 'script') return files
   if (runner === 'vitest') return [join(cwd, 'node_modules/vitest/vitest.mjs'), 'run', ...files]
   const reporters = ['spec', 'stdout', 'junit', reportOf(name)]
+  const found = files.flatMap((suffix) => testFiles(join(cwd, 'test'), suffix))
+  // Given no file, node:test would look for its own idea of tests.
+  if (found.length === 0)
+    return ['--eval', `console.log('no file of ${name} ends in ${files.join(' or ')}'); process.exit(1)`]
   const flags = reporters.map((value, i) => `--test-reporter${i % 2 === 0 ? '' : '-destination'}=${value}`)
-  return [...fromSource, '--test', ...flags, ...files.flatMap((suffix) => testFiles(join(cwd, 'test'), suffix))]
+  return [...fromSource, '--test', ...flags, ...found]
 }
 
 /** Node 20 has no glob. @param {string} folder @param {string} suffix */
