@@ -1,0 +1,5 @@
+export type { Late, MemoryFaults } from './faults'
+export type { MemoryStore, MemoryStoreOptions } from './memory-store'
+export { memoryStore } from './memory-store'
+export type { MemoryTransport, MemoryTransportOptions } from './memory-transport'
+export { memoryTransport } from './memory-transport'

@@ -1,0 +1,119 @@
+// What one namespace of a store holds, and the one way into it for sends.
+import type { Clock } from '../clock'
+import { TaskError } from '../errors'
+import type { Bytes, Send, SendOutcome } from '../transport'
+import { BlobPages } from './blobs'
+import { Letters } from './dead-letters'
+import type { Late, MemoryFaults } from './faults'
+import type { MemoryHost } from './host'
+import { Partition } from './partition'
+import { TaskQueue } from './queue'
+
+/** A subscriber to replies or broadcasts. */
+export type Listener = (body: Bytes) => void
+
+const STORED: SendOutcome = { ok: true }
+
+export class Namespace {
+  readonly name: string
+  readonly clock: Clock
+  readonly priorities: number
+  readonly partitions: readonly Partition[]
+  readonly letters: Letters
+  readonly blobs: BlobPages
+  readonly hosts = new Set<MemoryHost>()
+  readonly replies = new Map<string, Listener>()
+  readonly signals = new Set<Listener>()
+  readonly #queues = new Map<string, TaskQueue>()
+
+  constructor(name: string, partitions: number, priorities: number, clock: Clock) {
+    this.name = name
+    this.clock = clock
+    this.priorities = priorities
+    this.partitions = Array.from({ length: partitions }, (_, index) => new Partition(index))
+    this.letters = new Letters(clock)
+    this.blobs = new BlobPages(clock)
+  }
+
+  queue(name: string): TaskQueue {
+    let queue = this.#queues.get(name)
+    if (queue === undefined) {
+      queue = new TaskQueue(name, this.priorities, this.clock)
+      this.#queues.set(name, queue)
+    }
+    return queue
+  }
+
+  /** Makes sends that were checked. */
+  send(sends: readonly Send[], faults: MemoryFaults): readonly SendOutcome[] {
+    if (faults.send === undefined) {
+      this.deliver(sends, faults)
+      return sends.map(() => STORED)
+    }
+    const made: Send[] = []
+    const outcomes = sends.map((send): SendOutcome => {
+      const fault = faults.send?.(send)
+      if (fault === undefined || fault === 'unanswered') made.push(send)
+      if (fault === undefined) return STORED
+      return { ok: false, certain: fault === 'refused', error: new TaskError('TASKS_UNAVAILABLE', `send ${send.id}: a fault that was asked for`) }
+    })
+    this.deliver(made, faults)
+    return outcomes
+  }
+
+  /** Stores sends, and wakes those who wait for them once all are there, so that one wake-up takes many. */
+  deliver(sends: readonly Send[], faults: MemoryFaults): void {
+    const woken = new Set<{ notify(): void }>()
+    for (const send of sends) {
+      const fault = faults.deliver !== undefined && isStored(send) ? faults.deliver(send) : undefined
+      if (fault === 'twice') this.#store(send, faults, woken)
+      if (typeof fault === 'object') {
+        const kept: Send = { ...send, body: new Uint8Array(send.body) }
+        this.clock.after(fault.lateMs, () => this.deliver([kept], {}), { unref: true })
+      } else this.#store(send, faults, woken)
+    }
+    for (const waiting of woken) waiting.notify()
+  }
+
+  broadcast(body: Bytes, faults: MemoryFaults): void {
+    for (const listener of this.signals) {
+      this.#call(() => (this.signals.has(listener) ? listener : undefined), body, faults.signal?.())
+    }
+  }
+
+  #store(send: Send, faults: MemoryFaults, woken: Set<{ notify(): void }>): void {
+    const { target, id, body } = send
+    switch (target.to) {
+      case 'task': {
+        const queue = this.queue(target.queue)
+        queue.put(id, new Uint8Array(body), target.priority ?? 0)
+        if (queue.waiters.size > 0) woken.add(queue)
+        return
+      }
+      case 'inbox': {
+        const partition = this.partitions[target.partition]!
+        partition.append(id, new Uint8Array(body))
+        if (partition.session !== undefined) woken.add(partition.session)
+        return
+      }
+      case 'reply':
+        return this.#call(() => this.replies.get(target.address), body, faults.reply?.(send))
+      case 'dead':
+        return this.letters.add(target.letter, new Uint8Array(body))
+    }
+  }
+
+  /** In a turn of its own: a listener must not run inside somebody's send, nor after it was closed. */
+  #call(find: () => Listener | undefined, body: Bytes, fault: 'lost' | 'twice' | Late | undefined): void {
+    if (fault === 'lost') return
+    const kept = new Uint8Array(body)
+    const call = (): void => find()?.(kept.slice())
+    if (typeof fault === 'object') this.clock.after(fault.lateMs, call, { unref: true })
+    else queueMicrotask(call)
+    if (fault === 'twice') queueMicrotask(call)
+  }
+}
+
+function isStored({ target }: Send): boolean {
+  return target.to === 'task' || target.to === 'inbox'
+}

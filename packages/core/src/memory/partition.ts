@@ -1,0 +1,74 @@
+// What one partition keeps: its inbox, its rows, the last commit, and who may make the next one.
+import { TaskError } from '../errors'
+import type { Bytes, Commit } from '../transport'
+import { Deque } from './deque'
+import type { MemoryHost } from './host'
+import { Rows } from './rows'
+import type { MemorySession } from './session'
+
+interface Entry {
+  readonly id: string
+  readonly body: Bytes
+}
+
+export class Partition {
+  readonly index: number
+  readonly rows = new Rows()
+  seq = 0
+  time = 0
+  epoch = 0
+  /** The place of the last consumed inbox message; the inbox holds what comes after it. */
+  through = 0
+  /** The fence: a commit of any other session is refused. */
+  session: MemorySession | undefined
+  host: MemoryHost | undefined
+  leaseUntil = 0
+  readonly #inbox = new Deque<Entry>()
+
+  constructor(index: number) {
+    this.index = index
+  }
+
+  /** `body` is kept as it is: the caller has copied it. */
+  append(id: string, body: Bytes): void {
+    this.#inbox.push({ id, body })
+  }
+
+  /** The place of the last inbox message. */
+  get end(): number {
+    return this.through + this.#inbox.size
+  }
+
+  at(place: number): Entry | undefined {
+    return this.#inbox.at(place - this.through - 1)
+  }
+
+  isFree(now: number): boolean {
+    return this.host === undefined || this.leaseUntil <= now
+  }
+
+  /** Throws `TASKS_FENCED`, or changes everything; true if it did, false if this was done before. */
+  apply(session: MemorySession, commit: Commit): boolean {
+    this.fence(session)
+    if (commit.seq === this.seq && session.hasCommitted) return false
+    if (commit.seq !== this.seq + 1) {
+      throw new TaskError('TASKS_FENCED', `partition ${this.index} is at commit ${this.seq}: ${commit.seq} does not follow`)
+    }
+    this.seq = commit.seq
+    this.time = commit.time
+    if (commit.through !== undefined) this.#consume(Number(commit.through))
+    for (const [key, value] of commit.rows) {
+      if (value === null) this.rows.delete(key)
+      else this.rows.put(key, value)
+    }
+    return true
+  }
+
+  fence(session: MemorySession): void {
+    if (this.session !== session) throw new TaskError('TASKS_FENCED', `claim ${session.claim} no longer owns partition ${this.index}`)
+  }
+
+  #consume(through: number): void {
+    while (this.through < through && this.#inbox.shift() !== undefined) this.through++
+  }
+}
