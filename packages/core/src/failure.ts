@@ -98,8 +98,8 @@ function revive(value: unknown, depth: number): TaskError {
         ? errors.slice(0, MAX_ERRORS).map((x) => revive(x, depth + 1))
         : undefined,
     errorCount: typeof errorCount === 'number' ? errorCount : undefined,
-    task: isFailedTask(task) ? task : undefined,
-    details: typeof details === 'object' && details !== null ? (details as Record<string, unknown>) : undefined,
+    task: isFailedTask(task) ? { name: task.name, id: task.id, attempt: task.attempt } : undefined,
+    details: typeof details === 'object' && details !== null ? asJson(details) : undefined,
   }
   const code = typeof failure.code === 'string' ? failure.code : 'TASKS_TASK_FAILED'
   const message = typeof failure.message === 'string' ? failure.message : 'an error without a message'
@@ -161,10 +161,26 @@ function telling(error: object): Record<string, unknown> | undefined {
 function asJson(details: object): Record<string, unknown> | undefined {
   try {
     const json = JSON.stringify(details)
-    return json.length > MAX_DETAILS ? undefined : (JSON.parse(json) as Record<string, unknown>)
+    if (json.length > MAX_DETAILS || nesting(json) > MAX_DEPTH) return undefined
+    // Dropping what could reach the prototype of whoever copies them.
+    return JSON.parse(json, (key, value: unknown) => (key === '__proto__' ? undefined : value)) as Record<
+      string,
+      unknown
+    >
   } catch {
     return undefined
   }
+}
+
+// At least as deep as it is: brackets in strings count.
+function nesting(json: string): number {
+  let depth = 0
+  let deepest = 0
+  for (const [bracket] of json.matchAll(/[[\]{}]/g)) {
+    depth += bracket === '[' || bracket === '{' ? 1 : -1
+    deepest = Math.max(deepest, depth)
+  }
+  return deepest
 }
 
 function cut(s: string, max: number): string {

@@ -83,7 +83,11 @@ describe('the partition of an id', () => {
       h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
       return ((h ^ (h >>> 16)) >>> 0) % 64
     }
-    fc.assert(fc.property(wellFormed, (id) => expect(partitionOf(id, 64)).toBe(reference(id))))
+    fc.assert(
+      fc.property(wellFormed, (id) => {
+        expect(partitionOf(id, 64)).toBe(reference(id))
+      }),
+    )
   })
 
   test('is even for ids that count', () => {
