@@ -8,6 +8,7 @@ import type { Late, MemoryFaults } from './faults'
 import type { MemoryHost } from './host'
 import { Partition } from './partition'
 import { TaskQueue } from './queue'
+import { PASSING, Slab } from './slab'
 
 /** A subscriber to replies or broadcasts. */
 export type Listener = (body: Bytes) => void
@@ -64,13 +65,16 @@ export class Namespace {
   /** Stores sends, and wakes those who wait for them once all are there, so that one wake-up takes many. */
   deliver(sends: readonly Send[], faults: MemoryFaults): void {
     const woken = new Set<{ notify(): void }>()
+    let total = 0
+    for (const { body } of sends) total += body.byteLength
+    const slab = new Slab(total, PASSING)
     for (const send of sends) {
       const fault = faults.deliver !== undefined && isStored(send) ? faults.deliver(send) : undefined
-      if (fault === 'twice') this.#store(send, faults, woken)
+      if (fault === 'twice') this.#store(send, faults, woken, slab)
       if (typeof fault === 'object') {
         const kept: Send = { ...send, body: new Uint8Array(send.body) }
         this.clock.after(fault.lateMs, () => this.deliver([kept], {}), { unref: true })
-      } else this.#store(send, faults, woken)
+      } else this.#store(send, faults, woken, slab)
     }
     for (const waiting of woken) waiting.notify()
   }
@@ -81,18 +85,18 @@ export class Namespace {
     }
   }
 
-  #store(send: Send, faults: MemoryFaults, woken: Set<{ notify(): void }>): void {
+  #store(send: Send, faults: MemoryFaults, woken: Set<{ notify(): void }>, slab: Slab): void {
     const { target, id, body } = send
     switch (target.to) {
       case 'task': {
         const queue = this.queue(target.queue)
-        queue.put(id, new Uint8Array(body), target.priority ?? 0)
+        queue.put(id, slab.copy(body), target.priority ?? 0)
         if (queue.waiters.size > 0) woken.add(queue)
         return
       }
       case 'inbox': {
         const partition = this.partitions[target.partition]!
-        partition.append(id, new Uint8Array(body))
+        partition.append(id, slab.copy(body))
         if (partition.session !== undefined) woken.add(partition.session)
         return
       }

@@ -57,10 +57,7 @@ export class Partition {
     this.seq = commit.seq
     this.time = commit.time
     if (commit.through !== undefined) this.#consume(Number(commit.through))
-    for (const [key, value] of commit.rows) {
-      if (value === null) this.rows.delete(key)
-      else this.rows.put(key, value)
-    }
+    this.rows.write(commit.rows)
     return true
   }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../clock'
 import type { Bytes, Lease } from '../transport'
 import { Deque } from './deque'
 import { Heap } from './heap'
+import { PASSING, Slab } from './slab'
 
 /** Somebody who waits for messages of one or several queues. */
 export interface QueueWaiter {
@@ -94,7 +95,7 @@ export class TaskQueue {
   takeSuspect(leaseMs: number): Lease | undefined {
     for (const message of this.#suspects) {
       this.#suspects.delete(message)
-      return this.#hand(message, this.#grant(1, leaseMs), leaseMs)
+      return this.#hand(message, this.#grant(1, leaseMs), leaseMs, new Slab(message.body.byteLength, PASSING))
     }
     return undefined
   }
@@ -105,13 +106,16 @@ export class TaskQueue {
     const count = Math.min(max, messages.size)
     if (count === 0) return
     const grant = this.#grant(count, leaseMs)
+    let total = 0
+    for (let i = 0; i < count; i++) total += messages.at(i)!.body.byteLength
+    const slab = new Slab(total, PASSING)
     for (let i = 0; i < count; i++) {
       const message = messages.shift()!
       if (message.returned) {
         message.returned = false
         this.#returnedIn[level]!--
       }
-      batch.push(this.#hand(message, grant, leaseMs))
+      batch.push(this.#hand(message, grant, leaseMs, slab))
     }
     this.#ready -= count
   }
@@ -210,14 +214,14 @@ export class TaskQueue {
     return grant
   }
 
-  #hand(message: Message, grant: Grant, leaseMs: number): Lease {
+  #hand(message: Message, grant: Grant, leaseMs: number, slab: Slab): Lease {
     const previous = message.hold
     if (previous !== undefined) this.#letGo(message, previous)
     const hold = new Hold(this, message, grant, leaseMs)
     message.hold = hold
     message.deliveries++
     grant.holds.push(hold)
-    return { id: message.id, queue: this.name, body: message.body.slice(), deliveries: message.deliveries, token: hold }
+    return { id: message.id, queue: this.name, body: slab.copy(message.body), deliveries: message.deliveries, token: hold }
   }
 
   #letGo(message: Message, hold: Hold): void {

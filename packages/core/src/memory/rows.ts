@@ -1,4 +1,5 @@
 import type { Bytes, RowKey } from '../transport'
+import { LASTING, PASSING, Slab } from './slab'
 import { SortedKeys } from './sorted-keys'
 
 interface Entity {
@@ -10,11 +11,30 @@ interface Entity {
 export class Rows {
   readonly #entities = new Map<string, Entity>()
 
-  get(key: RowKey): Bytes | undefined {
-    return this.#entities.get(entityOf(key))?.rows.get(key)?.slice()
+  load(keys: readonly RowKey[]): (Bytes | undefined)[] {
+    return copies(keys.map((key) => this.#entities.get(entityOf(key))?.rows.get(key)))
   }
 
-  put(key: RowKey, value: Bytes): void {
+  /** `null` deletes. */
+  write(changes: ReadonlyMap<RowKey, Bytes | null>): void {
+    let total = 0
+    for (const value of changes.values()) total += value?.byteLength ?? 0
+    const slab = new Slab(total, LASTING)
+    for (const [key, value] of changes) {
+      if (value === null) this.#delete(key)
+      else this.#put(key, slab.copy(value))
+    }
+  }
+
+  scan(prefix: string, after: RowKey | undefined, limit: number): (readonly [RowKey, Bytes])[] {
+    const entity = this.#entities.get(entityOf(prefix))
+    if (entity === undefined) return []
+    const keys = entity.order.list(prefix, after, limit)
+    const values = copies(keys.map((key) => entity.rows.get(key)!))
+    return keys.map((key, i) => [key, values[i]!])
+  }
+
+  #put(key: RowKey, value: Bytes): void {
     const name = entityOf(key)
     let entity = this.#entities.get(name)
     if (entity === undefined) {
@@ -23,23 +43,24 @@ export class Rows {
       this.#entities.set(name, entity)
     }
     const before = entity.rows.size
-    entity.rows.set(key, new Uint8Array(value))
+    entity.rows.set(key, value)
     if (entity.rows.size !== before) entity.order.added(key)
   }
 
-  delete(key: RowKey): void {
+  #delete(key: RowKey): void {
     const name = entityOf(key)
     const entity = this.#entities.get(name)
     if (entity === undefined || !entity.rows.delete(key)) return
     if (entity.rows.size === 0) this.#entities.delete(name)
     else entity.order.removed(key)
   }
+}
 
-  scan(prefix: string, after: RowKey | undefined, limit: number): (readonly [RowKey, Bytes])[] {
-    const entity = this.#entities.get(entityOf(prefix))
-    if (entity === undefined) return []
-    return entity.order.list(prefix, after, limit).map((key) => [key, entity.rows.get(key)!.slice()])
-  }
+function copies<T extends Bytes | undefined>(values: readonly T[]): T[] {
+  let total = 0
+  for (const value of values) total += value?.byteLength ?? 0
+  const slab = new Slab(total, PASSING)
+  return values.map((value) => (value === undefined ? value : (slab.copy(value) as T)))
 }
 
 function entityOf(key: RowKey): string {

@@ -6,6 +6,7 @@ import type { MemoryFaults } from './faults'
 import type { Lifetime } from './lifetime'
 import type { Namespace } from './namespace'
 import type { Partition } from './partition'
+import { PASSING, Slab } from './slab'
 
 export interface SessionOptions {
   readonly namespace: Namespace
@@ -50,7 +51,7 @@ export class MemorySession implements PartitionSession {
 
   async load(keys: readonly RowKey[]): Promise<readonly (Bytes | undefined)[]> {
     await this.#read()
-    return keys.map((key) => this.#state.rows.get(key))
+    return this.#state.rows.load(keys)
   }
 
   async scan(prefix: string, after: RowKey | undefined, limit: number): Promise<readonly (readonly [RowKey, Bytes])[]> {
@@ -118,9 +119,13 @@ export class MemorySession implements PartitionSession {
     const messages: InboxMessage[] = []
     // Another session may have consumed what this one was going to read; it is fenced, and must not trip over it.
     this.#polled = Math.max(this.#polled, this.#state.through)
-    while (messages.length < max && this.#polled < this.#state.end) {
+    const last = Math.min(this.#state.end, this.#polled + max)
+    let total = 0
+    for (let place = this.#polled + 1; place <= last; place++) total += this.#state.at(place)!.body.byteLength
+    const slab = new Slab(total, PASSING)
+    while (this.#polled < last) {
       const { id, body } = this.#state.at(++this.#polled)!
-      messages.push({ position: String(this.#polled), id, body: body.slice() })
+      messages.push({ position: String(this.#polled), id, body: slab.copy(body) })
     }
     return messages
   }

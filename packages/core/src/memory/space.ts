@@ -118,7 +118,7 @@ export class MemorySpace implements Space {
   readonly reader: RowReader = {
     load: async (partition, keys) => {
       this.#lifetime.check()
-      return keys.map((key) => this.#store.partitions[partition]?.rows.get(key))
+      return this.#store.partitions[partition]?.rows.load(keys) ?? keys.map(() => undefined)
     },
     scan: async (partition, prefix, after, limit) => {
       this.#lifetime.check()
