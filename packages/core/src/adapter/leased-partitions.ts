@@ -90,7 +90,11 @@ class Tenancy {
   #left: Promise<void> | undefined
   #ended: () => void = () => {}
 
-  constructor(store: LeaseStore, options: LeasedPartitionsOptions, onOwned: (session: PartitionSession) => Promise<void>) {
+  constructor(
+    store: LeaseStore,
+    options: LeasedPartitionsOptions,
+    onOwned: (session: PartitionSession) => Promise<void>,
+  ) {
     this.#store = store
     this.#clock = options.clock
     this.#leaseMs = options.leaseMs
@@ -141,7 +145,8 @@ class Tenancy {
         cancelWatchdog()
         this.#cancelWatchdog = previous
         if (isClosed(error)) this.#end(error)
-        this.#nextBeat(this.#jitter(Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, this.#leaseMs / 3)))
+        // Often enough that a short outage costs no session.
+        this.#nextBeat(this.#jitter(Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, this.#leaseMs / 8)))
       },
     )
   }
@@ -162,7 +167,12 @@ class Tenancy {
 
   #silent(): void {
     for (const { session, lost } of this.#held.values()) {
-      lost.abort(new TaskError('TASKS_UNAVAILABLE', `no heartbeat for ${this.#leaseMs} ms: partition ${session.partition} may be another's`))
+      lost.abort(
+        new TaskError(
+          'TASKS_UNAVAILABLE',
+          `no heartbeat for ${this.#leaseMs} ms: partition ${session.partition} may be another's`,
+        ),
+      )
     }
   }
 
@@ -222,7 +232,7 @@ class Tenancy {
 
   async #serve(holding: Holding): Promise<void> {
     const { session, lost } = holding
-    const since = this.#clock.now()
+    const since = this.#clock.monotonic()
     try {
       await this.#onOwned(session)
     } catch {
@@ -233,7 +243,7 @@ class Tenancy {
     lost.abort(new TaskError('TASKS_CLOSED', `partition ${session.partition} was given back`))
     await this.#release(session)
     this.#held.delete(session.partition)
-    if (this.#clock.now() - since >= this.#leaseMs) this.#penalties.delete(session.partition)
+    if (this.#clock.monotonic() - since >= this.#leaseMs) this.#penalties.delete(session.partition)
     if (byItself) this.#letRest(session.partition)
     this.#checkEnd()
   }
@@ -272,7 +282,9 @@ class Tenancy {
     this.#cancelWatchdog()
     for (const cancel of this.#resting.values()) cancel()
     for (const { session, lost } of this.#held.values()) {
-      lost.abort(failure ?? new TaskError('TASKS_CLOSED', `this host stops: partition ${session.partition} goes to another`))
+      lost.abort(
+        failure ?? new TaskError('TASKS_CLOSED', `this host stops: partition ${session.partition} goes to another`),
+      )
     }
     // While this host counts, the others leave its share alone: one slow handler must not keep them from what was released.
     const cancelLeave = this.#clock.after(this.#leaseMs / 3, () => void this.#leave(), { unref: true })
@@ -298,7 +310,11 @@ class Tenancy {
   /** The answer of the store, if it comes within a lease: later it is worth nothing. */
   #within<T>(call: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(this.#leaseMs, () => reject(new Silence(`no answer within ${this.#leaseMs} ms`)), { unref: true })
+      const cancel = this.#clock.after(
+        this.#leaseMs,
+        () => reject(new Silence(`no answer within ${this.#leaseMs} ms`)),
+        { unref: true },
+      )
       attempt(call).then(resolve, reject).finally(cancel)
     })
   }

@@ -10,7 +10,11 @@ export interface Late {
 
 export interface MemoryFaults {
   /** `lost`: not applied; `unanswered`: applied. Either way `TASKS_UNAVAILABLE`. `taken`: another owner claims first, `TASKS_FENCED`. */
-  commit?: (commit: { readonly partition: number; readonly claim: string; readonly seq: number }) => 'lost' | 'unanswered' | 'taken' | undefined
+  commit?: (commit: {
+    readonly partition: number
+    readonly claim: string
+    readonly seq: number
+  }) => 'lost' | 'unanswered' | 'taken' | undefined
   /**
    * A send of its own, or in a settlement, which rejects if any of its sends is not certain.
    * `refused`: not stored, certainly; `lost`: not stored; `unanswered`: stored.
@@ -19,7 +23,10 @@ export interface MemoryFaults {
   /** How a stored message of a queue or inbox, from a send or a commit, is delivered: twice, or late. */
   deliver?: (send: Send) => 'twice' | Late | undefined
   /** `lost`: nothing applied; `halved`: the sends made, no settlement; `unanswered`: all applied. Either way `TASKS_UNAVAILABLE`. */
-  settle?: (settle: { readonly settlements: number; readonly sends: number }) => 'lost' | 'halved' | 'unanswered' | undefined
+  settle?: (settle: {
+    readonly settlements: number
+    readonly sends: number
+  }) => 'lost' | 'halved' | 'unanswered' | undefined
   /** `TASKS_UNAVAILABLE`. `lost`: nothing was handed out; `unanswered`: it was, and its lease has to run out. */
   receive?: (receive: { readonly queues: readonly string[] }) => 'lost' | 'unanswered' | Late | undefined
   /** A poll that found messages: `lost` is `TASKS_UNAVAILABLE`, and the session is over. */

@@ -41,8 +41,9 @@ export class MemoryHost implements LeaseStore {
     lifetime.check()
     const fault = faults.heartbeat?.({ held })
     if (fault === 'failed') throw new TaskError('TASKS_UNAVAILABLE', 'heartbeat: a fault that was asked for')
-    const now = namespace.clock.now()
-    if (fault === 'expired') for (const partition of namespace.partitions) if (partition.host === this) partition.host = undefined
+    const now = namespace.clock.monotonic()
+    if (fault === 'expired')
+      for (const partition of namespace.partitions) if (partition.host === this) partition.host = undefined
     const joined = !namespace.hosts.has(this)
     namespace.hosts.add(this)
     this.aliveUntil = now + leaseMs
@@ -65,7 +66,7 @@ export class MemoryHost implements LeaseStore {
     const fault = faults.claim?.({ partition: index })
     if (fault === 'failed') throw new TaskError('TASKS_UNAVAILABLE', 'claim: a fault that was asked for')
     const partition = namespace.partitions[index]!
-    const now = namespace.clock.now()
+    const now = namespace.clock.monotonic()
     if (!partition.isFree(now)) return undefined
     const previous = partition.session
     partition.epoch++
@@ -122,7 +123,8 @@ export class MemoryHost implements LeaseStore {
     const { clock, partitions } = this.#options.namespace
     this.#cancelTimer()
     let next = Infinity
-    for (const { host, leaseUntil } of partitions) if (host !== undefined && host !== this && leaseUntil > now) next = Math.min(next, leaseUntil)
+    for (const { host, leaseUntil } of partitions)
+      if (host !== undefined && host !== this && leaseUntil > now) next = Math.min(next, leaseUntil)
     if (next < Infinity) this.#cancelTimer = clock.after(next - now, () => this.hear(), { unref: true })
   }
 }

@@ -5,11 +5,20 @@ import type { Capabilities, Commit, Send } from '../transport'
 /** Why this send may not be made, if it may not. */
 export function refusal(send: Send, limits: Capabilities, partitions: number): TaskError | undefined {
   if (send.body.byteLength > limits.maxMessageBytes) {
-    return new TaskError('TASKS_TOO_LARGE', `send ${send.id}: ${send.body.byteLength} bytes, more than ${limits.maxMessageBytes}`)
+    return new TaskError(
+      'TASKS_TOO_LARGE',
+      `send ${send.id}: ${send.body.byteLength} bytes, more than ${limits.maxMessageBytes}`,
+    )
   }
   const { target } = send
-  if (target.to === 'inbox' && !(Number.isInteger(target.partition) && target.partition >= 0 && target.partition < partitions)) {
-    return new TaskError('TASKS_ARGUMENTS', `send ${send.id}: there is no partition ${target.partition}, only ${partitions}`)
+  if (
+    target.to === 'inbox' &&
+    !(Number.isInteger(target.partition) && target.partition >= 0 && target.partition < partitions)
+  ) {
+    return new TaskError(
+      'TASKS_ARGUMENTS',
+      `send ${send.id}: there is no partition ${target.partition}, only ${partitions}`,
+    )
   }
   return undefined
 }
@@ -23,10 +32,12 @@ export function checkSends(sends: readonly Send[], limits: Capabilities, partiti
 
 export function checkCommit(commit: Commit, limits: Capabilities, partitions: number): void {
   const items = commit.rows.size + commit.sends.length
-  if (items > limits.maxCommitItems) throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${items} items, more than ${limits.maxCommitItems}`)
+  if (items > limits.maxCommitItems)
+    throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${items} items, more than ${limits.maxCommitItems}`)
   checkSends(commit.sends, limits, partitions)
   let bytes = 0
   for (const value of commit.rows.values()) bytes += value?.byteLength ?? 0
   for (const { body } of commit.sends) bytes += body.byteLength
-  if (bytes > limits.maxCommitBytes) throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${bytes} bytes, more than ${limits.maxCommitBytes}`)
+  if (bytes > limits.maxCommitBytes)
+    throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${bytes} bytes, more than ${limits.maxCommitBytes}`)
 }

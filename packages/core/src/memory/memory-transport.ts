@@ -69,13 +69,17 @@ export function memoryTransport(options: MemoryTransportOptions = {}): MemoryTra
   }
 }
 
-function namespaceOf(store: MemoryStore, { namespace, partitions, provision }: OpenOptions): ReturnType<MemoryStore['create']> {
+function namespaceOf(
+  store: MemoryStore,
+  { namespace, partitions, provision }: OpenOptions,
+): ReturnType<MemoryStore['create']> {
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1)) {
     throw new TaskError('TASKS_OPTIONS', `partitions must be a whole number of at least 1, not ${partitions}`)
   }
   const existing = store.namespaces.get(namespace)
   if (existing === undefined) {
-    if (provision === 'verify') throw new TaskError('TASKS_NOT_FOUND', `there is no namespace "${namespace}" in this store`)
+    if (provision === 'verify')
+      throw new TaskError('TASKS_NOT_FOUND', `there is no namespace "${namespace}" in this store`)
     return store.create(namespace, partitions ?? PARTITIONS)
   }
   if (partitions !== undefined && partitions !== existing.partitions.length) {

@@ -13,6 +13,14 @@ import { PASSING, Slab } from './slab'
 /** A subscriber to replies or broadcasts. */
 export type Listener = (body: Bytes) => void
 
+/** What the sends of one call share. */
+interface Delivery {
+  readonly faults: MemoryFaults
+  readonly now: number
+  readonly slab: Slab
+  readonly woken: Set<{ notify(): void }>
+}
+
 const STORED: SendOutcome = { ok: true }
 
 export class Namespace {
@@ -56,7 +64,11 @@ export class Namespace {
       const fault = faults.send?.(send)
       if (fault === undefined || fault === 'unanswered') made.push(send)
       if (fault === undefined) return STORED
-      return { ok: false, certain: fault === 'refused', error: new TaskError('TASKS_UNAVAILABLE', `send ${send.id}: a fault that was asked for`) }
+      return {
+        ok: false,
+        certain: fault === 'refused',
+        error: new TaskError('TASKS_UNAVAILABLE', `send ${send.id}: a fault that was asked for`),
+      }
     })
     this.deliver(made, faults)
     return outcomes
@@ -64,19 +76,24 @@ export class Namespace {
 
   /** Stores sends, and wakes those who wait for them once all are there, so that one wake-up takes many. */
   deliver(sends: readonly Send[], faults: MemoryFaults): void {
-    const woken = new Set<{ notify(): void }>()
+    if (sends.length === 0) return
     let total = 0
     for (const { body } of sends) total += body.byteLength
-    const slab = new Slab(total, PASSING)
+    const delivery: Delivery = {
+      faults,
+      now: this.clock.monotonic(),
+      slab: new Slab(total, PASSING),
+      woken: new Set(),
+    }
     for (const send of sends) {
       const fault = faults.deliver !== undefined && isStored(send) ? faults.deliver(send) : undefined
-      if (fault === 'twice') this.#store(send, faults, woken, slab)
+      if (fault === 'twice') this.#store(send, delivery)
       if (typeof fault === 'object') {
         const kept: Send = { ...send, body: new Uint8Array(send.body) }
         this.clock.after(fault.lateMs, () => this.deliver([kept], {}), { unref: true })
-      } else this.#store(send, faults, woken, slab)
+      } else this.#store(send, delivery)
     }
-    for (const waiting of woken) waiting.notify()
+    for (const waiting of delivery.woken) waiting.notify()
   }
 
   broadcast(body: Bytes, faults: MemoryFaults): void {
@@ -85,12 +102,12 @@ export class Namespace {
     }
   }
 
-  #store(send: Send, faults: MemoryFaults, woken: Set<{ notify(): void }>, slab: Slab): void {
+  #store(send: Send, { faults, now, slab, woken }: Delivery): void {
     const { target, id, body } = send
     switch (target.to) {
       case 'task': {
         const queue = this.queue(target.queue)
-        queue.put(id, slab.copy(body), target.priority ?? 0)
+        queue.put(id, slab.copy(body), target.priority ?? 0, now)
         if (queue.waiters.size > 0) woken.add(queue)
         return
       }

@@ -52,7 +52,10 @@ export class Partition {
     this.fence(session)
     if (commit.seq === this.seq && session.hasCommitted) return false
     if (commit.seq !== this.seq + 1) {
-      throw new TaskError('TASKS_FENCED', `partition ${this.index} is at commit ${this.seq}: ${commit.seq} does not follow`)
+      throw new TaskError(
+        'TASKS_FENCED',
+        `partition ${this.index} is at commit ${this.seq}: ${commit.seq} does not follow`,
+      )
     }
     this.seq = commit.seq
     this.time = commit.time
@@ -62,7 +65,8 @@ export class Partition {
   }
 
   fence(session: MemorySession): void {
-    if (this.session !== session) throw new TaskError('TASKS_FENCED', `claim ${session.claim} no longer owns partition ${this.index}`)
+    if (this.session !== session)
+      throw new TaskError('TASKS_FENCED', `claim ${session.claim} no longer owns partition ${this.index}`)
   }
 
   #consume(through: number): void {

@@ -70,9 +70,8 @@ export class TaskQueue {
   }
 
   /** `body` is kept as it is: the caller has copied it. */
-  put(id: string, body: Bytes, priority: number): void {
+  put(id: string, body: Bytes, priority: number, storedAt: number): void {
     const level = priority >= 1 ? Math.min(Math.trunc(priority), this.#levels.length - 1) : 0
-    const storedAt = this.#clock.now()
     this.#enter({ id, body, level, storedAt, deliveries: 0, hold: undefined, returned: false })
   }
 
@@ -81,12 +80,16 @@ export class TaskQueue {
   /** To be called before the `take`s of one receive. */
   refresh(): void {
     if (this.#delayed.size === 0 && this.#grants.size === 0) return
-    const now = this.#clock.now()
+    const now = this.#clock.monotonic()
     for (let next = this.#delayed.peek(); next !== undefined && next.dueAt <= now; next = this.#delayed.peek()) {
       this.#delayed.pop()
       this.#enter(next.message)
     }
-    for (let next = this.#grants.peek(); next !== undefined && (next.open === 0 || next.dueAt <= now); next = this.#grants.peek()) {
+    for (
+      let next = this.#grants.peek();
+      next !== undefined && (next.open === 0 || next.dueAt <= now);
+      next = this.#grants.peek()
+    ) {
       this.#grants.pop()
       if (next.open > 0) this.#expire(next, now)
     }
@@ -129,7 +132,7 @@ export class TaskQueue {
   extend(hold: Hold): void {
     const message = hold.message
     if (message === undefined) return
-    hold.dueAt = this.#clock.now() + hold.leaseMs
+    hold.dueAt = this.#clock.monotonic() + hold.leaseMs
     if (!this.#suspects.delete(message)) return
     hold.grant = { dueAt: hold.dueAt, holds: [hold], open: 1 }
     this.#grants.push(hold.grant)
@@ -148,7 +151,7 @@ export class TaskQueue {
     const message = this.remove(hold)
     if (message === undefined) return
     message.deliveries--
-    if (delayMs > 0) this.#delayed.push({ dueAt: this.#clock.now() + delayMs, message })
+    if (delayMs > 0) this.#delayed.push({ dueAt: this.#clock.monotonic() + delayMs, message })
     else this.#enter(message)
   }
 
@@ -175,7 +178,7 @@ export class TaskQueue {
       this.refresh()
       this.notify()
     }
-    this.#cancelTimer = this.#clock.after(Math.max(0, dueAt - this.#clock.now()), ring, { unref: true })
+    this.#cancelTimer = this.#clock.after(Math.max(0, dueAt - this.#clock.monotonic()), ring, { unref: true })
   }
 
   oldestStoredAt(): number | undefined {
@@ -209,7 +212,7 @@ export class TaskQueue {
   }
 
   #grant(count: number, leaseMs: number): Grant {
-    const grant: Grant = { dueAt: this.#clock.now() + leaseMs, holds: [], open: count }
+    const grant: Grant = { dueAt: this.#clock.monotonic() + leaseMs, holds: [], open: count }
     this.#grants.push(grant)
     return grant
   }
@@ -221,7 +224,13 @@ export class TaskQueue {
     message.hold = hold
     message.deliveries++
     grant.holds.push(hold)
-    return { id: message.id, queue: this.name, body: slab.copy(message.body), deliveries: message.deliveries, token: hold }
+    return {
+      id: message.id,
+      queue: this.name,
+      body: slab.copy(message.body),
+      deliveries: message.deliveries,
+      token: hold,
+    }
   }
 
   #letGo(message: Message, hold: Hold): void {

@@ -59,7 +59,11 @@ export class MemorySession implements PartitionSession {
     return this.#state.rows.scan(prefix, after, limit)
   }
 
-  async poll(options: { readonly max: number; readonly waitMs: number; readonly signal?: AbortSignal }): Promise<readonly InboxMessage[]> {
+  async poll(options: {
+    readonly max: number
+    readonly waitMs: number
+    readonly signal?: AbortSignal
+  }): Promise<readonly InboxMessage[]> {
     this.#check()
     if (this.#polling) throw new TaskError('TASKS_ARGUMENTS', 'a session has one poll at a time')
     this.#polling = true
@@ -68,7 +72,8 @@ export class MemorySession implements PartitionSession {
       this.#check()
       if (options.signal?.aborted) return []
       const messages = this.#next(options.max)
-      const fault = messages.length > 0 ? this.#options.faults.poll?.({ partition: this.partition, messages }) : undefined
+      const fault =
+        messages.length > 0 ? this.#options.faults.poll?.({ partition: this.partition, messages }) : undefined
       if (fault === 'lost') throw this.#end('TASKS_UNAVAILABLE', 'poll: a fault that was asked for')
       if (fault !== undefined) await sleep(this.#clock, fault.lateMs)
       if (fault !== undefined) this.#check()
@@ -151,7 +156,8 @@ export class MemorySession implements PartitionSession {
 
   #check(): void {
     this.#options.lifetime.check()
-    if (this.#over !== undefined) throw new TaskError('TASKS_FENCED', `claim ${this.claim} is over`, { cause: this.#over })
+    if (this.#over !== undefined)
+      throw new TaskError('TASKS_FENCED', `claim ${this.claim} is over`, { cause: this.#over })
     this.#state.fence(this)
   }
 

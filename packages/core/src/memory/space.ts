@@ -56,7 +56,14 @@ export class MemorySpace implements Space {
     this.#lifetime.check()
     const check = (sends: readonly Send[]): void => checkSends(sends, this.capabilities, this.partitions)
     const { queues, leaseMs } = options
-    return new MemoryConsumer({ namespace: this.#store, lifetime: this.#lifetime, faults: this.#faults, queues, leaseMs, check })
+    return new MemoryConsumer({
+      namespace: this.#store,
+      lifetime: this.#lifetime,
+      faults: this.#faults,
+      queues,
+      leaseMs,
+      check,
+    })
   }
 
   own({ leaseMs }: OwnOptions): PartitionHost {
@@ -88,7 +95,8 @@ export class MemorySpace implements Space {
 
   async signal(body: Bytes): Promise<void> {
     this.#lifetime.check()
-    if (body.byteLength > this.capabilities.maxMessageBytes) throw new TaskError('TASKS_TOO_LARGE', `signal: ${body.byteLength} bytes`)
+    if (body.byteLength > this.capabilities.maxMessageBytes)
+      throw new TaskError('TASKS_TOO_LARGE', `signal: ${body.byteLength} bytes`)
     this.#store.broadcast(body, this.#faults)
   }
 
@@ -107,7 +115,7 @@ export class MemorySpace implements Space {
   async backlog(queue: string): Promise<number | undefined> {
     this.#lifetime.check()
     const storedAt = this.#store.queue(queue).oldestStoredAt()
-    return storedAt === undefined ? undefined : Math.max(0, this.#store.clock.now() - storedAt)
+    return storedAt === undefined ? undefined : this.#store.clock.monotonic() - storedAt
   }
 
   async now(): Promise<number> {
@@ -153,7 +161,10 @@ export class MemorySpace implements Space {
     put: async (key, page, bytes) => {
       this.#lifetime.check()
       if (bytes.byteLength > this.capabilities.maxMessageBytes) {
-        throw new TaskError('TASKS_TOO_LARGE', `page ${page} of blob "${key}": ${bytes.byteLength} bytes, more than ${this.capabilities.maxMessageBytes}`)
+        throw new TaskError(
+          'TASKS_TOO_LARGE',
+          `page ${page} of blob "${key}": ${bytes.byteLength} bytes, more than ${this.capabilities.maxMessageBytes}`,
+        )
       }
       this.#store.blobs.put(key, page, bytes)
     },
