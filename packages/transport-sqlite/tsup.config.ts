@@ -1,4 +1,5 @@
 import { library } from '@tasks/dev-config/tsup'
 import { defineConfig } from 'tsup'
 
-export default defineConfig({ ...library, entry: ['src/index.ts'] })
+// shims: driver.ts asks where this package is, in CJS too.
+export default defineConfig({ ...library, shims: true, entry: ['src/index.ts'] })

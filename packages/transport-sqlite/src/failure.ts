@@ -1,0 +1,62 @@
+// What SQLite's errors mean to us: each becomes a TaskError that names the file.
+import { TaskError } from '@tasks/core/adapter'
+
+// Primary result codes of sqlite3.h; the extended ones carry theirs in the low byte.
+const BUSY = 5
+const LOCKED = 6
+const READONLY = 8
+const IOERR = 10
+const CORRUPT = 11
+const FULL = 13
+const CANTOPEN = 14
+const TOOBIG = 18
+const NOTADB = 26
+
+export function resultCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown } | null)?.errcode
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
+export function isBusy(error: unknown): boolean {
+  const code = resultCode(error)
+  return code === BUSY || code === LOCKED
+}
+
+/** Whether the trouble is the file's, so that no other write would fare better. */
+export function concernsFile(error: unknown): boolean {
+  const code = resultCode(error)
+  return code === IOERR || code === CORRUPT || code === NOTADB || code === READONLY || code === CANTOPEN
+}
+
+/** `applied` says whether a write that failed so may have been stored all the same. */
+export function failure(error: unknown, path: string): TaskError {
+  if (TaskError.is(error)) return error
+  const text = error instanceof Error ? error.message : String(error)
+  const make = (code: string, message: string, applied: 'no' | 'unknown' = 'no'): TaskError =>
+    new TaskError(code, `${path}: ${message}`, { cause: error, details: { path, applied } })
+  switch (resultCode(error)) {
+    case BUSY:
+    case LOCKED:
+      return make('TASKS_UNAVAILABLE', 'another process holds the write lock of the file and does not let go')
+    case FULL:
+      return make('TASKS_UNAVAILABLE', 'the disk is full; nothing was stored')
+    case READONLY:
+      return make('TASKS_UNAVAILABLE', 'the file, or its folder, cannot be written')
+    case CANTOPEN:
+      return make('TASKS_UNAVAILABLE', 'the file cannot be opened')
+    case NOTADB:
+      return make('TASKS_STORE_FOREIGN', 'this is not an SQLite file')
+    case CORRUPT:
+      return make('TASKS_STORE_CORRUPT', `the file is damaged (${text})`, 'unknown')
+    case TOOBIG:
+      return make('TASKS_TOO_LARGE', 'a value is over the limit of SQLite')
+    default:
+      // An I/O error may come after the pages were written: whether they last is not known.
+      return make('TASKS_UNAVAILABLE', text, 'unknown')
+  }
+}
+
+/** Whether it is certain that the write which failed with this error was not stored. */
+export function isCertain(error: unknown): boolean {
+  return TaskError.is(error) && error.details?.['applied'] !== 'unknown'
+}

@@ -1,0 +1,271 @@
+// Group commit: what is asked for in one turn of the event loop shares one transaction, and so one wait for the disk.
+//
+// G1. A promise of `write` settles after COMMIT, never before.
+// G2. A write that throws a TaskError has not touched the file yet: it alone fails, and the others go on.
+// G3. If SQLite itself refuses a write, the transaction is rolled back and each write is tried in one of its own.
+//     So a write may be applied several times, but only once to any effect; what it changes in memory it undoes with `undo`.
+import type { Clock } from '@tasks/core/adapter'
+import { TaskError } from '@tasks/core/adapter'
+import type { Database, Statement, Value } from './driver'
+import { concernsFile, failure, isBusy } from './failure'
+
+/** The file, inside a write transaction. */
+export interface Write {
+  run(sql: string, ...values: Value[]): number
+  get(sql: string, ...values: Value[]): Row | undefined
+  all(sql: string, ...values: Value[]): Row[]
+  /** Draws `count` numbers that follow each other and were never drawn before; answers the first. */
+  draw(count: number): number
+  /** What this transaction changed that somebody may be waiting for. */
+  readonly changed: Changes
+  /** Called if the transaction does not commit. */
+  undo(fn: () => void): void
+  /** Called once it has committed, before the promise of `write` resolves. */
+  after(fn: () => void): void
+}
+
+export type Row = Readonly<Record<string, Value>>
+
+export interface Changes {
+  /** Queues that got something to hand out. */
+  readonly queues: Set<number>
+  /** Partitions that got inbox messages. */
+  readonly slots: Set<number>
+  /** Namespaces in which partitions became free, or hosts came or went. */
+  readonly owners: Set<number>
+  /** Something for other processes only. */
+  mail: boolean
+}
+
+interface Pending {
+  apply(write: Write): unknown
+  resolve(value: never): void
+  reject(error: unknown): void
+}
+
+export interface GroupOptions {
+  readonly db: Database
+  readonly path: string
+  readonly clock: Clock
+  /** Whether other processes are to be woken, asked before each commit that changed something that somebody may be waiting for. */
+  isShared(write: Write): boolean
+  /** After each such commit. */
+  onCommit(changed: Changes, shared: boolean): void
+}
+
+// A transaction ends after this long even if more is waiting: the event loop has other things to do.
+const TURN_MS = 20
+// How long writers wait for another process's transaction before they give up.
+const LOCK_PATIENCE_MS = 10_000
+// The lock is asked for again without delay a few times first: most transactions of others take less than a millisecond.
+const EAGER_TRIES = 20
+
+export class Group {
+  readonly #options: GroupOptions
+  readonly #statements = new Map<string, Statement>()
+  #waiting: Pending[] = []
+  #scheduled = false
+  #closed: TaskError | undefined
+  #tries = 0
+  #lockedSince: number | undefined
+  #cancelRetry: (() => void) | undefined
+
+  constructor(options: GroupOptions) {
+    this.#options = options
+  }
+
+  /** Applies `apply` in the transaction of this turn. */
+  write<T>(apply: (write: Write) => T): Promise<T> {
+    if (this.#closed) return Promise.reject(this.#closed)
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({ apply, resolve, reject })
+      if (this.#scheduled) return
+      this.#scheduled = true
+      this.#options.clock.soon(() => this.#flush())
+    })
+  }
+
+  /** Reads what is committed. */
+  get(sql: string, ...values: Value[]): Row | undefined {
+    return this.#read(() => this.#prepare(sql).get(...values) as Row | undefined)
+  }
+
+  all(sql: string, ...values: Value[]): Row[] {
+    return this.#read(() => this.#prepare(sql).all(...values) as Row[])
+  }
+
+  /** A last write, now; then nothing more. What is waiting rejects with `reason`. */
+  close(reason: TaskError, last: (write: Write) => void): void {
+    if (this.#closed) return
+    this.#closed = reason
+    this.#cancelRetry?.()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const each of waiting) each.reject(reason)
+    try {
+      this.#transact([{ apply: last, resolve: () => {}, reject: () => {} }])
+    } catch {
+      // Somebody else is writing. Nothing is lost: leases run out, and others see that this process is gone.
+    }
+    this.#statements.clear()
+    this.#options.db.close()
+  }
+
+  #read<T>(read: () => T): T {
+    if (this.#closed) throw this.#closed
+    try {
+      return read()
+    } catch (error) {
+      throw failure(error, this.#options.path)
+    }
+  }
+
+  #prepare(sql: string): Statement {
+    let statement = this.#statements.get(sql)
+    if (!statement) {
+      statement = this.#options.db.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  #flush(): void {
+    this.#scheduled = false
+    if (this.#closed) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    const rest = this.#commit(waiting)
+    if (rest.length > 0) this.#waiting = [...rest, ...this.#waiting]
+    if (this.#waiting.length === 0 || this.#scheduled || this.#closed) return
+    this.#scheduled = true
+    if (this.#tries > EAGER_TRIES) this.#cancelRetry = this.#options.clock.after(1, () => this.#flush())
+    else this.#options.clock.soon(() => this.#flush())
+  }
+
+  /** Answers what there was no time for. */
+  #commit(batch: readonly Pending[]): readonly Pending[] {
+    try {
+      const done = this.#transact(batch)
+      this.#tries = 0
+      this.#lockedSince = undefined
+      return batch.slice(done)
+    } catch (error) {
+      if (isBusy(error)) return this.#waitForLock(batch, error)
+      if (concernsFile(error) || batch.length === 1) {
+        const reason = failure(error, this.#options.path)
+        for (const each of batch) each.reject(reason)
+        return []
+      }
+      let left: readonly Pending[] = []
+      for (const each of batch) left = left.length > 0 ? [...left, each] : this.#commit([each])
+      return left
+    }
+  }
+
+  #waitForLock(batch: readonly Pending[], error: unknown): readonly Pending[] {
+    const now = this.#options.clock.now()
+    this.#tries++
+    this.#lockedSince ??= now
+    if (now - this.#lockedSince < LOCK_PATIENCE_MS) return batch
+    this.#lockedSince = undefined
+    this.#tries = 0
+    const reason = failure(error, this.#options.path)
+    for (const each of batch) each.reject(reason)
+    return []
+  }
+
+  /** One transaction for as many of the batch as there is time for; answers how many. Throws if nothing was stored. */
+  #transact(batch: readonly Pending[]): number {
+    const transaction = new Transaction((sql) => this.#prepare(sql))
+    const outcomes: { readonly failed: boolean; readonly value: unknown }[] = []
+    let woken: { readonly shared: boolean } | undefined
+    this.#prepare('BEGIN IMMEDIATE').run()
+    try {
+      const until = performance.now() + TURN_MS
+      for (const each of batch) {
+        try {
+          outcomes.push({ failed: false, value: each.apply(transaction) })
+        } catch (error) {
+          if (!TaskError.is(error)) throw error
+          outcomes.push({ failed: true, value: error })
+        }
+        if (performance.now() > until) break
+      }
+      transaction.finish()
+      woken = isEmpty(transaction.changed) ? undefined : { shared: this.#options.isShared(transaction) }
+      this.#prepare('COMMIT').run()
+    } catch (error) {
+      transaction.rollback()
+      throw error
+    }
+    transaction.committed()
+    if (woken) this.#options.onCommit(transaction.changed, woken.shared)
+    outcomes.forEach(({ failed, value }, i) => {
+      const { resolve, reject } = batch[i]!
+      if (failed) reject(value)
+      else resolve(value as never)
+    })
+    return outcomes.length
+  }
+}
+
+function isEmpty({ queues, slots, owners, mail }: Changes): boolean {
+  return queues.size === 0 && slots.size === 0 && owners.size === 0 && !mail
+}
+
+class Transaction implements Write {
+  readonly changed: Changes = { queues: new Set(), slots: new Set(), owners: new Set(), mail: false }
+  readonly #prepare: (sql: string) => Statement
+  readonly #undo: (() => void)[] = []
+  readonly #after: (() => void)[] = []
+  #counter: number | undefined
+  #drawn = 0
+
+  constructor(prepare: (sql: string) => Statement) {
+    this.#prepare = prepare
+  }
+
+  run(sql: string, ...values: Value[]): number {
+    return Number(this.#prepare(sql).run(...values).changes)
+  }
+
+  get(sql: string, ...values: Value[]): Row | undefined {
+    return this.#prepare(sql).get(...values) as Row | undefined
+  }
+
+  all(sql: string, ...values: Value[]): Row[] {
+    return this.#prepare(sql).all(...values) as Row[]
+  }
+
+  draw(count: number): number {
+    this.#counter ??= this.get('SELECT value FROM counter')!['value'] as number
+    const first = this.#counter + this.#drawn + 1
+    this.#drawn += count
+    return first
+  }
+
+  undo(fn: () => void): void {
+    this.#undo.push(fn)
+  }
+
+  after(fn: () => void): void {
+    this.#after.push(fn)
+  }
+
+  finish(): void {
+    if (this.#drawn > 0) this.run('UPDATE counter SET value = value + ?', this.#drawn)
+  }
+
+  rollback(): void {
+    for (const fn of this.#undo.reverse()) fn()
+    try {
+      this.#prepare('ROLLBACK').run()
+    } catch {
+      // SQLite has already rolled back, as it does when the disk is full.
+    }
+  }
+
+  committed(): void {
+    for (const fn of this.#after) fn()
+  }
+}

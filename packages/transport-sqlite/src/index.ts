@@ -1,0 +1,2 @@
+export type { SqliteTransportOptions } from './transport'
+export { fromUrl, sqliteTransport } from './transport'

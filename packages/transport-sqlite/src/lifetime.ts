@@ -1,0 +1,60 @@
+// How long something may be used, and how its waits end.
+import type { Clock } from '@tasks/core/adapter'
+import type { TaskError } from '@tasks/core/adapter'
+
+export class Lifetime {
+  readonly #clock: Clock
+  readonly #over = new AbortController()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Fires with the reason when it is over. */
+  get signal(): AbortSignal {
+    return this.#over.signal
+  }
+
+  end(reason: TaskError): void {
+    this.#over.abort(reason)
+  }
+
+  refuseIfOver(): void {
+    this.#over.signal.throwIfAborted()
+  }
+
+  /**
+   * Waits until `listen` calls back: true. False after `ms`, or when one of `signals` fires. Rejects at the end of this lifetime.
+   * `listen` answers how to stop listening.
+   */
+  wait(
+    ms: number,
+    signals: readonly (AbortSignal | undefined)[],
+    listen: (wake: () => void) => () => void,
+  ): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const over = this.#over.signal
+      if (over.aborted) return reject(over.reason as TaskError)
+      if (signals.some((signal) => signal?.aborted)) return resolve(false)
+      const stop = (): void => {
+        cancel()
+        unlisten()
+        over.removeEventListener('abort', fail)
+        for (const signal of signals) signal?.removeEventListener('abort', giveUp)
+      }
+      const settle = (woken: boolean): void => {
+        stop()
+        resolve(woken)
+      }
+      const giveUp = (): void => settle(false)
+      const fail = (): void => {
+        stop()
+        reject(over.reason as TaskError)
+      }
+      const cancel = this.#clock.after(ms, giveUp)
+      const unlisten = listen(() => settle(true))
+      over.addEventListener('abort', fail, { once: true })
+      for (const signal of signals) signal?.addEventListener('abort', giveUp, { once: true })
+    })
+  }
+}

@@ -1,0 +1,99 @@
+// The processes that have the file open. One that has died is buried by whoever sees it first: its leases come back and its
+// partitions are free at once, instead of when they run out.
+import type { Clock } from '@tasks/core/adapter'
+import type { Group, Write } from './group'
+import type { Identity } from './identity'
+import { isGone } from './identity'
+import { expireLease } from './returns'
+
+const SEEN_EVERY_MS = 10_000
+// Of another machine (a container that shares the folder) only silence can tell.
+const SILENT_MS = 60_000
+
+interface Neighbour extends Identity {
+  readonly id: number
+  readonly seen: number
+}
+
+export class Neighbours {
+  readonly #group: Group
+  readonly #clock: Clock
+  readonly #me: Identity
+  readonly id: number
+  #others: readonly Neighbour[] = []
+  #seenAt: number
+
+  /** Registers this process under a number of its own. */
+  static async join(group: Group, clock: Clock, me: Identity): Promise<Neighbours> {
+    const now = clock.now()
+    const id = await group.write((write) => {
+      const id = write.draw(1)
+      register(write, id, me, now)
+      return id
+    })
+    return new Neighbours(group, clock, me, id, now)
+  }
+
+  private constructor(group: Group, clock: Clock, me: Identity, id: number, now: number) {
+    this.#group = group
+    this.#clock = clock
+    this.#me = me
+    this.id = id
+    this.#seenAt = now
+    this.refresh()
+  }
+
+  /** Others have written: they may be new, or gone. */
+  refresh(): void {
+    this.#others = this.#group.all('SELECT * FROM process WHERE id <> ?', this.id) as unknown as Neighbour[]
+  }
+
+  /** Buries the dead, and says from time to time that this process lives. */
+  check(): void {
+    const now = this.#clock.now()
+    const dead = this.#others.filter((other) =>
+      other.machine === this.#me.machine && other.pid !== this.#me.pid ? isGone(other) : other.seen < now - SILENT_MS,
+    )
+    const due = now - this.#seenAt >= SEEN_EVERY_MS
+    if (dead.length === 0 && !due) return
+    if (due) this.#seenAt = now
+    this.#group
+      .write((write) => {
+        for (const { id } of dead) bury(write, id)
+        if (!due) return
+        if (write.run('UPDATE process SET seen = ? WHERE id = ?', now, this.id) === 0)
+          register(write, this.id, this.#me, now)
+        write.run('DELETE FROM host WHERE expires < ?', now - SILENT_MS)
+      })
+      .then(
+        () => this.refresh(),
+        // Tried again at the next beat.
+        () => {},
+      )
+  }
+
+  /** Says goodbye: partitions are free at once; leases are not, since their tasks may still be running. */
+  leave(write: Write): void {
+    disown(write, this.id)
+  }
+}
+
+function register(write: Write, id: number, { machine, pid, started }: Identity, now: number): void {
+  write.run('INSERT INTO process VALUES (?, ?, ?, ?, ?)', id, machine, pid, started, now)
+}
+
+function bury(write: Write, process: number): void {
+  if (!write.get('SELECT 1 FROM process WHERE id = ?', process)) return
+  for (const { id } of write.all('SELECT id FROM lease WHERE process = ?', process)) expireLease(write, id as number)
+  disown(write, process)
+}
+
+function disown(write: Write, process: number): void {
+  for (const { namespace } of write.all('SELECT DISTINCT namespace FROM host WHERE process = ?', process)) {
+    write.changed.owners.add(namespace as number)
+  }
+  write.run('UPDATE partition SET owner = NULL WHERE owner IN (SELECT id FROM host WHERE process = ?)', process)
+  write.run('DELETE FROM host WHERE process = ?', process)
+  write.run('DELETE FROM reply WHERE process = ?', process)
+  write.run('DELETE FROM process WHERE id = ?', process)
+}

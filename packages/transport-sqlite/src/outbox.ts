@@ -1,0 +1,91 @@
+// Stores sends, inside the transaction that they belong to.
+import type { Send } from '@tasks/core'
+import type { Clock } from '@tasks/core/adapter'
+import { TaskError } from '@tasks/core/adapter'
+import { bulkPut } from './bulk'
+import { addLetter } from './deadletters'
+import type { Value } from './driver'
+import type { Write } from './group'
+import { MAX_MESSAGE_BYTES, PRIORITIES } from './limits'
+import type { Mail } from './mail'
+import type { Namespace } from './namespace'
+
+const putMessages = bulkPut('message', 7)
+const putInbox = bulkPut('inbox', 4)
+
+export class Outbox {
+  readonly #namespace: Namespace
+  readonly #mail: Mail
+  readonly #clock: Clock
+
+  constructor(namespace: Namespace, mail: Mail, clock: Clock) {
+    this.#namespace = namespace
+    this.#mail = mail
+    this.#clock = clock
+  }
+
+  /** Refuses what cannot be stored. */
+  check(sends: readonly Send[]): void {
+    for (const send of sends) {
+      const error = this.refusal(send)
+      if (error) throw error
+    }
+  }
+
+  refusal({ target, id, body }: Send): TaskError | undefined {
+    if (target.to === 'inbox' && !this.#namespace.has(target.partition))
+      return this.#namespace.noSuchPartition(target.partition)
+    const bytes = body.byteLength
+    if (bytes <= MAX_MESSAGE_BYTES) return undefined
+    return new TaskError(
+      'TASKS_TOO_LARGE',
+      `message ${id} has ${bytes} bytes; at most ${MAX_MESSAGE_BYTES} are allowed`,
+      {
+        details: { bytes, limit: MAX_MESSAGE_BYTES },
+      },
+    )
+  }
+
+  /** For sends that were checked. */
+  write(write: Write, sends: readonly Send[]): void {
+    if (sends.length === 0) return
+    const now = this.#clock.now()
+    const first = write.draw(sends.length)
+    const messages: Value[] = []
+    const inbox: Value[] = []
+    sends.forEach(({ target, id, body }, i) => {
+      switch (target.to) {
+        case 'task': {
+          const queue = this.#namespace.queue(write, target.queue)
+          messages.push(first + i, queue, rank(target.priority), now, 0, id, body)
+          write.changed.queues.add(queue)
+          return
+        }
+        case 'inbox': {
+          const slot = this.#namespace.slot(target.partition)
+          inbox.push(slot, first + i, id, body)
+          write.changed.slots.add(slot)
+          return
+        }
+        case 'reply':
+          return this.#mail.reply(write, first + i, target.address, body)
+        case 'dead':
+          return addLetter(write, first + i, this.#namespace.id, id, now, target.letter, body)
+      }
+    })
+    putMessages(write, messages)
+    if (messages.length > 0) {
+      write.run(
+        'INSERT INTO ready SELECT queue, rank, seq FROM message WHERE seq BETWEEN ? AND ?',
+        first,
+        first + sends.length - 1,
+      )
+    }
+    putInbox(write, inbox)
+  }
+}
+
+// Ranks grow downwards, so that one walk along the index meets higher priorities first.
+function rank(priority = 0): number {
+  return PRIORITIES - 1 - Math.min(PRIORITIES - 1, Math.max(0, Math.trunc(priority)))
+}

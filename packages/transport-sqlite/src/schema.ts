@@ -1,0 +1,163 @@
+// The tables, and how a file is recognised as ours.
+import { accessSync, constants, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { TaskError } from '@tasks/core/adapter'
+import type { Database, Driver } from './driver'
+import { failure, isBusy } from './failure'
+
+/** 'Task' in ASCII: what `file` and SQLite's `PRAGMA application_id` show. */
+export const APPLICATION_ID = 0x5461736b
+export const SCHEMA_VERSION = 1
+
+// `seq` is one counter for the whole file, drawn inside write transactions: what is committed later has a higher number, and no
+// number is used twice. Inbox positions and leases depend on both.
+const TABLES = `
+CREATE TABLE counter(id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL) STRICT;
+INSERT INTO counter VALUES (1, 0);
+
+CREATE TABLE namespace(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;
+
+-- Who has the file open: one row for each transport.
+CREATE TABLE process(
+  id INTEGER PRIMARY KEY, machine TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL, seen INTEGER NOT NULL) STRICT;
+-- Who takes part in owning partitions.
+CREATE TABLE host(id INTEGER PRIMARY KEY, process INTEGER NOT NULL, namespace INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT;
+
+CREATE TABLE partition(
+  slot INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, number INTEGER NOT NULL,
+  epoch INTEGER NOT NULL, nonce TEXT NOT NULL, seq INTEGER NOT NULL, time INTEGER NOT NULL, through INTEGER NOT NULL,
+  owner INTEGER, expires INTEGER NOT NULL, UNIQUE (namespace, number)) STRICT;
+CREATE TABLE row(slot INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (slot, key)) STRICT, WITHOUT ROWID;
+CREATE TABLE inbox(
+  slot INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (slot, seq)) STRICT, WITHOUT ROWID;
+
+-- A message stays in its table until it is settled; which of ready, suspect, delayed or a lease names it says how it stands.
+CREATE TABLE queue(id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (namespace, name)) STRICT;
+CREATE TABLE message(
+  seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, rank INTEGER NOT NULL, sent INTEGER NOT NULL, expired INTEGER NOT NULL,
+  id TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE ready(
+  queue INTEGER NOT NULL, rank INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (queue, rank, seq)) STRICT, WITHOUT ROWID;
+-- Its lease ran out; until somebody else gets it, the holder of that lease may still settle it.
+CREATE TABLE suspect(
+  queue INTEGER NOT NULL, seq INTEGER NOT NULL, lease INTEGER NOT NULL, PRIMARY KEY (queue, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE delayed(due INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (due, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE lease(id INTEGER PRIMARY KEY, process INTEGER NOT NULL, expires INTEGER NOT NULL, members TEXT NOT NULL) STRICT;
+CREATE INDEX lease_expires ON lease(expires);
+
+CREATE TABLE reply(seq INTEGER PRIMARY KEY, process INTEGER NOT NULL, address TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE signal(
+  seq INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, sender INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+
+CREATE TABLE dead(
+  seq INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, info TEXT NOT NULL,
+  body BLOB NOT NULL) STRICT;
+CREATE INDEX dead_order ON dead(namespace, seq);
+
+CREATE TABLE blob(
+  id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, key TEXT NOT NULL, page INTEGER NOT NULL, at INTEGER NOT NULL,
+  bytes BLOB NOT NULL) STRICT;
+CREATE UNIQUE INDEX blob_key ON blob(namespace, key, page, at);
+`
+
+export type Synchronous = 'full' | 'normal'
+
+/** Opens the file, makes it ours if it is new and `create` is set, and refuses it (unchanged) if it is not ours or newer. */
+export function openFile(driver: Driver, path: string, synchronous: Synchronous, create: boolean): Database {
+  inspectPath(path, create)
+  let db: Database | undefined
+  try {
+    db = driver.open(path)
+    // Waits of readers only, while another process recovers the log: writers wait in group.ts, without blocking the event loop.
+    db.exec('PRAGMA busy_timeout = 1000')
+    const state = recognise(db, path)
+    if (state === 'empty' && !create) throw missing(path)
+    patiently(() => db!.exec('PRAGMA journal_mode = WAL'))
+    db.exec(`PRAGMA synchronous = ${synchronous}`)
+    if (state === 'empty') patiently(() => createTables(db!, path))
+    db.exec('PRAGMA busy_timeout = 100')
+    return db
+  } catch (error) {
+    db?.close()
+    throw failure(error, path)
+  }
+}
+
+// Never opens the file itself: closing any descriptor of it would drop the locks that SQLite holds for this process.
+function inspectPath(path: string, create: boolean): void {
+  const refuse = (message: string, cause?: unknown): TaskError =>
+    new TaskError('TASKS_UNAVAILABLE', `${path}: ${message}`, { cause, details: { path } })
+  const folder = dirname(path)
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw refuse(`the folder ${folder} does not exist; create it first`)
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found && !create) throw missing(path)
+  if (found?.isDirectory()) throw refuse('this is a folder, not a file')
+  try {
+    accessSync(found ? path : folder, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    throw refuse(
+      found
+        ? 'the file cannot be read and written by this user'
+        : `the folder ${folder} cannot be written by this user`,
+      error,
+    )
+  }
+}
+
+function missing(path: string): TaskError {
+  return new TaskError('TASKS_NOT_FOUND', `${path}: there is no such store, and it is not to be created`, {
+    details: { path },
+  })
+}
+
+function recognise(db: Database, path: string): 'ours' | 'empty' {
+  const pragma = (name: string): number =>
+    Object.values(db.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0]!
+  const application = pragma('application_id')
+  const version = pragma('user_version')
+  const tables = (db.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }).n
+  if (application === APPLICATION_ID) {
+    if (version <= SCHEMA_VERSION) return 'ours'
+    throw new TaskError(
+      'TASKS_STORE_NEWER',
+      `${path}: the file has format ${version}, and this version of @tasks/transport-sqlite reads up to ${SCHEMA_VERSION}; upgrade the package`,
+      { details: { path, format: version, readable: SCHEMA_VERSION } },
+    )
+  }
+  if (application === 0 && version === 0 && tables === 0) return 'empty'
+  throw new TaskError(
+    'TASKS_STORE_FOREIGN',
+    `${path}: this SQLite file belongs to another program (application_id ${application})`,
+    {
+      details: { path, application },
+    },
+  )
+}
+
+function createTables(db: Database, path: string): void {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    // Another process may have been quicker.
+    if (recognise(db, path) === 'empty') {
+      db.exec(TABLES)
+      db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`)
+    }
+    db.exec('COMMIT')
+  } catch (error) {
+    db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+// The change to WAL does not heed busy_timeout. Processes that start together meet here, for a moment.
+function patiently(attempt: () => void): void {
+  for (let left = 200; ; left--) {
+    try {
+      return attempt()
+    } catch (error) {
+      if (!isBusy(error) || left === 0) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// One open file: the connection with its group commit, this process's place among those that share it, and who waits for what.
+import type { Clock } from '@tasks/core/adapter'
+import { TaskError } from '@tasks/core/adapter'
+import type { Driver } from './driver'
+import { Group } from './group'
+import { thisProcess } from './identity'
+import { Mail } from './mail'
+import { Neighbours } from './neighbours'
+import { Returns } from './returns'
+import type { Synchronous } from './schema'
+import { openFile } from './schema'
+import { Waiting } from './waiting'
+import { Wakeup } from './wakeup'
+
+export interface StoreOptions {
+  readonly driver: Driver
+  readonly path: string
+  readonly synchronous: Synchronous
+  readonly clock: Clock
+}
+
+export interface Store {
+  readonly group: Group
+  readonly clock: Clock
+  readonly waiting: Waiting
+  readonly returns: Returns
+  readonly mail: Mail
+  /** The number of this process in the file. */
+  readonly process: number
+  close(): void
+}
+
+export async function openStore({ driver, path, synchronous, clock }: StoreOptions, create: boolean): Promise<Store> {
+  const db = openFile(driver, path, synchronous, create)
+  let wakeup: Wakeup | undefined
+  const group = new Group({
+    db,
+    path,
+    clock,
+    isShared: (write) =>
+      wakeup !== undefined && write.get('SELECT 1 FROM process WHERE id <> ? LIMIT 1', neighbours.id) !== undefined,
+    onCommit(changed, shared) {
+      waiting.wake(changed)
+      if (shared) wakeup!.touch()
+    },
+  })
+  const waiting = new Waiting(group)
+  const returns = new Returns(group, clock)
+  const neighbours = await Neighbours.join(group, clock, thisProcess())
+  const mail = new Mail(group, clock, neighbours.id)
+  wakeup = new Wakeup({
+    path,
+    group,
+    clock,
+    onElsewhere() {
+      waiting.look()
+      mail.look()
+      returns.refresh()
+      neighbours.refresh()
+    },
+    onBeat: () => neighbours.check(),
+  })
+  return {
+    group,
+    clock,
+    waiting,
+    returns,
+    mail,
+    process: neighbours.id,
+    close() {
+      returns.close()
+      group.close(new TaskError('TASKS_CLOSED', `${path}: the transport is closed`), (write) => neighbours.leave(write))
+      wakeup.touch()
+      wakeup.close()
+    },
+  }
+}

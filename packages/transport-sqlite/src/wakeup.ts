@@ -1,0 +1,120 @@
+// How a process learns that another one has committed something: whoever commits touches `<file>-wake`, and everybody watches it.
+// Where watching does not work (or has not yet shown that it does), `PRAGMA data_version` is asked every few milliseconds;
+// and now and then in any case, so that a lost notification costs a moment and not more. Measurements: HOW_IT_WORKS.md.
+import type { FSWatcher } from 'node:fs'
+import { closeSync, constants, openSync, watch, writeSync } from 'node:fs'
+import type { Clock } from '@tasks/core/adapter'
+import type { Group } from './group'
+
+const POLL_MS = 10
+const BEAT_MS = 200
+
+export interface WakeupOptions {
+  readonly path: string
+  readonly group: Group
+  readonly clock: Clock
+  /** Another connection has committed. */
+  onElsewhere(): void
+  /** Every `BEAT_MS`, for what else must be looked after now and then. */
+  onBeat(): void
+}
+
+export class Wakeup {
+  readonly #options: WakeupOptions
+  readonly #path: string
+  readonly #byte = Buffer.from('.')
+  #fd: number | undefined
+  #watcher: FSWatcher | undefined
+  #watches = false
+  #version = -1
+  #beatAt = 0
+  #pending = false
+  #cancel: () => void = () => {}
+  #closed = false
+
+  constructor(options: WakeupOptions) {
+    this.#options = options
+    this.#path = `${options.path}-wake`
+    this.#version = this.#readVersion()
+    this.#arm()
+    this.#beat()
+  }
+
+  /** Wakes the other processes. */
+  touch(): void {
+    try {
+      this.#fd ??= openSync(this.#path, constants.O_RDWR | constants.O_CREAT)
+      writeSync(this.#fd, this.#byte, 0, 1, 0)
+    } catch {
+      // The others poll.
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancel()
+    this.#watcher?.close()
+    if (this.#fd !== undefined) closeSync(this.#fd)
+    this.#fd = undefined
+  }
+
+  #arm(): void {
+    this.#watches = false
+    try {
+      this.#fd ??= openSync(this.#path, constants.O_RDWR | constants.O_CREAT)
+      this.#watcher = watch(this.#path, (event) => {
+        if (event === 'rename') return this.#rearm()
+        this.#watches = true
+        this.#notice()
+      })
+      this.#watcher.on('error', () => this.#watcher?.close())
+      // Seen by this process too, and so the proof that watching works here.
+      this.touch()
+    } catch {
+      this.#watcher = undefined
+    }
+  }
+
+  // Somebody has removed the file.
+  #rearm(): void {
+    this.#watcher?.close()
+    if (this.#fd !== undefined) closeSync(this.#fd)
+    this.#fd = undefined
+    if (!this.#closed) this.#arm()
+  }
+
+  // Several notifications of one turn are one look.
+  #notice(): void {
+    if (this.#pending || this.#closed) return
+    this.#pending = true
+    this.#options.clock.soon(() => {
+      this.#pending = false
+      if (!this.#closed) this.#check()
+    })
+  }
+
+  #check(): void {
+    try {
+      const version = this.#readVersion()
+      if (version === this.#version) return
+      this.#version = version
+      this.#options.onElsewhere()
+    } catch {
+      // A file in trouble is reported by the calls that need it. The next beat asks again.
+    }
+  }
+
+  #readVersion(): number {
+    return this.#options.group.get('PRAGMA data_version')!['data_version'] as number
+  }
+
+  #beat(): void {
+    if (this.#closed) return
+    this.#cancel = this.#options.clock.after(this.#watches ? BEAT_MS : POLL_MS, () => this.#beat(), { unref: true })
+    this.#check()
+    const now = performance.now()
+    if (now - this.#beatAt < BEAT_MS - POLL_MS) return
+    this.#beatAt = now
+    this.#options.onBeat()
+  }
+}
