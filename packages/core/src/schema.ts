@@ -35,7 +35,7 @@ export function validateArguments(
   schemas: readonly (StandardSchema | undefined)[],
   args: readonly unknown[],
   taskName: string,
-): readonly unknown[] | Promise<readonly unknown[]> {
+): unknown[] | Promise<unknown[]> {
   const results = schemas.map((schema, i) => schema?.['~standard'].validate(args[i]))
   if (!results.some(isThenable))
     return collect(results as readonly (StandardResult<unknown> | undefined)[], args, taskName)
@@ -52,7 +52,7 @@ function collect(
   results: readonly (StandardResult<unknown> | undefined)[],
   args: readonly unknown[],
   taskName: string,
-): readonly unknown[] {
+): unknown[] {
   const checked = [...args]
   const issues: { argument: number; path: string; message: string }[] = []
   for (const [i, result] of results.entries()) {

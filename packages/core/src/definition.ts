@@ -1,0 +1,614 @@
+// A pipeline on the wire: JSON, version 1.
+//
+//   document  { "v": 1, "steps": [step…], "chain": [entry…] }
+//   step      { "task": name, "open": 1?, "queue"?, "retry"?, "timeoutMs"?, "priority"?, "displayName"? }: each distinct one once
+//   entry     [step] | [step, args]: a task. `args` is the codec's encoding of the array of the entry's own arguments:
+//                a string (a codec of text) | { "b64": base64 } | { "ref": [blob name, bytes, crc32] }
+//             { "group": n, "chains": [[entry…]…], "returnExceptions": 1?, "maxParallelism": m? }; a large group has, instead of "chains",
+//                "pages": [[page, index of its first chain]…] or, of very many pages,
+//                "index": [[page, index of its first chain]…], where each page is [[{ "group", "pages" or "index" }]]: a part of the group
+//   page      [[entry…]…]: chains of a group. Page 0 is the document; a page names only pages with lower numbers, but for page 0.
+//
+// Whatever is not listed is refused by name: a reader that skipped a key it does not know would run another pipeline than was meant.
+// Entries stay the parsed arrays: a group of 250,000 costs what JSON.parse costs.
+import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { Codec } from './codec'
+import { TaskError } from './errors'
+import { checkQueueName, checkTaskName } from './ids'
+import {
+  entriesOf,
+  isGroupUse,
+  isPlan,
+  MAX_CHAIN,
+  type GroupUse,
+  type Plan,
+  type StepOptions,
+  type TaskRef,
+  type TaskUse,
+} from './plan'
+import { resolveRetry, type RetryData } from './retry'
+
+export const DEFINITION_VERSION = 1
+
+/** The most that one definition may hold. */
+const MAX_DEPTH = 64
+const MAX_TASKS = 1_000_000
+const MAX_BYTES = 64 * 1024 * 1024
+/** Page 0 may be this many pages long. */
+const MAX_PAGE_0 = 8
+/** Where a chain does not fit its page, arguments above this many bytes move to blobs. */
+const SPILL_BYTES = 128
+/** Levels of pages that list pages: more than the largest definition needs. */
+const MAX_INDEX = 8
+/** The smallest pages that can index pages. */
+const MIN_PAGE_BYTES = 256
+
+export interface Definition {
+  readonly v: 1
+  readonly steps: readonly Step[]
+  readonly chain: Chain
+}
+
+/** How a task is used: its name and every option that is not the default. */
+export interface Step {
+  readonly task: string
+  /** Takes the upstream result as its first argument. */
+  readonly open?: 1
+  readonly queue?: string
+  readonly retry?: RetryData
+  readonly timeoutMs?: number
+  readonly priority?: number
+  readonly displayName?: string
+}
+
+export type Chain = readonly Entry[]
+export type Entry = TaskEntry | GroupEntry
+export type TaskEntry = readonly [step: number] | readonly [step: number, args: ArgsData]
+
+/** The codec's bytes of an entry's own arguments. */
+export type ArgsData =
+  | string
+  | { readonly b64: string }
+  | { readonly ref: readonly [name: string, bytes: number, crc32: number] }
+
+export type PageRef = readonly [page: number, first: number]
+
+export interface GroupEntry {
+  /** How many chains. */
+  readonly group: number
+  readonly chains?: readonly Chain[]
+  /** Number of the page, and the index of its first chain. */
+  readonly pages?: readonly PageRef[]
+  /** The same of pages that hold parts of this group. */
+  readonly index?: readonly PageRef[]
+  readonly returnExceptions?: 1
+  readonly maxParallelism?: number
+}
+
+export function isGroup(entry: Entry): entry is GroupEntry {
+  return !Array.isArray(entry)
+}
+
+/**
+ * One chain of a group.
+ * @param page gives the chains of a page by its number
+ * @throws TaskError TASKS_DEFINITION_INVALID if there is no such chain
+ */
+export function childChain(group: GroupEntry, index: number, page: (number: number) => readonly Chain[]): Chain {
+  let part = group
+  let at = index
+  for (let level = 0; level < MAX_INDEX; level++) {
+    const list = part.pages ?? part.index
+    if (list === undefined) break
+    // The last page that begins at or before it.
+    let low = 0
+    let high = list.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if (list[middle]![1] <= at) low = middle
+      else high = middle - 1
+    }
+    const [number, first] = list[low]!
+    const chains = page(number)
+    at -= first
+    if (part.pages !== undefined) return found(chains[at], group, index)
+    const inner = chains[0]?.[0]
+    if (inner === undefined || !isGroup(inner)) break
+    part = inner
+  }
+  return found(part.chains?.[at], group, index)
+}
+
+function found(chain: Chain | undefined, group: GroupEntry, index: number): Chain {
+  if (chain !== undefined) return chain
+  throw new TaskError('TASKS_DEFINITION_INVALID', `a group of ${group.group} chains has no chain ${index}`)
+}
+
+// ---- Encoding ------------------------------------------------------------------------------------------------------
+
+export interface EncodeOptions {
+  readonly codec: Codec
+  /** Arguments of more bytes than this become blobs. */
+  readonly inlineBytes: number
+  /** No page but the first is larger than this; the first is at most eight times as large. */
+  readonly pageBytes: number
+  /** A new name for a blob. */
+  readonly blobName: () => string
+}
+
+export interface EncodedDefinition {
+  /** Page 0 is the document. */
+  readonly pages: readonly Uint8Array[]
+  /** 32 hexadecimal characters: equal for equal definitions, wherever pages are cut and blobs are put. */
+  readonly hash: string
+  /** How many task entries there are. */
+  readonly taskCount: number
+  /** To be stored under their names before the definition is used. */
+  readonly blobs: readonly { readonly name: string; readonly bytes: Uint8Array }[]
+}
+
+/**
+ * Encodes a pipeline whole, so that nothing need be stored of one that is refused.
+ * @throws TaskError TASKS_DEFINITION_TOO_LARGE naming the limit and what was found; TASKS_ARGUMENTS if it is not a pipeline; and what the
+ * codec throws, naming the task
+ */
+export function encodeDefinition(pipeline: object, options: EncodeOptions): EncodedDefinition {
+  if (!isPlan(pipeline)) {
+    throw new TaskError('TASKS_ARGUMENTS', `a pipeline is needed here, like task.send(...), not ${describe(pipeline)}`)
+  }
+  if (pipeline.tasks > MAX_TASKS) throw tooLarge(`has ${pipeline.tasks} task entries`, `${MAX_TASKS}`)
+  if (pipeline.depth > MAX_DEPTH) throw tooLarge(`nests groups ${pipeline.depth} deep`, `${MAX_DEPTH}`)
+  const encoder = new Encoder(options)
+  return { ...encoder.encode(pipeline), taskCount: pipeline.tasks }
+}
+
+function tooLarge(what: string, limit: string): TaskError {
+  return new TaskError(
+    'TASKS_DEFINITION_TOO_LARGE',
+    `the pipeline ${what}; at most ${limit} are allowed. Let a task return part of the work as a pipeline, or pass a reference instead of data`,
+  )
+}
+
+const HASH_CHUNK = 1 << 16
+
+class Encoder {
+  readonly #options: EncodeOptions
+  readonly #pages: string[] = ['']
+  readonly #blobs: { name: string; bytes: Uint8Array }[] = []
+  #bytes = 0
+
+  readonly #steps: string[] = []
+  readonly #stepByText = new Map<string, number>()
+  // Two objects often mean the same step; one object always does.
+  readonly #stepByUse = new Map<TaskRef, Map<StepOptions | undefined, [closed: number, open: number]>>()
+
+  // Entries in order, with their arguments, whatever becomes of them: so the hash does not depend on the transport.
+  readonly #hash = createHash('sha256')
+  #unhashed = ''
+  #hashing = true
+
+  constructor(options: EncodeOptions) {
+    if (!(options.pageBytes >= MIN_PAGE_BYTES)) {
+      throw new TaskError('TASKS_OPTIONS', `pageBytes must be at least ${MIN_PAGE_BYTES}, not ${options.pageBytes}`)
+    }
+    this.#options = options
+  }
+
+  encode(plan: Plan): Omit<EncodedDefinition, 'taskCount'> {
+    const limit = this.#options.pageBytes * MAX_PAGE_0
+    const chain = this.#fitted(plan, this.#options.inlineBytes, limit, 'the first page')
+    const steps = `[${this.#steps.join()}]`
+    this.#mix(steps)
+    this.#pages[0] = `{"v":${DEFINITION_VERSION},"steps":${steps},"chain":${chain}}`
+    const bytes = Buffer.byteLength(this.#pages[0])
+    if (bytes > limit) throw tooLarge(`has a first page of ${bytes} bytes`, `${limit}`)
+    this.#count(bytes)
+    return {
+      pages: this.#pages.map((page) => Buffer.from(page)),
+      hash: this.#hash.update(this.#unhashed).digest('hex').slice(0, 32),
+      blobs: this.#blobs,
+    }
+  }
+
+  /** A chain of at most `limit` bytes: if it is larger, its arguments move to blobs. */
+  #fitted(plan: Plan, inlineBytes: number, limit: number, where: string): string {
+    const before = { pages: this.#pages.length, blobs: this.#blobs.length, bytes: this.#bytes, hashing: this.#hashing }
+    let text = this.#chain(plan, inlineBytes)
+    let bytes = Buffer.byteLength(text)
+    if (bytes > limit && inlineBytes > SPILL_BYTES) {
+      this.#pages.length = before.pages
+      this.#blobs.length = before.blobs
+      this.#bytes = before.bytes
+      // It is the same chain: it has been hashed.
+      this.#hashing = false
+      text = this.#chain(plan, SPILL_BYTES)
+      this.#hashing = before.hashing
+      bytes = Buffer.byteLength(text)
+    }
+    if (bytes > limit)
+      throw tooLarge(`has a chain of ${plan.length} entries that takes ${bytes} bytes in ${where}`, `${limit}`)
+    return text
+  }
+
+  #chain(plan: Plan, inlineBytes: number): string {
+    let text = '['
+    this.#mix('[')
+    for (const use of entriesOf(plan)) {
+      if (text.length > 1) text += ','
+      text += isGroupUse(use) ? this.#group(use, inlineBytes) : this.#task(use, inlineBytes)
+      if (text.length > MAX_BYTES) throw tooLarge(`takes more than ${MAX_BYTES} bytes`, `${MAX_BYTES}`)
+    }
+    this.#mix(']')
+    return `${text}]`
+  }
+
+  #group({ chains, returnExceptions, maxParallelism }: GroupUse, inlineBytes: number): string {
+    const { pageBytes } = this.#options
+    const size = `"group":${chains.length}`
+    const options = `${returnExceptions ? ',"returnExceptions":1' : ''}${maxParallelism === undefined ? '' : `,"maxParallelism":${maxParallelism}`}`
+    this.#mix(`{${size}${options}`)
+    let list: PageRef[] = []
+    let first = 0
+    let chunk = ''
+    let chunkBytes = 0
+    const flush = (next: number): void => {
+      this.#count(chunkBytes + 2)
+      list.push([this.#pages.length, first])
+      this.#pages.push(`[${chunk}]`)
+      first = next
+      chunk = ''
+      chunkBytes = 0
+    }
+    for (const [i, chain] of chains.entries()) {
+      // Pages of groups inside come first, so that a page names lower ones only: a definition cannot contain itself.
+      const text = this.#fitted(chain, inlineBytes, pageBytes - 2, 'a page')
+      const bytes = Buffer.byteLength(text)
+      if (chunk !== '' && chunkBytes + bytes + 3 > pageBytes) flush(i)
+      chunk += chunk === '' ? text : `,${text}`
+      chunkBytes += bytes + 1
+    }
+    this.#mix('}')
+    if (list.length === 0 && chunkBytes <= pageBytes / 2) return `{${size},"chains":[${chunk}]${options}}`
+    flush(chains.length)
+    let key = 'pages'
+    while (list.length > 1 && JSON.stringify(list).length > pageBytes / 2) {
+      list = this.#index(list, chains.length, key)
+      key = 'index'
+    }
+    return `{${size},"${key}":${JSON.stringify(list)}${options}}`
+  }
+
+  /** Moves a list of pages into pages. */
+  #index(list: readonly PageRef[], chains: number, key: string): PageRef[] {
+    const index: PageRef[] = []
+    let part: PageRef[] = []
+    let bytes = 0
+    const flush = (next: number): void => {
+      const first = part[0]![1]
+      const parts = part.map(([page, at]) => [page, at - first])
+      const text = `[[{"group":${next - first},"${key}":${JSON.stringify(parts)}}]]`
+      this.#count(text.length)
+      index.push([this.#pages.length, first])
+      this.#pages.push(text)
+      part = []
+      bytes = 0
+    }
+    for (const ref of list) {
+      const length = JSON.stringify(ref).length + 1
+      if (bytes + length + 64 > this.#options.pageBytes) flush(ref[1])
+      part.push(ref)
+      bytes += length
+    }
+    flush(chains)
+    return index
+  }
+
+  #task(use: TaskUse, inlineBytes: number): string {
+    const step = this.#step(use)
+    if (use.args.length === 0) {
+      this.#mix(`${step};`)
+      return `[${step}]`
+    }
+    const { codec, blobName } = this.#options
+    const bytes = encodeArgs(codec, use)
+    const inline = bytes.length <= inlineBytes
+    if (codec.text && inline) {
+      const text = asBuffer(bytes).toString()
+      this.#mix(`${step},${bytes.length}:${text}`)
+      return `[${step},${JSON.stringify(text)}]`
+    }
+    this.#mix(`${step},${bytes.length}:`)
+    this.#mixBytes(bytes)
+    if (inline) return `[${step},{"b64":"${asBuffer(bytes).toString('base64')}"}]`
+    const name = blobName()
+    this.#blobs.push({ name, bytes })
+    return `[${step},{"ref":[${JSON.stringify(name)},${bytes.length},${crc32(bytes)}]}]`
+  }
+
+  #step({ task, open, overrides }: TaskUse): number {
+    let uses = this.#stepByUse.get(task)
+    if (uses === undefined) this.#stepByUse.set(task, (uses = new Map()))
+    let known = uses.get(overrides)
+    if (known === undefined) uses.set(overrides, (known = [-1, -1]))
+    const index = known[open ? 1 : 0]
+    if (index >= 0) return index
+    const { queue, retry, timeoutMs, priority, displayName } = { ...task.step, ...overrides }
+    // JSON.stringify leaves out what is undefined; the order of the keys is part of the hash.
+    const text = JSON.stringify({
+      task: task.name,
+      open: open ? 1 : undefined,
+      queue: queue === 'default' ? undefined : queue,
+      retry,
+      timeoutMs,
+      priority: priority === 0 ? undefined : priority,
+      displayName,
+    })
+    const step = this.#stepByText.get(text) ?? this.#steps.push(text) - 1
+    this.#stepByText.set(text, step)
+    known[open ? 1 : 0] = step
+    return step
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes
+    if (this.#bytes > MAX_BYTES) throw tooLarge(`takes more than ${MAX_BYTES} bytes`, `${MAX_BYTES}`)
+  }
+
+  #mix(text: string): void {
+    if (!this.#hashing) return
+    this.#unhashed += text
+    if (this.#unhashed.length < HASH_CHUNK) return
+    this.#hash.update(this.#unhashed)
+    this.#unhashed = ''
+  }
+
+  #mixBytes(bytes: Uint8Array): void {
+    if (!this.#hashing) return
+    this.#hash.update(this.#unhashed).update(bytes)
+    this.#unhashed = ''
+  }
+}
+
+function encodeArgs(codec: Codec, { task, args }: TaskUse): Uint8Array {
+  try {
+    return codec.encode(args)
+  } catch (cause) {
+    if (!TaskError.is(cause)) throw cause
+    const details = cause.details === undefined ? {} : { details: cause.details }
+    throw new TaskError(cause.code, `the arguments of task "${task.name}" (as $): ${cause.message}`, {
+      cause,
+      ...details,
+    })
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function describe(x: unknown): string {
+  if (typeof x === 'function') return `the function ${x.name || '(anonymous)'}`
+  return x === null ? 'null' : typeof x
+}
+
+// ---- Decoding ------------------------------------------------------------------------------------------------------
+
+/** Where and why a definition is refused. Only made when it is. */
+interface Flaw {
+  readonly path: string
+  readonly why: string
+}
+
+/**
+ * Reads page 0 of a definition and checks it.
+ * @throws TaskError TASKS_DEFINITION_INVALID with the JSON path of what is wrong; TASKS_DEFINITION_TOO_LARGE
+ */
+export function parseDefinition(page0: Uint8Array): Definition {
+  const document = parseJson(page0, 'a definition')
+  const flaw = documentFlaw(document)
+  if (flaw !== undefined) throw invalid(flaw)
+  return document as Definition
+}
+
+/**
+ * Reads a further page: chains of a group.
+ * @param number the page's number, if it is to be checked that it names lower pages only
+ * @throws TaskError TASKS_DEFINITION_INVALID, TASKS_DEFINITION_TOO_LARGE
+ */
+export function parsePage(bytes: Uint8Array, definition: Definition, number = Infinity): readonly Chain[] {
+  const chains = parseJson(bytes, 'a page of a definition')
+  if (!Array.isArray(chains)) throw invalid({ path: '', why: 'must be an array of chains' })
+  const flaw = chainsFlaw(chains, { steps: definition.steps.length, below: number, left: MAX_TASKS }, 1)
+  if (flaw !== undefined) throw invalid(flaw)
+  return chains as readonly Chain[]
+}
+
+function parseJson(bytes: Uint8Array, what: string): unknown {
+  if (bytes.length > MAX_BYTES) {
+    throw new TaskError(
+      'TASKS_DEFINITION_TOO_LARGE',
+      `${what} takes ${bytes.length} bytes; at most ${MAX_BYTES} are allowed`,
+    )
+  }
+  try {
+    return JSON.parse(asBuffer(bytes).toString())
+  } catch (cause) {
+    throw new TaskError('TASKS_DEFINITION_INVALID', `${what} is not JSON (${bytes.length} bytes)`, { cause })
+  }
+}
+
+function invalid({ path, why }: Flaw): TaskError {
+  return new TaskError('TASKS_DEFINITION_INVALID', `the definition is invalid at $${path}: ${why}`, {
+    details: { path: `$${path}` },
+  })
+}
+
+function documentFlaw(document: unknown): Flaw | undefined {
+  if (!isObject(document)) return { path: '', why: 'must be an object' }
+  const { v, steps, chain } = document
+  if (v !== DEFINITION_VERSION) {
+    return { path: '.v', why: `version ${show(v)} is not known; this program reads version ${DEFINITION_VERSION}` }
+  }
+  const unknown = unknownKey(document, ['v', 'steps', 'chain'])
+  if (unknown !== undefined) return unknown
+  if (!Array.isArray(steps)) return { path: '.steps', why: 'must be an array' }
+  for (const [i, step] of steps.entries()) {
+    const flaw = stepFlaw(step)
+    if (flaw !== undefined) return within(`.steps[${i}]`, flaw)
+  }
+  const flaw = chainFlaw(chain, { steps: steps.length, below: Infinity, left: MAX_TASKS }, 0)
+  return flaw === undefined ? undefined : within('.chain', flaw)
+}
+
+const STEP_KEYS = ['task', 'open', 'queue', 'retry', 'timeoutMs', 'priority', 'displayName']
+
+function stepFlaw(step: unknown): Flaw | undefined {
+  if (!isObject(step)) return { path: '', why: 'must be an object' }
+  const unknown = unknownKey(step, STEP_KEYS)
+  if (unknown !== undefined) return unknown
+  const { task, open, queue, retry, timeoutMs, priority, displayName } = step
+  if (open !== undefined && open !== 1) return { path: '.open', why: `must be 1, not ${show(open)}` }
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
+    return { path: '.timeoutMs', why: `must be a number above 0, not ${show(timeoutMs)}` }
+  }
+  if (priority !== undefined && !isCount(priority))
+    return { path: '.priority', why: `must be an integer of at least 0, not ${show(priority)}` }
+  if (displayName !== undefined && typeof displayName !== 'string')
+    return { path: '.displayName', why: 'must be a string' }
+  return (
+    refusal('.task', () => checkTaskName(task as string)) ??
+    (queue === undefined ? undefined : refusal('.queue', () => checkQueueName(queue as string))) ??
+    (retry === undefined ? undefined : refusal('.retry', () => checkRetryData(retry)))
+  )
+}
+
+function checkRetryData(retry: unknown): void {
+  if (!isObject(retry)) throw new TaskError('TASKS_OPTIONS', 'must be an object')
+  for (const [key, value] of Object.entries(resolveRetry(retry as unknown as RetryData))) {
+    if (retry[key] !== value) throw new TaskError('TASKS_OPTIONS', `${key} must be given`)
+  }
+  const unknown = unknownKey(retry, ['maxRetries', 'delayMs', 'factor', 'maxDelayMs', 'jitter'])
+  if (unknown !== undefined) throw new TaskError('TASKS_OPTIONS', unknown.why)
+}
+
+function refusal(path: string, check: () => void): Flaw | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    return { path, why: (error as Error).message }
+  }
+}
+
+interface Scope {
+  /** How many steps there are. */
+  readonly steps: number
+  /** Pages must have lower numbers than this. */
+  readonly below: number
+  /** How many more task entries are allowed. */
+  left: number
+}
+
+function chainFlaw(chain: unknown, scope: Scope, depth: number): Flaw | undefined {
+  if (!Array.isArray(chain)) return { path: '', why: 'must be an array of entries' }
+  if (chain.length === 0) return { path: '', why: 'has no entries' }
+  if (chain.length > MAX_CHAIN)
+    return { path: '', why: `has ${chain.length} entries; at most ${MAX_CHAIN} are allowed` }
+  for (let i = 0; i < chain.length; i++) {
+    const entry: unknown = chain[i]
+    const flaw = Array.isArray(entry) ? taskFlaw(entry, scope) : groupFlaw(entry, scope, depth)
+    if (flaw !== undefined) return within(`[${i}]`, flaw)
+  }
+  return undefined
+}
+
+function taskFlaw(entry: readonly unknown[], scope: Scope): Flaw | undefined {
+  const [step, args] = entry
+  if (!isCount(step) || step >= scope.steps)
+    return { path: '[0]', why: `must be the index of one of ${scope.steps} steps, not ${show(step)}` }
+  if (entry.length > 2) return { path: '', why: `has ${entry.length} elements; a task entry has one or two` }
+  if (--scope.left < 0) return { path: '', why: `is one of more than ${MAX_TASKS} task entries` }
+  return entry.length === 1 || typeof args === 'string' ? undefined : argsFlaw(args)
+}
+
+function argsFlaw(args: unknown): Flaw | undefined {
+  if (isObject(args) && Object.keys(args).length === 1) {
+    const { b64, ref } = args
+    if (typeof b64 === 'string') return undefined
+    if (Array.isArray(ref) && ref.length === 3 && typeof ref[0] === 'string' && isCount(ref[1]) && isCount(ref[2]))
+      return undefined
+  }
+  return { path: '[1]', why: 'must be a string, { "b64" } or { "ref": [name, bytes, crc32] }' }
+}
+
+function groupFlaw(entry: unknown, scope: Scope, depth: number): Flaw | undefined {
+  if (!isObject(entry)) return { path: '', why: `must be an entry, not ${show(entry)}` }
+  if (!('group' in entry))
+    return {
+      path: '',
+      why: `is an entry of unknown kind: ${Object.keys(entry).slice(0, 5).map(show).join(', ') || '{}'}`,
+    }
+  const unknown = unknownKey(entry, ['group', 'chains', 'pages', 'index', 'returnExceptions', 'maxParallelism'])
+  if (unknown !== undefined) return unknown
+  const { group, chains, pages, index, returnExceptions, maxParallelism } = entry
+  if (!isCount(group)) return { path: '.group', why: `must be an integer of at least 0, not ${show(group)}` }
+  if (depth >= MAX_DEPTH) return { path: '', why: `is nested more than ${MAX_DEPTH} groups deep` }
+  if (returnExceptions !== undefined && returnExceptions !== 1) return { path: '.returnExceptions', why: 'must be 1' }
+  if (maxParallelism !== undefined && !(isCount(maxParallelism) && maxParallelism > 0)) {
+    return { path: '.maxParallelism', why: `must be an integer of at least 1, not ${show(maxParallelism)}` }
+  }
+  if ([chains, pages, index].filter((x) => x !== undefined).length !== 1) {
+    return { path: '', why: 'must have one of chains, pages and index' }
+  }
+  if (pages !== undefined) return pagesFlaw('.pages', pages, group, scope)
+  if (index !== undefined) return pagesFlaw('.index', index, group, scope)
+  if (!Array.isArray(chains)) return { path: '.chains', why: 'must be an array of chains' }
+  if (chains.length !== group) return { path: '.chains', why: `has ${chains.length} chains; the group says ${group}` }
+  const flaw = chainsFlaw(chains, scope, depth + 1)
+  return flaw === undefined ? undefined : within('.chains', flaw)
+}
+
+function chainsFlaw(chains: readonly unknown[], scope: Scope, depth: number): Flaw | undefined {
+  for (let i = 0; i < chains.length; i++) {
+    const flaw = chainFlaw(chains[i], scope, depth)
+    if (flaw !== undefined) return within(`[${i}]`, flaw)
+  }
+  return undefined
+}
+
+function pagesFlaw(path: string, pages: unknown, group: number, scope: Scope): Flaw | undefined {
+  if (!Array.isArray(pages) || pages.length === 0) return { path, why: 'must be an array of pages' }
+  let before = -1
+  for (const [i, page] of (pages as readonly unknown[]).entries()) {
+    const [number, first] = Array.isArray(page) && page.length === 2 ? (page as unknown[]) : []
+    const fits =
+      isCount(number) && number > 0 && number < scope.below && isCount(first) && first > before && first < group
+    if (!fits || (i === 0 && first !== 0))
+      return { path: `${path}[${i}]`, why: `is not a page of this group: ${show(page)}` }
+    before = first
+  }
+  return undefined
+}
+
+function within(path: string, flaw: Flaw): Flaw {
+  return { path: path + flaw.path, why: flaw.why }
+}
+
+function unknownKey(object: Record<string, unknown>, known: readonly string[]): Flaw | undefined {
+  for (const key in object) if (!known.includes(key)) return { path: '', why: `has the unknown key ${show(key)}` }
+  return undefined
+}
+
+function isObject(x: unknown): x is Record<string, unknown> {
+  return typeof x === 'object' && x !== null && !Array.isArray(x)
+}
+
+function isCount(x: unknown): x is number {
+  return Number.isSafeInteger(x) && (x as number) >= 0
+}
+
+function show(x: unknown): string {
+  const json = JSON.stringify(x) ?? 'undefined'
+  return json.length > 60 ? `${json.slice(0, 60)}…` : json
+}
