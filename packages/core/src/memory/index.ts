@@ -1,3 +1,4 @@
+export { fromUrl } from './from-url'
 export type { Late, MemoryFaults } from './faults'
 export type { MemoryStore, MemoryStoreOptions } from './memory-store'
 export { memoryStore } from './memory-store'

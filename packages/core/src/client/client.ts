@@ -1,0 +1,391 @@
+// Submits pipelines, enqueues lone tasks, and asks about them: from any process that reaches the transport.
+import { systemClock, type Clock } from '../clock'
+import type { Codec } from '../codec'
+import { connect, type Connection } from '../connect'
+import { decodeFailure, decodeValue } from '../decoding'
+import { listPipelines, statusOf, type PipelineStatus } from '../engine/queries'
+import { blobPrefix, decodeRow, pipelineKey, type PipelineRow } from '../engine/rows'
+import { TaskError } from '../errors'
+import { checkId, checkNamespace, partitionOf } from '../ids'
+import { jsonCodec } from '../json-codec'
+import { LargeValues } from '../large-values'
+import { stderrLogger, type Logger } from '../logger'
+import { packPipeline } from '../packing'
+import { isPipeline, loneEntry, type LoneEntry, type Pipeline } from '../pipeline'
+import type { Task, Tasks } from '../tasks'
+import type { Space, Transport } from '../transport'
+import { isFailure, Kind, NONE, type Value } from '../value'
+import { encodeInbox, encodeTask, type Status, type SubmitOptions as WireOptions, type TaskMessageOptions } from '../wire'
+import { DeadLetterBox } from './dead-letter-box'
+import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
+import { Replies, type Ended } from './replies'
+import { Sender } from './sender'
+
+export interface ClientOptions {
+  /** A URL, or a transport made by hand (which stays open when the client closes). Default: `TASKS_URL`. */
+  readonly transport?: string | Transport
+  readonly namespace: string
+  /** If given, what is submitted must use tasks of this registry only. */
+  readonly tasks?: Tasks
+  readonly codec?: Codec
+  readonly logger?: Logger
+  readonly clock?: Clock
+  /** How long an owner may take to answer a question, in ms. Default 5 000. */
+  readonly answerMs?: number
+}
+
+export interface SubmitOptions {
+  /** 1-256 UTF-8 bytes without control characters. Default: a new one. Submitting an id again returns the run that exists. */
+  readonly id?: string
+  /** JSON that travels with the pipeline: `taskContext().meta`. At most 4 KiB. */
+  readonly meta?: Readonly<Record<string, unknown>>
+  /**
+   * What to do if the id exists. `return` (default): its run, if the definition is the same, else `TASKS_ID_CONFLICT`. `reject`:
+   * `TASKS_ID_EXISTS`. `restart`: a new run; a live one is cancelled first. The last two wait for the owner's answer.
+   */
+  readonly onDuplicate?: 'return' | 'reject' | 'restart'
+  /** How long the outcome is kept after the end, in ms. Default 24 h. The id is free again after that. */
+  readonly retentionMs?: number
+  /** Start after this many ms, durably. */
+  readonly delayMs?: number
+  /** Start at this time, durably. */
+  readonly runAt?: Date | number
+}
+
+export interface EnqueueOptions {
+  /** Makes it a pipeline of one entry, which can be found again. */
+  readonly id?: string
+  readonly meta?: Readonly<Record<string, unknown>>
+  readonly delayMs?: number
+  readonly runAt?: Date | number
+  /** 0 (default) to 9; higher first. */
+  readonly priority?: number
+  readonly queue?: string
+  /** Keep the result as a pipeline's is kept. */
+  readonly keepResult?: boolean
+  /** Ask for a reply, so that `result()` works. Default false. */
+  readonly reply?: boolean
+}
+
+export interface ListOptions {
+  readonly status?: Exclude<Status, 'PENDING'>
+  /** At most, over all partitions. Default 100. */
+  readonly limit?: number
+}
+
+export interface Client {
+  readonly namespace: string
+  /** Submits a task with one argument as a pipeline of one entry; tasks with more: `submit(task.send(a, b))`. */
+  submit<In, Out>(task: Task<[In], Out>, input: NoInfer<In>, options?: SubmitOptions): Promise<PipelineHandle<Out>>
+  /**
+   * Submits a pipeline. Resolves when its message is durable: a worker may be up or not.
+   * @throws TaskError TASKS_DEFINITION_INVALID, TASKS_DEFINITION_TOO_LARGE, TASKS_UNENCODABLE, TASKS_ID_INVALID before anything is sent; TASKS_UNAVAILABLE
+   */
+  submit<Out>(pipeline: Pipeline<Out, never> | Pipeline<Out, void>, options?: SubmitOptions): Promise<PipelineHandle<Out>>
+  /** A handle for what another process has submitted. */
+  attach<Out = unknown>(id: string): PipelineHandle<Out>
+  /** Sends a task to its queue: one message, no row. It runs at least once; one that fails for good becomes a dead letter. */
+  enqueue<In, Out>(task: Task<[In], Out>, input: NoInfer<In>, options?: EnqueueOptions): Promise<TaskHandle<Out>>
+  enqueue<Out>(entry: Pipeline<Out, never> | Pipeline<Out, void>, options?: EnqueueOptions): Promise<TaskHandle<Out>>
+  /** Many lone tasks in few calls. Returns their ids. */
+  enqueueMany<In, Out>(task: Task<[In], Out>, inputs: readonly In[], options?: Omit<EnqueueOptions, 'id' | 'reply'>): Promise<readonly string[]>
+  /** Where a pipeline stands; undefined if there is none. */
+  status(id: string): Promise<PipelineStatus | undefined>
+  list(options?: ListOptions): Promise<readonly PipelineStatus[]>
+  readonly deadLetters: DeadLetterBox
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const META_BYTES = 4 << 10
+const MANY = 500
+
+/** A client connects when it is first used. */
+export function createClient(options: ClientOptions): Client {
+  return new ConnectedClient(options)
+}
+
+interface Connected {
+  readonly connection: Connection
+  readonly space: Space
+  readonly values: LargeValues
+  readonly replies: Replies
+  readonly sender: Sender
+}
+
+class ConnectedClient implements Client {
+  readonly namespace: string
+  readonly deadLetters: DeadLetterBox
+  readonly #options: ClientOptions
+  readonly #clock: Clock
+  readonly #codec: Codec
+  readonly #logger: Logger
+  readonly #answerMs: number
+  #connected: Promise<Connected> | undefined
+  #closed = false
+
+  constructor(options: ClientOptions) {
+    this.namespace = checkNamespace(options.namespace)
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    this.#codec = options.codec ?? jsonCodec()
+    this.#logger = options.logger ?? stderrLogger
+    this.#answerMs = options.answerMs ?? 5_000
+    this.deadLetters = new DeadLetterBox(async () => (await this.#connect()).space, this.#clock)
+  }
+
+  #connect(): Promise<Connected> {
+    if (this.#closed) return Promise.reject(new TaskError('TASKS_CLOSED', 'the client was closed'))
+    this.#connected ??= this.#open().catch((error: unknown) => {
+      this.#connected = undefined
+      throw error
+    })
+    return this.#connected
+  }
+
+  async #open(): Promise<Connected> {
+    const connection = await connect(this.#options.transport, { clock: this.#clock })
+    try {
+      const space = await connection.transport.open({ namespace: this.namespace })
+      return {
+        connection, space,
+        values: new LargeValues(space, this.#clock),
+        replies: new Replies(space, this.#clock, this.#logger),
+        sender: new Sender(space, this.#clock),
+      }
+    } catch (error) {
+      await connection.close()
+      throw error
+    }
+  }
+
+  // ---- Pipelines ----------------------------------------------------------------------------------------------------
+
+  async submit(work: Task<[unknown], unknown> | Pipeline<unknown, never>, second?: unknown, third?: SubmitOptions): Promise<PipelineHandle<never>> {
+    const [pipeline, options = {}] = isPipeline(work) ? [work, second as SubmitOptions | undefined] : [work.send(second), third]
+    this.#options.tasks?.assertKnows(pipeline)
+    const id = options.id === undefined ? this.#clock.uid() : checkId('pipeline', options.id)
+    return this.#submit(id, pipeline, options)
+  }
+
+  async #submit(id: string, pipeline: Pipeline<unknown, never>, options: SubmitOptions): Promise<PipelineHandle<never>> {
+    const meta = checkMeta(options.meta)
+    const runAt = dueOf(options, this.#clock)
+    const { space, values, replies, sender } = await this.#connect()
+    const run = this.#clock.uid()
+    const definition = await packPipeline(pipeline, this.#codec, space, values, blobPrefix(id, run))
+    if (options.id !== undefined) await this.#checkConflict(space, id, definition.hash, options)
+    const replyTo = await replies.address()
+    const asks = options.onDuplicate === 'reject' || options.onDuplicate === 'restart'
+    const wire: WireOptions = {
+      replyTo,
+      ...(meta === undefined ? {} : { meta }),
+      ...(asks ? { onDuplicate: options.onDuplicate as 'reject' | 'restart' } : {}),
+      ...(options.retentionMs === undefined ? {} : { retentionMs: options.retentionMs }),
+      ...(runAt === undefined ? {} : { runAt }),
+    }
+    const body = encodeInbox({ type: 'submit', id, run, options: wire, definition })
+    const accepted = asks ? replies.accepted(run, this.#answerMs) : undefined
+    replies.expect(id, run)
+    try {
+      await sender.send({ target: { to: 'inbox', partition: partitionOf(id, space.partitions) }, id: run, body })
+      await accepted?.promise
+    } catch (error) {
+      accepted?.forget()
+      throw error
+    }
+    return this.#handle(id, run)
+  }
+
+  /** Tells at once what the owner would tell later, where committed rows can be read. */
+  async #checkConflict(space: Space, id: string, hash: string, options: SubmitOptions): Promise<void> {
+    if (space.reader === undefined || options.onDuplicate === 'restart') return
+    const row = await this.#readRow(space, id)
+    if (row === undefined) return
+    if (options.onDuplicate === 'reject') throw new TaskError('TASKS_ID_EXISTS', `the pipeline "${id}" exists (${row.status})`)
+    if (row.hash !== hash) throw new TaskError('TASKS_ID_CONFLICT', `the pipeline "${id}" exists (${row.status}) with another definition`)
+  }
+
+  attach<Out = unknown>(id: string): PipelineHandle<Out> {
+    checkId('pipeline', id)
+    return this.#handle(id, undefined) as PipelineHandle<Out>
+  }
+
+  #handle(id: string, run: string | undefined): PipelineHandle<never> {
+    const statusOrPending = async (): Promise<PipelineStatus> => {
+      const status = await this.status(id)
+      if (status !== undefined) return status
+      if (run === undefined) throw new TaskError('TASKS_NOT_FOUND', `there is no pipeline "${id}": it was never submitted, or its retention has ended`)
+      return { id, run, status: 'PENDING', createdAt: 0, tasks: 0, done: 0, attempts: 0 }
+    }
+    return {
+      id,
+      result: (options = {}) => this.#result(id, run, options) as Promise<never>,
+      status: statusOrPending,
+      progress: async (): Promise<Progress> => {
+        const { done, tasks } = await statusOrPending()
+        return { done, total: tasks }
+      },
+    }
+  }
+
+  async #result(id: string, run: string | undefined, options: WaitOptions): Promise<unknown> {
+    const { replies, values } = await this.#connect()
+    let ended: Ended
+    try {
+      ended = await replies.ended(id, run, options)
+    } catch (error) {
+      throw await this.#explained(id, error)
+    }
+    if (ended.status === 'CANCELLED') throw new TaskError('TASKS_CANCELLED', `the pipeline "${id}" was cancelled`)
+    const value = await values.fetch(blobPrefix(id, ended.run), ended.value)
+    if (isFailure(value)) throw decodeFailure(value)
+    return decodeValue(this.#codec, value)
+  }
+
+  /** A time-out says what the run is doing, as far as can be told. */
+  async #explained(id: string, error: unknown): Promise<unknown> {
+    if (!TaskError.is(error) || error.code !== 'TASKS_RESULT_TIMEOUT') return error
+    const status = await this.status(id).catch(() => undefined)
+    const why =
+      status === undefined
+        ? 'no owner has taken it, or none answers: is a worker of this namespace up? It is stored and goes on when one is'
+        : `it is ${status.status} with ${status.done} of ${status.tasks} tasks done, and goes on while workers are up`
+    return new TaskError('TASKS_RESULT_TIMEOUT', `${error.message.split(';')[0]}; ${why}`)
+  }
+
+  // ---- Lone tasks ---------------------------------------------------------------------------------------------------
+
+  async enqueue(work: Task<[unknown], unknown> | Pipeline<unknown, never>, second?: unknown, third?: EnqueueOptions): Promise<TaskHandle<never>> {
+    const [pipeline, options = {}] = isPipeline(work) ? [work, second as EnqueueOptions | undefined] : [work.send(second), third]
+    this.#options.tasks?.assertKnows(pipeline)
+    if (options.id !== undefined || options.keepResult === true || options.delayMs !== undefined || options.runAt !== undefined) {
+      const { queue, priority, reply: _, keepResult: __, ...rest } = options
+      const entry = queue === undefined && priority === undefined ? pipeline : pipeline.set({ ...(queue === undefined ? {} : { queue }), ...(priority === undefined ? {} : { priority }) })
+      return this.submit(entry, rest as never)
+    }
+    const entry = loneEntry(pipeline)
+    const { sender, replies } = await this.#connect()
+    const id = this.#clock.uid()
+    const replyTo = options.reply === true ? await replies.address() : undefined
+    if (replyTo !== undefined) replies.expect(id, '')
+    await sender.send(await this.#loneSend(id, entry, options, replyTo))
+    return {
+      id,
+      result: (wait = {}) => {
+        if (replyTo === undefined) {
+          return Promise.reject(new TaskError('TASKS_UNSUPPORTED', `the lone task "${id}" was enqueued without { reply: true } or { keepResult: true }: nobody keeps its result`))
+        }
+        return this.#result(id, '', wait) as Promise<never>
+      },
+    }
+  }
+
+  async enqueueMany(task: Task<[unknown], unknown>, inputs: readonly unknown[], options: Omit<EnqueueOptions, 'id' | 'reply'> = {}): Promise<readonly string[]> {
+    if (options.keepResult === true || options.delayMs !== undefined || options.runAt !== undefined) {
+      return Promise.all(inputs.map(async (input) => (await this.enqueue(task, input, options)).id))
+    }
+    const { sender } = await this.#connect()
+    const ids: string[] = []
+    for (let from = 0; from < inputs.length; from += MANY) {
+      const sends = []
+      for (const input of inputs.slice(from, from + MANY)) {
+        const id = this.#clock.uid()
+        ids.push(id)
+        const send = this.#loneSend(id, loneEntry(task.send(input)), options, undefined)
+        sends.push(send instanceof Promise ? await send : send)
+      }
+      for (const error of await sender.sendAll(sends)) if (error !== undefined) throw error
+    }
+    return ids
+  }
+
+  #loneSend(id: string, entry: LoneEntry, options: EnqueueOptions, replyTo: string | undefined) {
+    const { task, args, step } = entry
+    const encoded: Value = args.length === 0 ? NONE : { kind: Kind.spread, bytes: this.#codec.encode(args) }
+    const queue = options.queue ?? step.queue ?? 'default'
+    const priority = options.priority ?? step.priority
+    const build = (stored: Value) => {
+      const meta = checkMeta(options.meta)
+      const wire: TaskMessageOptions = {
+        ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
+        ...(step.retry === undefined ? {} : { retry: step.retry }),
+        ...(priority === undefined ? {} : { priority }),
+        ...(meta === undefined ? {} : { meta }),
+        ...(replyTo === undefined ? {} : { replyTo }),
+      }
+      const body = encodeTask({ id, run: '', path: '', attempt: 1, task, resends: 0, sentAt: this.#clock.now(), options: wire, input: NONE, args: stored })
+      return { target: { to: 'task' as const, queue, ...(priority === undefined ? {} : { priority }) }, id, body }
+    }
+    return encoded.bytes.length <= 4096 ? build(encoded) : this.#storeLone(task, encoded).then(build)
+  }
+
+  async #storeLone(task: string, encoded: Value): Promise<Value> {
+    const { values } = await this.#connect()
+    return values.storeAlone(encoded, `the arguments of the task "${task}"`)
+  }
+
+  // ---- Questions ----------------------------------------------------------------------------------------------------
+
+  async #readRow(space: Space, id: string): Promise<PipelineRow | undefined> {
+    const key = pipelineKey(id)
+    const [bytes] = await space.reader!.load(partitionOf(id, space.partitions), [key])
+    return bytes === undefined ? undefined : (decodeRow(key, bytes) as PipelineRow)
+  }
+
+  async status(id: string): Promise<PipelineStatus | undefined> {
+    checkId('pipeline', id)
+    const { space, replies } = await this.#connect()
+    const status =
+      space.reader === undefined
+        ? ((await replies.ask(partitionOf(id, space.partitions), { ask: 'status', id }, this.#answerMs)) as PipelineStatus | null)
+        : statusOf(await this.#readRow(space, id))
+    return status ?? undefined
+  }
+
+  async list(options: ListOptions = {}): Promise<readonly PipelineStatus[]> {
+    const { limit = 100, status } = options
+    const { space, replies } = await this.#connect()
+    const question = { ask: 'list' as const, limit, ...(status === undefined ? {} : { status }) }
+    const lists = await Promise.all(
+      Array.from({ length: space.partitions }, async (_, partition) => {
+        const { reader } = space
+        const answer =
+          reader === undefined
+            ? await replies.ask(partition, question, this.#answerMs)
+            : await listPipelines((prefix, after, most) => reader.scan(partition, prefix, after, most), question)
+        return (answer as { pipelines: readonly PipelineStatus[] }).pipelines
+      }),
+    )
+    return lists.flat().sort((a, b) => b.createdAt - a.createdAt).slice(0, limit)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const connected = await this.#connected?.catch(() => undefined)
+    if (connected === undefined) return
+    await connected.replies.close()
+    await connected.space.close()
+    await connected.connection.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function checkMeta(meta: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> | undefined {
+  if (meta === undefined) return undefined
+  const text = JSON.stringify(meta) as string | undefined
+  if (typeof meta !== 'object' || text === undefined) throw new TaskError('TASKS_OPTIONS', 'meta must be an object of JSON values')
+  if (Buffer.byteLength(text) > META_BYTES) throw new TaskError('TASKS_OPTIONS', `meta is ${Buffer.byteLength(text)} bytes; the limit is ${META_BYTES}`)
+  return meta
+}
+
+function dueOf({ delayMs, runAt }: Pick<SubmitOptions, 'delayMs' | 'runAt'>, clock: Clock): number | undefined {
+  if (delayMs !== undefined && runAt !== undefined) throw new TaskError('TASKS_OPTIONS', 'give delayMs or runAt, not both')
+  const due = delayMs !== undefined ? clock.now() + delayMs : runAt === undefined ? undefined : Number(runAt)
+  if (due !== undefined && !Number.isFinite(due)) throw new TaskError('TASKS_OPTIONS', `${delayMs === undefined ? 'runAt' : 'delayMs'} is not a time: ${String(delayMs ?? runAt)}`)
+  return due
+}

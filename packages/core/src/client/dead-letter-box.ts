@@ -1,0 +1,94 @@
+// Dead letters as people meet them: what could not be read, run or finished, with its reason and its bytes.
+import type { Clock } from '../clock'
+import { TaskError } from '../errors'
+import { fromFailure, type Failure } from '../failure'
+import { asBuffer } from '../record'
+import type { DeadLetter, Space } from '../transport'
+import { decodeTask, encodeTask } from '../wire'
+
+export interface DeadLetterView {
+  readonly id: string
+  readonly at: Date
+  /** `undecodable`, `too-large`, `unknown-task`, `failed` or `max-deliveries`. */
+  readonly reason: string
+  readonly message: string
+  /** The queue it was in, or `inbox/<partition>`. */
+  readonly source: string
+  readonly task: string | undefined
+  readonly pipelineId: string | undefined
+  /** What the task threw, if it is here because it failed. */
+  readonly error: TaskError | undefined
+  /** The message as it was sent. */
+  readonly body: Uint8Array
+}
+
+export class DeadLetterBox {
+  readonly #space: () => Promise<Space>
+  readonly #clock: Clock
+
+  constructor(space: () => Promise<Space>, clock: Clock) {
+    this.#space = space
+    this.#clock = clock
+  }
+
+  /** In order of arrival. */
+  async list(options: { readonly after?: string; readonly limit?: number } = {}): Promise<readonly DeadLetterView[]> {
+    const { after, limit = 100 } = options
+    const { dead } = await this.#space()
+    return (await dead.list({ limit, ...(after === undefined ? {} : { after }) })).map(viewOf)
+  }
+
+  /** @throws TaskError TASKS_NOT_FOUND */
+  async get(id: string): Promise<DeadLetterView> {
+    return viewOf(await this.#letter(await this.#space(), id))
+  }
+
+  /**
+   * Sends it again, to where it was. Its deliveries count from one.
+   * @throws TaskError TASKS_NOT_FOUND; TASKS_UNSUPPORTED for a letter that belongs to a pipeline (its entry has failed: submit or retry the
+   *   pipeline) or that cannot be read
+   */
+  async redrive(id: string): Promise<void> {
+    const space = await this.#space()
+    const { info, body } = await this.#letter(space, id)
+    if (info.pipelineId !== undefined) {
+      throw new TaskError('TASKS_UNSUPPORTED', `the dead letter "${id}" belongs to the pipeline "${info.pipelineId}", whose entry has failed: submit the pipeline again`)
+    }
+    const inbox = /^inbox\/(\d+)$/.exec(info.source)
+    const send = {
+      id: `${id}.${this.#clock.uid()}`,
+      target: inbox === null ? ({ to: 'task', queue: info.source } as const) : ({ to: 'inbox', partition: Number(inbox[1]) } as const),
+      // The time that an unknown task has been waiting begins anew.
+      body: inbox === null ? encodeTask({ ...decodeTask(body), resends: 0, sentAt: this.#clock.now() }) : body,
+    }
+    if (!(await space.dead.redrive(id, send))) throw notFound(id)
+  }
+
+  /** @throws TaskError TASKS_NOT_FOUND */
+  async drop(id: string): Promise<void> {
+    if (!(await (await this.#space()).dead.drop(id))) throw notFound(id)
+  }
+
+  async #letter(space: Space, id: string): Promise<DeadLetter> {
+    const letter = await space.dead.get(id)
+    if (letter === undefined) throw notFound(id)
+    return letter
+  }
+}
+
+function notFound(id: string): TaskError {
+  return new TaskError('TASKS_NOT_FOUND', `there is no dead letter "${id}"`)
+}
+
+function viewOf({ id, at, info, body }: DeadLetter): DeadLetterView {
+  const { reason, message, source, task, pipelineId, failure } = info
+  return { id, at: new Date(at), reason, message, source, task, pipelineId, error: failure === undefined ? undefined : errorOf(failure), body }
+}
+
+function errorOf(failure: string): TaskError | undefined {
+  try {
+    return fromFailure(JSON.parse(asBuffer(Buffer.from(failure)).toString()) as Failure)
+  } catch {
+    return undefined
+  }
+}

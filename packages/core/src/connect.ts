@@ -1,0 +1,90 @@
+// From a URL to a transport. Core knows the names of the packages that are published, as data, and imports none of them.
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { systemClock, type Clock } from './clock'
+import { TaskError } from './errors'
+import type { Transport } from './transport'
+
+/** What an adapter package exports. */
+export interface Adapter {
+  fromUrl(url: string, options: { readonly clock: Clock }): Transport | Promise<Transport>
+}
+
+export interface ConnectOptions {
+  /** Adapters for further schemes, or in place of the published ones. */
+  readonly adapters?: Readonly<Record<string, Adapter>>
+  readonly clock?: Clock
+}
+
+interface Published {
+  readonly package: string
+  /** What has to be installed beside it. */
+  readonly peer?: string
+}
+
+const PUBLISHED: Readonly<Record<string, Published>> = {
+  sqlite: { package: '@tasks/transport-sqlite' },
+  redis: { package: '@tasks/transport-redis', peer: 'ioredis' },
+  rediss: { package: '@tasks/transport-redis', peer: 'ioredis' },
+  nats: { package: '@tasks/transport-nats', peer: '@nats-io/transport-node @nats-io/jetstream @nats-io/kv' },
+  'tls+nats': { package: '@tasks/transport-nats', peer: '@nats-io/transport-node @nats-io/jetstream @nats-io/kv' },
+  kafka: { package: '@tasks/transport-kafka', peer: 'kafkajs' },
+}
+
+/** A transport, and how to be done with it: one that was made by hand stays open. */
+export interface Connection {
+  readonly transport: Transport
+  close(): Promise<void>
+}
+
+/**
+ * Opens a transport by URL: `memory:`, `sqlite:./tasks.db`, `redis://…`, `nats://…`, `kafka://…`.
+ * The adapter is resolved from the working directory's project, so that strict installs work.
+ * @param transport a URL; a transport made by hand is passed through; absent, `TASKS_URL` of the environment
+ * @throws TaskError TASKS_UNKNOWN_SCHEME naming the known ones, TASKS_MISSING_PACKAGE with the command that installs it
+ */
+export async function connect(transport: string | Transport | undefined, options: ConnectOptions = {}): Promise<Connection> {
+  if (typeof transport === 'object') return { transport, close: () => Promise.resolve() }
+  const url = transport ?? process.env['TASKS_URL']
+  if (url === undefined || url === '') {
+    throw new TaskError('TASKS_CONFIG', 'no transport was given: pass one, like "sqlite:./tasks.db", or set TASKS_URL')
+  }
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
+  const clock = options.clock ?? systemClock
+  const adapter = scheme === undefined ? undefined : (options.adapters?.[scheme] ?? (await published(scheme)))
+  if (adapter === undefined) {
+    const known = [...new Set(['memory', ...Object.keys(PUBLISHED), ...Object.keys(options.adapters ?? {})])].join(', ')
+    throw new TaskError('TASKS_UNKNOWN_SCHEME', `"${redactUrl(url)}" is not a transport: its scheme must be one of ${known}`)
+  }
+  const opened = await adapter.fromUrl(url, { clock })
+  return { transport: opened, close: () => opened.close() }
+}
+
+async function published(scheme: string): Promise<Adapter | undefined> {
+  if (scheme === 'memory') return (await import('./memory/index')) as unknown as Adapter
+  const entry = PUBLISHED[scheme]
+  if (entry === undefined) return undefined
+  try {
+    return (await import(entry.package)) as Adapter
+  } catch (error) {
+    // Only an adapter that is not there is looked for elsewhere; one that is broken says so itself.
+    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND' || !String(error).includes(entry.package)) throw error
+  }
+  // Strict installs show core no other package: the program's own project has it.
+  let path: string | undefined
+  try {
+    path = createRequire(`${process.cwd()}/`).resolve(entry.package)
+  } catch {
+    path = undefined
+  }
+  if (path !== undefined) return (await import(pathToFileURL(path).href)) as Adapter
+  const install = entry.peer === undefined ? entry.package : `${entry.package} ${entry.peer}`
+  throw new TaskError('TASKS_MISSING_PACKAGE', `"${scheme}:" needs a package that is not installed: npm install ${install}`)
+}
+
+/** A URL as it may be shown: without password and token. */
+export function redactUrl(url: string): string {
+  return url
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)([^/@]*)@/i, (_, scheme: string, user: string) => `${scheme}${user.split(':')[0] ?? ''}${user.includes(':') ? ':***' : ''}@`)
+    .replace(/([?&](?:password|token|secret|pass)=)[^&]*/gi, '$1***')
+}

@@ -1,0 +1,49 @@
+// What a task can know of itself while it runs, without being passed anything: so that tasks stay plain functions.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { TaskError } from './errors'
+import type { Logger } from './logger'
+
+export interface TaskContext {
+  /** The task's name, as it was bound. */
+  readonly taskName: string
+  /** This entry of this pipeline: the pipeline's id and the entry's path. Equal over retries and runs. */
+  readonly taskId: string
+  /** The pipeline that the entry is part of; a lone task's own id. A pipeline that a task returned has an id of its own. */
+  readonly pipelineId: string
+  /** The pipeline that was submitted. */
+  readonly rootId: string
+  /** The pipeline whose task returned this one; undefined at the root. */
+  readonly parentId: string | undefined
+  /** The run of the root. An id that is submitted again after its retention, or restarted, has a new run. */
+  readonly run: string
+  /** Counts from 1. */
+  readonly attempt: number
+  /** Ms since the epoch at which the task times out; undefined without `timeoutMs`. */
+  readonly deadline: number | undefined
+  /** Aborts when the task times out, or its worker stops before the task has ended. Made when first asked for. */
+  readonly signal: AbortSignal
+  readonly logger: Logger
+  /** What was submitted as `meta`. */
+  readonly meta: Readonly<Record<string, unknown>>
+  /** For calls to others that must have effect once: equal over retries and deliveries of this entry, different for another run. */
+  readonly idempotencyKey: string
+}
+
+const storage = new AsyncLocalStorage<TaskContext>()
+
+/**
+ * The context of the task that is running.
+ * @throws TaskError TASKS_NO_CONTEXT outside of a task; in a test, use `withTaskContext` of `@tasks/core/testing`.
+ */
+export function taskContext(): TaskContext {
+  const context = storage.getStore()
+  if (context === undefined) {
+    throw new TaskError('TASKS_NO_CONTEXT', 'taskContext() was called outside of a task; in a test, call the task inside withTaskContext() of @tasks/core/testing')
+  }
+  return context
+}
+
+/** Runs `fn` with this context. */
+export function runInContext<R>(context: TaskContext, fn: () => R): R {
+  return storage.run(context, fn)
+}

@@ -1,0 +1,49 @@
+// From values on the wire to what users see: in workers as arguments, in clients as results.
+import type { Codec } from './codec'
+import { TaskError } from './errors'
+import { fromFailure, type Failure } from './failure'
+import { asBuffer } from './record'
+import { FrameReader, Kind, type Value } from './value'
+
+/** What a value is to a user. Failures come back as errors, not thrown: they may be results of a group that returns exceptions. */
+export function decodeValue(codec: Codec, value: Value): unknown {
+  switch (value.kind) {
+    case Kind.none:
+      return undefined
+    case Kind.one:
+    case Kind.spread:
+      return codec.decode(value.bytes)
+    case Kind.set: {
+      const results: unknown[] = []
+      for (const reader = new FrameReader(value.bytes); !reader.done; ) results.push(decodeValue(codec, reader.value()))
+      return results
+    }
+    case Kind.error:
+    case Kind.errors:
+      return decodeFailure(value)
+    case Kind.reference:
+    case Kind.pipeline:
+      throw new TaskError('TASKS_UNDECODABLE', 'a reference or a definition stands where a value belongs')
+  }
+}
+
+/** The arguments that a value passes on. */
+export function decodeArguments(codec: Codec, value: Value): unknown[] {
+  if (value.kind === Kind.none) return []
+  const decoded = decodeValue(codec, value)
+  if (value.kind !== Kind.spread) return [decoded]
+  if (!Array.isArray(decoded)) throw new TaskError('TASKS_UNDECODABLE', 'the arguments of a task are not a list')
+  return decoded as unknown[]
+}
+
+/** The error that a failure is. */
+export function decodeFailure(value: Value): TaskError {
+  if (value.kind === Kind.error) return fromFailure(JSON.parse(asBuffer(value.bytes).toString()) as Failure)
+  const reader = new FrameReader(value.bytes)
+  const { count, size } = JSON.parse(asBuffer(reader.value().bytes).toString()) as { count: number; size: number }
+  const errors: TaskError[] = []
+  while (!reader.done) errors.push(decodeFailure(reader.value()))
+  const first = errors[0]
+  const message = `${count} of ${size} chains of a group failed${first === undefined ? '' : `; the first: ${first.message}`}`
+  return new TaskError('TASKS_GROUP_FAILED', message, { errors, errorCount: count })
+}

@@ -1,0 +1,155 @@
+// The working set of one commit. The reducer reads committed rows through it and writes changes into it; nothing outside changes
+// until the commit has succeeded, so a draft that met a missing row or a poison message is simply thrown away and folded again.
+import type { ArgsData, Step } from '../definition'
+import type { Bytes, RowKey, Target } from '../transport'
+import { FrameWriter, type Value } from '../value'
+import { encodeReply, type ReplyBody, type Status } from '../wire'
+import type { ListQuestion } from './queries'
+import { RunKeys, type PipelineRow, type Row } from './rows'
+
+/** Committed rows as far as they are known: null is known to be absent, undefined is not loaded. */
+export interface KnownRows {
+  get(key: RowKey): Row | null | undefined
+}
+
+/** Thrown by `get` for a row that is not loaded. The owner loads it and folds the batch again. */
+export class MissingRow extends Error {
+  readonly key: RowKey
+
+  constructor(key: RowKey) {
+    super(key)
+    this.key = key
+  }
+}
+
+/** A task that is due. The owner decides which lane it takes. */
+export interface Dispatch {
+  readonly id: string
+  readonly run: string
+  readonly path: string
+  readonly attempt: number
+  readonly resends: number
+  readonly step: Step
+  readonly input: Value
+  readonly args: ArgsData | undefined
+  readonly meta: Readonly<Record<string, unknown>> | undefined
+  /** The first entry of chain `child` of this group, never sent before: a window names neighbours as a range. */
+  readonly group: string | undefined
+  readonly child: number
+  /** Goes through the shared queue: it was lost once, or its process could not start it. */
+  readonly shared: boolean
+}
+
+/** An entry that is no longer outstanding: its window counts it off. */
+export interface Closed {
+  readonly id: string
+  readonly run: string
+  readonly path: string
+  readonly attempt: number
+}
+
+export interface Ended {
+  readonly id: string
+  readonly run: string
+  readonly status: Status
+  readonly value: Value
+}
+
+/** One pipeline in a draft: its keys, and its row, already copied for writing. */
+export interface RunView {
+  readonly keys: RunKeys
+  readonly row: PipelineRow
+}
+
+export class Draft {
+  /** What the commit will change. */
+  readonly changed = new Map<RowKey, Row | null>()
+  /** Results that arrived, per chunk of a group: rows that are written once and not read before fan-in. */
+  readonly results = new Map<RowKey, FrameWriter>()
+  readonly sends: { readonly target: Target; readonly body: Bytes }[] = []
+  readonly dispatches: Dispatch[] = []
+  readonly closed: Closed[] = []
+  readonly ended: Ended[] = []
+  /** Who wants to hear of the end of a run that goes on. Held in memory: they ask again if they hear nothing. */
+  readonly waiting: { readonly id: string; readonly replyTo: string }[] = []
+  /** Answers to questions, from the rows as this draft has them. */
+  readonly answers: { readonly replyTo: string; readonly correlation: string; readonly answer: unknown }[] = []
+  /** Questions that take a scan. */
+  readonly lists: { readonly replyTo: string; readonly correlation: string; readonly question: ListQuestion }[] = []
+  readonly #known: KnownRows
+  readonly #runs = new Map<string, RunView>()
+
+  constructor(
+    known: KnownRows,
+    /** The commit's sequence number: names rows that are written once. */
+    readonly seq: number,
+    /** Ms since the epoch; never less than that of an earlier commit. */
+    readonly now: number,
+  ) {
+    this.#known = known
+  }
+
+  get<T extends Row>(key: RowKey): T | undefined {
+    let row = this.changed.get(key)
+    if (row === undefined) {
+      row = this.#known.get(key)
+      if (row === undefined) throw new MissingRow(key)
+    }
+    return (row ?? undefined) as T | undefined
+  }
+
+  /** A copy that this draft may change in place; the same one each time. */
+  edit<T extends Row>(key: RowKey, copy: (row: T) => T): T | undefined {
+    const changed = this.changed.get(key)
+    if (changed !== undefined) return (changed ?? undefined) as T | undefined
+    const row = this.get<T>(key)
+    if (row === undefined) return undefined
+    const mine = copy(row)
+    this.changed.set(key, mine)
+    return mine
+  }
+
+  put(key: RowKey, row: Row): void {
+    this.changed.set(key, row)
+  }
+
+  delete(key: RowKey): void {
+    this.changed.set(key, null)
+  }
+
+  /** The pipeline as it stands in this draft, if it exists. Reading it counts as changing it: use `get` to look only. */
+  run(id: string): RunView | undefined {
+    const known = this.#runs.get(id)
+    if (known !== undefined) return known
+    const key = new RunKeys(id, 0).pipeline
+    const row = this.edit<PipelineRow>(key, (committed) => ({ ...committed }))
+    return row === undefined ? undefined : this.#remember(row)
+  }
+
+  /** Puts a new run in place of whatever had the id. */
+  create(row: PipelineRow): RunView {
+    const view = this.#remember(row)
+    this.changed.set(view.keys.pipeline, row)
+    return view
+  }
+
+  #remember(row: PipelineRow): RunView {
+    const view = { keys: new RunKeys(row.id, row.gen), row }
+    this.#runs.set(row.id, view)
+    return view
+  }
+
+  addResult(key: RowKey, index: number, value: Value): void {
+    let writer = this.results.get(key)
+    if (writer === undefined) this.results.set(key, (writer = new FrameWriter()))
+    writer.addNumbered(index, value)
+  }
+
+  send(target: Target, body: Bytes): void {
+    this.sends.push({ target, body })
+  }
+
+  reply(address: string, body: ReplyBody): void {
+    this.send({ to: 'reply', address }, encodeReply(body))
+  }
+}

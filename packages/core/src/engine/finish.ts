@@ -1,0 +1,62 @@
+// How a run ends: once, with one outcome, which stays until the retention has passed.
+import type { Definition, TaskEntry } from '../definition'
+import { asBuffer } from '../record'
+import { NONE, type Value } from '../value'
+import { encodeTask, type Status } from '../wire'
+import { argsValue } from './dispatch'
+import type { Draft, RunView } from './draft'
+import { DefinitionPage } from './rows'
+
+/** How long a promoted lone task that ended well is remembered, so that its message, delivered again, does nothing. */
+const TOMBSTONE_MS = 3_600_000
+
+export function finish(draft: Draft, run: RunView, status: Exclude<Status, 'PENDING' | 'RUNNING'>, outcome: Value): void {
+  const { row, keys } = run
+  const source = row.chain?.definition
+  if (row.lone && status === 'FAILED') deadLetterLoneTask(draft, run, outcome)
+  row.status = status
+  row.outcome = outcome
+  row.finishedAt = draft.now
+  row.chain = undefined
+  if (row.replyTo !== undefined) draft.reply(row.replyTo, { type: 'ended', id: row.id, run: row.run, status, value: outcome })
+  row.replyTo = undefined
+  draft.ended.push({ id: row.id, run: row.run, status, value: outcome })
+  // The root's pages are few and known; everything else went when its chain or group ended.
+  if (source !== undefined && source.blob === undefined) for (let page = 0; page < source.pages; page++) draft.delete(keys.page('', page))
+  const retentionMs = row.lone ? TOMBSTONE_MS : row.retentionMs
+  draft.put(keys.timer(draft.now + retentionMs, 'e'), { kind: 'expire', id: row.id, run: row.run })
+}
+
+/** A lone task that failed for good is a dead letter that can be redriven: its body is the message as it was first sent. */
+function deadLetterLoneTask(draft: Draft, run: RunView, failure: Value): void {
+  const { row, keys } = run
+  const definition: Definition = draft.get<DefinitionPage>(keys.page('', 0))!.definition()
+  const [index, args] = definition.chain[0] as TaskEntry
+  const step = definition.steps[index]!
+  const queue = step.queue ?? 'default'
+  const text = asBuffer(failure.bytes).toString()
+  draft.send(
+    {
+      to: 'dead',
+      letter: { reason: 'failed', message: failureMessage(text), source: queue, task: step.task, failure: text },
+    },
+    encodeTask({
+      id: row.id, run: '', path: '', attempt: 1, task: step.task, resends: 0, sentAt: draft.now,
+      options: {
+        ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
+        ...(step.retry === undefined ? {} : { retry: step.retry }),
+        queue,
+      },
+      input: NONE,
+      args: argsValue(args),
+    }),
+  )
+}
+
+function failureMessage(text: string): string {
+  try {
+    return (JSON.parse(text) as { message?: string }).message ?? 'failed'
+  } catch {
+    return 'failed'
+  }
+}

@@ -1,0 +1,77 @@
+// Where in a run something is. A path names it and its place, so that no id has to be stored to find a parent.
+//
+//   chain   ''          the root chain            entry   <chain>/<index>
+//           <entry>.<n> chain n of a group        task id <pipeline id><entry>
+//           <entry>:    the chain of a returned pipeline
+//           …~<hop>     the same chain after <hop> tail calls: a returned pipeline in tail position replaces its caller's frame
+//
+// `/2.17/0` is entry 0 of chain 17 of the group at entry 2; `/1:~3/0` the first entry of the fourth pipeline that entry 1 went on to.
+// A *frame* is a chain that has a definition of its own: the root, a returned pipeline, or a chain after a tail call.
+
+export const ROOT = ''
+
+export const entryPath = (chain: string, index: number): string => `${chain}/${index}`
+export const childPath = (group: string, index: number): string => `${group}.${index}`
+export const framePath = (entry: string): string => `${entry}:`
+export const hopPath = (base: string, hop: number): string => (hop === 0 ? base : `${base}~${hop}`)
+
+/** `/2.17/0` → the chain `/2.17` and the index 0. Undefined if it is not the path of an entry. */
+export function splitEntry(path: string): { readonly chain: string; readonly index: number } | undefined {
+  const slash = path.lastIndexOf('/')
+  if (slash < 0) return undefined
+  const index = Number(path.slice(slash + 1))
+  return Number.isInteger(index) && index >= 0 ? { chain: path.slice(0, slash), index } : undefined
+}
+
+/** A chain without its tail calls, and how many there were. */
+export function splitHop(chain: string): { readonly base: string; readonly hop: number } {
+  const tilde = chain.lastIndexOf('~')
+  if (tilde < 0 || chain.indexOf('/', tilde) >= 0 || chain.endsWith(':')) return { base: chain, hop: 0 }
+  const hop = Number(chain.slice(tilde + 1))
+  return Number.isInteger(hop) && hop > 0 ? { base: chain.slice(0, tilde), hop } : { base: chain, hop: 0 }
+}
+
+export type ChainParent =
+  | { readonly kind: 'root' }
+  | { readonly kind: 'group'; readonly entry: string; readonly index: number }
+  | { readonly kind: 'frame'; readonly entry: string }
+
+/** What a chain (without hops) answers to when it ends. */
+export function parentOf(base: string): ChainParent {
+  if (base === ROOT) return { kind: 'root' }
+  if (base.endsWith(':')) return { kind: 'frame', entry: base.slice(0, -1) }
+  const dot = base.lastIndexOf('.')
+  return { kind: 'group', entry: base.slice(0, dot), index: Number(base.slice(dot + 1)) }
+}
+
+/** The frame whose definition a chain is part of, as the frame's own path. */
+export function frameOf(chain: string): string {
+  for (let at = chain.length - 1; at >= 0; at--) {
+    const char = chain.charCodeAt(at)
+    if (char === 58 /* : */) {
+      // A hop right behind the colon belongs to the frame.
+      return chain.charCodeAt(at + 1) === 126 ? chain.slice(0, endOfNumber(chain, at + 2)) : chain.slice(0, at + 1)
+    }
+    if (char === 126 /* ~ */) return chain.slice(0, endOfNumber(chain, at + 1))
+  }
+  return ROOT
+}
+
+function endOfNumber(text: string, from: number): number {
+  let at = from
+  while (at < text.length && text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57) at++
+  return at
+}
+
+/** The way from a frame to one of its chains: pairs of (entry index, chain index), outermost first. */
+export function wayTo(chain: string, frame: string): readonly (readonly [entry: number, child: number])[] {
+  const rest = chain.slice(frame.length)
+  if (rest === '') return []
+  return rest
+    .slice(1)
+    .split('/')
+    .map((pair) => {
+      const dot = pair.indexOf('.')
+      return [Number(pair.slice(0, dot)), Number(pair.slice(dot + 1))] as const
+    })
+}

@@ -1,0 +1,36 @@
+// The pump starts the chains of a group, a few at a time, from a cursor: so a group of a million neither floods the queue nor
+// makes a commit that is too large. How many at a time is the owner's to say; which, is the cursor's.
+import { childChain, isGroup, type TaskEntry } from '../definition'
+import { groupAt, startEntry } from './chains'
+import type { Draft } from './draft'
+import { editGroup } from './groups'
+import { childPath, entryPath } from './paths'
+import { firstStep, type JobRow } from './rows'
+
+/** Starts at most `count` further chains. Returns how many are still to be started. */
+export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number): number {
+  const { id, path } = job
+  const run = draft.run(id)
+  if (run === undefined || run.row.run !== job.run || run.row.status !== 'RUNNING') return 0
+  const group = editGroup(draft, run, path)
+  if (group === undefined) return 0
+  const to = Math.min(group.size, group.next + count)
+  const { definition, group: chains, page } = groupAt(draft, run, path)
+  for (let index = group.next; index < to; index++) {
+    const chain = childChain(chains, index, page)
+    const first = chain[0]!
+    const base = childPath(path, index)
+    group.next = index + 1
+    if (isGroup(first)) {
+      startEntry(draft, run, base, base, firstStep(group.input), 0, group.input)
+      continue
+    }
+    const [step, args] = first as TaskEntry
+    draft.dispatches.push({
+      id, run: run.row.run, path: entryPath(base, 0), attempt: 1, resends: 0,
+      step: definition.steps[step]!, input: group.input, args, meta: run.row.meta, group: path, child: index, shared: false,
+    })
+  }
+  if (group.next === group.size) draft.delete(run.keys.job('pump', path))
+  return group.size - group.next
+}

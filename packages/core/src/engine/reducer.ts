@@ -1,0 +1,159 @@
+// The reducer: what a message does to the rows. `(rows, input, now) → { rows, sends }`, with the rows and effects in a draft.
+//
+// R1. Pure: it sees the draft, the input and nothing else. Folding the same input over the same rows gives the same draft.
+// R2. Idempotent by row state: an input that was folded before, or that names a run, entry or attempt which is not current, changes nothing.
+// R3. It opens no value and runs no user code.
+import { TaskError } from '../errors'
+import type { RowKey } from '../transport'
+import { isFailure } from '../value'
+import type { InboxBody, Question } from '../wire'
+import { entryDue, entryFailed, entrySucceeded, isOutstanding, resendEntry } from './chains'
+import type { Dispatch, Draft } from './draft'
+import { groupJoined, type Joined } from './fan-in'
+import { childPath, entryPath } from './paths'
+import { pump } from './pump'
+import { statusOf } from './queries'
+import { pipelineKey, RunKeys, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
+import { submit } from './submit'
+
+/** Everything that is folded: what came in, and what the owner says to itself. */
+export type Input =
+  | InboxBody
+  | { readonly type: 'timer'; readonly key: RowKey; readonly timer: TimerRow }
+  | { readonly type: 'pump'; readonly job: JobRow & { kind: 'pump' }; readonly count: number }
+  | { readonly type: 'joined'; readonly job: JobRow; readonly joined: Joined }
+  /** What is left of this window is to be sent again. */
+  | { readonly type: 'resend'; readonly items: readonly WindowItem[] }
+  /** An inbox message that could not be read. */
+  | { readonly type: 'undecodable'; readonly error: unknown }
+  /** Handed to this process and not started: through the shared queue instead. */
+  | { readonly type: 'requeue'; readonly dispatches: readonly Dispatch[] }
+  /** These rows of a run that is over are to go; `done` if they were the last. */
+  | { readonly type: 'cleaned'; readonly job: JobRow & { kind: 'clean' }; readonly keys: readonly RowKey[]; readonly done: boolean }
+
+/** Folds one input. Throws `MissingRow` if a row is not loaded: load it and fold the batch again. */
+export function step(draft: Draft, input: Input): void {
+  switch (input.type) {
+    case 'submit':
+      return submit(draft, input)
+    case 'outcomes':
+      for (const outcome of input.outcomes) {
+        const run = draft.run(outcome.id)
+        if (run === undefined || run.row.run !== outcome.run) continue
+        if (!isFailure(outcome.value)) entrySucceeded(draft, run, outcome.path, outcome.value)
+        else entryFailed(draft, run, outcome.path, outcome.attempt, outcome.value, outcome.verdict ?? { retryable: false })
+      }
+      return
+    case 'timer':
+      return timer(draft, input.key, input.timer)
+    case 'pump':
+      pump(draft, input.job, input.count)
+      return
+    case 'joined':
+      return groupJoined(draft, input.job, input.joined)
+    case 'resend':
+      for (const { id, run: runId, path, attempt } of input.items.flatMap((item) => outstandingEntries(draft, item))) {
+        const run = draft.run(id)
+        if (run !== undefined && run.row.run === runId) resendEntry(draft, run, path, attempt)
+      }
+      return
+    case 'requeue':
+      for (const dispatch of input.dispatches) requeue(draft, dispatch)
+      return
+    case 'cleaned': {
+      const { job, keys, done } = input
+      for (const key of keys) draft.delete(key)
+      if (!done) return
+      draft.delete(new RunKeys(job.id, job.gen).job('clean', ''))
+      const row = draft.get<PipelineRow>(pipelineKey(job.id))
+      if (job.whole && row?.run === job.run) draft.delete(pipelineKey(job.id))
+      return
+    }
+    case 'query':
+      return query(draft, input.question, input.replyTo, input.correlation)
+    case 'undecodable':
+      throw input.error
+    case 'running':
+      // The owner's windows take note; rows do not change.
+      return
+    default:
+      input satisfies never
+      throw new TaskError('TASKS_UNDECODABLE', 'an inbox message has an unknown type')
+  }
+}
+
+function requeue(draft: Draft, dispatch: Dispatch): void {
+  const { id, path, attempt } = dispatch
+  const run = draft.run(id)
+  if (run === undefined || run.row.run !== dispatch.run || isOutstanding(draft, run, path, attempt) === undefined) return
+  draft.closed.push({ id, run: dispatch.run, path, attempt })
+  draft.dispatches.push({ ...dispatch, shared: true })
+}
+
+function timer(draft: Draft, key: RowKey, row: TimerRow): void {
+  draft.delete(key)
+  const run = draft.run(row.id)
+  if (run === undefined || run.row.run !== row.run) return
+  if (row.kind === 'dispatch') return entryDue(draft, run, row.path, row.attempt)
+  draft.put(run.keys.job('clean', ''), { kind: 'clean', id: row.id, run: row.run, gen: run.row.gen, path: '', whole: true, blobs: true })
+}
+
+function query(draft: Draft, question: Question, replyTo: string, correlation: string): void {
+  switch (question.ask) {
+    case 'status':
+      draft.answers.push({ replyTo, correlation, answer: statusOf(draft.get<PipelineRow>(pipelineKey(question.id))) })
+      return
+    case 'wait':
+      for (const id of question.ids) {
+        const row = draft.get<PipelineRow>(pipelineKey(id))
+        if (row === undefined) draft.answers.push({ replyTo, correlation, answer: { missing: id } })
+        else if (row.status === 'RUNNING') draft.waiting.push({ id, replyTo })
+        else draft.reply(replyTo, { type: 'ended', id, run: row.run, status: row.status, value: row.outcome })
+      }
+      return
+    case 'list':
+      draft.lists.push({ replyTo, correlation, question })
+      return
+  }
+}
+
+/** The entries of a window item that nobody has reported back, by the rows. */
+export function outstandingEntries(draft: Draft, item: WindowItem): { id: string; run: string; path: string; attempt: number }[] {
+  const run = draft.get<PipelineRow>(pipelineKey(item.id)) === undefined ? undefined : draft.run(item.id)
+  if (run === undefined || run.row.run !== item.run) return []
+  const { id } = item
+  if ('path' in item) return isOutstanding(draft, run, item.path, item.attempt) ? [{ id, run: item.run, path: item.path, attempt: item.attempt }] : []
+  const entries = []
+  for (let index = item.from; index < item.to; index++) {
+    const path = entryPath(childPath(item.group, index), 0)
+    const row = isOutstanding(draft, run, path, 1)
+    // A range speaks of first sends only; an entry that was sent again is an item of its own.
+    if (row !== undefined && row.resends === 0) entries.push({ id, run: item.run, path, attempt: 1 })
+  }
+  return entries
+}
+
+/** The rows that an input is sure, or likely, to need: so that a batch is loaded in one go. What it misses, `MissingRow` finds. */
+export function needs(input: Input): readonly RowKey[] {
+  switch (input.type) {
+    case 'submit':
+      return [pipelineKey(input.id)]
+    case 'outcomes':
+      return input.outcomes.map(({ id }) => pipelineKey(id))
+    case 'timer':
+      return [pipelineKey(input.timer.id)]
+    case 'pump':
+    case 'joined':
+    case 'cleaned':
+      return [pipelineKey(input.job.id)]
+    case 'resend':
+      return input.items.map(({ id }) => pipelineKey(id))
+    case 'requeue':
+      return input.dispatches.map(({ id }) => pipelineKey(id))
+    case 'query':
+      return input.question.ask === 'status' ? [pipelineKey(input.question.id)] : input.question.ask === 'wait' ? input.question.ids.map(pipelineKey) : []
+    case 'running':
+    case 'undecodable':
+      return []
+  }
+}

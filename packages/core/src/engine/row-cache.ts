@@ -1,0 +1,80 @@
+// The committed rows that an owner has in memory: what it has read, and what it has written. Bounded; eviction costs a read, never correctness.
+import type { Blobs, Bytes, PartitionSession, RowKey } from '../transport'
+import { TaskError } from '../errors'
+import type { Draft, KnownRows } from './draft'
+import { decodeRow, type Row } from './rows'
+
+const MOST_ROWS = 40_000
+const MOST_PAGE_BYTES = 32 << 20
+
+export class RowCache implements KnownRows {
+  readonly #session: PartitionSession
+  readonly #blobs: Blobs
+  readonly #rows = new Map<RowKey, Row | null>()
+  #pageBytes = 0
+
+  constructor(session: PartitionSession, blobs: Blobs) {
+    this.#session = session
+    this.#blobs = blobs
+  }
+
+  get(key: RowKey): Row | null | undefined {
+    return this.#rows.get(key)
+  }
+
+  /** Loads what is not known yet. Returns undefined, without a turn of the event loop, if everything is. */
+  load(keys: Iterable<RowKey>): Promise<void> | undefined {
+    const rows: RowKey[] = []
+    const pages: RowKey[] = []
+    const asked = new Set<RowKey>()
+    for (const key of keys) {
+      if (this.#rows.has(key) || asked.has(key)) continue
+      asked.add(key)
+      if (key.startsWith('@')) pages.push(key)
+      else rows.push(key)
+    }
+    return asked.size === 0 ? undefined : this.#fetch(rows, pages)
+  }
+
+  async #fetch(rows: readonly RowKey[], pages: readonly RowKey[]): Promise<void> {
+    const [values, blobs] = await Promise.all([
+      rows.length === 0 ? [] : this.#session.load(rows),
+      Promise.all(pages.map((key) => this.#blobs.get(key.slice(1, key.lastIndexOf('#')), Number(key.slice(key.lastIndexOf('#') + 1))))),
+    ])
+    rows.forEach((key, index) => this.#remember(key, values[index]))
+    pages.forEach((key, index) => this.#remember(key, blobs[index]))
+  }
+
+  #remember(key: RowKey, bytes: Bytes | undefined): void {
+    if (bytes === undefined) {
+      if (key.startsWith('@')) throw new TaskError('TASKS_UNAVAILABLE', `the blob page ${JSON.stringify(key.slice(1))} is not there`)
+      this.#rows.set(key, null)
+      return
+    }
+    if (key.startsWith('@')) this.#pageBytes += bytes.length
+    this.#rows.set(key, decodeRow(key, bytes))
+  }
+
+  /** Takes over what a commit has changed, and forgets the oldest rows if there are too many. Only between drafts. */
+  apply(draft: Draft): void {
+    for (const [key, row] of draft.changed) {
+      const kind = key[0]
+      // Timers, windows and jobs have indexes of their own in the owner.
+      if (kind === 'T' || kind === 'W' || kind === 'X') continue
+      // Written again: youngest again.
+      this.#rows.delete(key)
+      this.#rows.set(key, row)
+    }
+    if (this.#rows.size <= MOST_ROWS && this.#pageBytes <= MOST_PAGE_BYTES) return
+    for (const key of this.#rows.keys()) {
+      if (this.#rows.size <= MOST_ROWS * 0.8 && this.#pageBytes <= MOST_PAGE_BYTES * 0.8) break
+      this.#forget(key)
+    }
+  }
+
+  #forget(key: RowKey): void {
+    const row = this.#rows.get(key)
+    if (key.startsWith('@') && row != null) this.#pageBytes -= (row as { readonly bytes: Bytes }).bytes.length
+    this.#rows.delete(key)
+  }
+}

@@ -1,0 +1,312 @@
+// What an owner keeps. Each kind of row is one interface, one key and one encoding; nothing else is ever stored in a partition.
+//
+//   M/<id>                          the pipeline: status, run, root chain, counters, outcome          PipelineRow
+//   P<id>/<gen>:c<chain>            a chain other than the root, unless in its default state          ChainRow
+//   P<id>/<gen>:d<frame>#<page>     pages of a frame's definition, written once                       DefinitionPage
+//   P<id>/<gen>:g<entry>            a group: size, cursor, counters, input                            GroupRow
+//   P<id>/<gen>:b<entry>#<chunk>    which of 1,024 chains have ended, and which have a row            ChunkRow
+//   P<id>/<gen>:r<entry>#<chunk>.<n> results of that chunk that came in one commit; never read until fan-in
+//   T/<due>/<id>/<gen><what>        a timer                                                           TimerRow
+//   W/<seq>                         a dispatch window: what one commit sent out                       WindowRow
+//   X/<id>/<gen><job>               long work that goes in steps: pump, fan-in, clean                 JobRow
+//
+// `gen` counts the runs of an id: rows of an old run never meet those of a new one.
+import { parseDefinition, parsePage, type Chain, type Definition } from '../definition'
+import { TaskError } from '../errors'
+import { escapeId } from '../ids'
+import { decodeRecord, encodeRecord, type Payload } from '../record'
+import type { RetryData } from '../retry'
+import type { Bytes, RowKey } from '../transport'
+import { NONE, type Kind, type Value } from '../value'
+import type { Status } from '../wire'
+
+// ---- Pipelines -----------------------------------------------------------------------------------------------------
+
+export interface PipelineRow {
+  id: string
+  run: string
+  gen: number
+  status: Exclude<Status, 'PENDING'>
+  /** Of the submitted definition: the same id with another hash is a conflict. */
+  hash: string
+  createdAt: number
+  finishedAt: number
+  retentionMs: number
+  meta: Readonly<Record<string, unknown>> | undefined
+  replyTo: string | undefined
+  /** A promoted lone task. */
+  lone: boolean
+  /** Task entries known so far, those that ended well, and starts known of. */
+  tasks: number
+  done: number
+  attempts: number
+  /** The root chain, while running. */
+  chain: ChainRow | undefined
+  /** The result or failure, once ended. */
+  outcome: Value
+}
+
+/** `sent`: dispatched. `waiting`: a timer will dispatch it. `group`, `frame`: what runs is below it. */
+export type Phase = 'sent' | 'waiting' | 'group' | 'frame'
+
+export interface ChainRow {
+  /** Tail calls so far: part of the path of what runs now. */
+  hop: number
+  /** The entry that runs now. */
+  at: number
+  phase: Phase
+  attempt: number
+  resends: number
+  /** Its upstream value. */
+  input: Value
+  /** If this chain is a frame: where its definition is. */
+  definition: DefinitionSource | undefined
+  /** The retry policy that the worker told, where the definition has none. */
+  retry: RetryData | undefined
+}
+
+export interface DefinitionSource {
+  readonly pages: number
+  /** The blob that holds them; rows `d` if absent. */
+  readonly blob?: string
+}
+
+/** The state of a chain of a group that has no row: at its first entry, sent once. */
+export function firstStep(input: Value): ChainRow {
+  return { hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input, definition: undefined, retry: undefined }
+}
+
+// ---- Groups --------------------------------------------------------------------------------------------------------
+
+export interface GroupRow {
+  size: number
+  /** Chains below this index have been started. */
+  next: number
+  ended: number
+  failed: number
+  returnExceptions: boolean
+  input: Value
+}
+
+export const CHUNK = 1024
+
+export interface ChunkRow {
+  /** Bit i: chain i of the chunk has ended. */
+  ended: Uint8Array
+  /** Bit i: chain i has a row of its own. */
+  live: Uint8Array
+}
+
+export const newChunk = (): ChunkRow => ({ ended: new Uint8Array(CHUNK / 8), live: new Uint8Array(CHUNK / 8) })
+
+export const hasBit = (bits: Uint8Array, index: number): boolean => (bits[index >> 3]! & (1 << (index & 7))) !== 0
+export const setBit = (bits: Uint8Array, index: number): void => void (bits[index >> 3]! |= 1 << (index & 7))
+export const clearBit = (bits: Uint8Array, index: number): void => void (bits[index >> 3]! &= ~(1 << (index & 7)))
+
+// ---- Timers, windows, jobs -----------------------------------------------------------------------------------------
+
+export type TimerRow =
+  /** Dispatch this attempt of this entry. */
+  | { readonly kind: 'dispatch'; readonly id: string; readonly run: string; readonly path: string; readonly attempt: number }
+  /** The retention of this run has ended. */
+  | { readonly kind: 'expire'; readonly id: string; readonly run: string }
+
+export type Lane = 'local' | 'queue'
+
+/** Entries that one commit dispatched: one entry, or the first entries of neighbouring chains of a group (`[from, to)`). */
+export type WindowItem =
+  | { readonly lane: Lane; readonly id: string; readonly run: string; readonly path: string; readonly attempt: number }
+  | { readonly lane: Lane; readonly id: string; readonly run: string; readonly group: string; readonly from: number; readonly to: number }
+
+export interface WindowRow {
+  readonly seq: number
+  readonly epoch: number
+  readonly sentAt: number
+  /** The queues that its items of lane `queue` are in. */
+  readonly queues: readonly string[]
+  readonly items: readonly WindowItem[]
+}
+
+export type JobRow =
+  /** Chains of this group are still to be started. */
+  | { readonly kind: 'pump'; readonly id: string; readonly run: string; readonly gen: number; readonly path: string }
+  /** Every chain of this group has ended: join the results. */
+  | { readonly kind: 'fan-in'; readonly id: string; readonly run: string; readonly gen: number; readonly path: string }
+  /** Delete what a run has left: its rows, its blobs, and (`whole`) the pipeline itself. */
+  | { readonly kind: 'clean'; readonly id: string; readonly run: string; readonly gen: number; readonly path: ''; readonly whole: boolean; readonly blobs: boolean }
+
+// ---- Keys ----------------------------------------------------------------------------------------------------------
+
+const digits = (number: number, length: number): string => number.toString(36).padStart(length, '0')
+
+/** Keys of what belongs to one run of one pipeline. Built once per message: the escaped id is the costly part. */
+export class RunKeys {
+  readonly pipeline: RowKey
+  readonly #prefix: string
+  readonly #suffix: string
+
+  constructor(id: string, gen: number) {
+    const escaped = escapeId(id)
+    this.pipeline = `M/${escaped}`
+    this.#prefix = `P${escaped}/${gen}:`
+    this.#suffix = `${escaped}/${gen}`
+  }
+
+  /** Prefix of every row of the run but the pipeline's own. */
+  get all(): string {
+    return this.#prefix
+  }
+
+  chain = (base: string): RowKey => `${this.#prefix}c${base}`
+  page = (frame: string, page: number): RowKey => `${this.#prefix}d${frame}#${page}`
+  group = (entry: string): RowKey => `${this.#prefix}g${entry}`
+  chunk = (entry: string, index: number): RowKey => `${this.#prefix}b${entry}#${(index / CHUNK) | 0}`
+  /** Sorted by chunk, so that a scan meets the results of a chunk together. */
+  results = (entry: string, index: number, seq: number): RowKey => `${this.#prefix}r${entry}#${digits((index / CHUNK) | 0, 5)}.${digits(seq, 1)}`
+  resultsPrefix = (entry: string): string => `${this.#prefix}r${entry}#`
+  timer = (due: number, what: string): RowKey => `T/${digits(due, 9)}/${this.#suffix}${what}`
+  job = (kind: JobRow['kind'], path: string): RowKey => `X/${this.#suffix}${kind}${path}`
+}
+
+export const pipelineKey = (id: string): RowKey => `M/${escapeId(id)}`
+export const PIPELINES = 'M/'
+export const TIMERS = 'T/'
+export const WINDOWS = 'W/'
+export const JOBS = 'X/'
+export const windowKey = (seq: number): RowKey => `${WINDOWS}${digits(seq, 9)}`
+export const dueOf = (timerKey: RowKey): number => Number.parseInt(timerKey.slice(2, 11), 36)
+export const chunkOfResults = (key: RowKey): number => Number.parseInt(key.slice(key.lastIndexOf('#') + 1, key.lastIndexOf('.')), 36)
+
+/** Blobs of a run: every value too large for a message, until the run's retention ends. */
+export const blobPrefix = (id: string, run: string): string => `${escapeId(id)}/${run}/`
+
+/** Pages that live in a blob are read through the same cache as rows, under this pseudo key. */
+export const blobPageKey = (blob: string, page: number): RowKey => `@${blob}#${page}`
+
+// ---- Encoding ------------------------------------------------------------------------------------------------------
+
+const ROW_VERSION = 1
+
+/** A page of a definition: parsed once, when first needed. */
+export class DefinitionPage {
+  readonly bytes: Bytes
+  #definition: Definition | undefined
+  #chains: readonly Chain[] | undefined
+
+  constructor(bytes: Bytes) {
+    this.bytes = bytes
+  }
+
+  /** As page 0. */
+  definition(): Definition {
+    return (this.#definition ??= parseDefinition(this.bytes))
+  }
+
+  /** As a further page. */
+  chains(definition: Definition): readonly Chain[] {
+    return (this.#chains ??= parsePage(this.bytes, definition))
+  }
+}
+
+export type Row = PipelineRow | ChainRow | DefinitionPage | GroupRow | ChunkRow | TimerRow | WindowRow | JobRow
+
+/** The kind letter of a key. */
+function kindOf(key: RowKey): string {
+  const entity = key[0]!
+  if (entity === '@') return 'd'
+  if (entity !== 'P') return entity
+  let at = key.indexOf('/') + 1
+  while (key.charCodeAt(at) >= 48 && key.charCodeAt(at) <= 57) at++
+  return key[at + 1] ?? ''
+}
+
+const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame']
+const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
+
+function chainHeader(row: ChainRow): unknown[] {
+  const { hop, at, phase, attempt, resends, input, definition, retry } = row
+  return [hop, at, PHASES.indexOf(phase), attempt, resends, input.kind, input.bytes.length, definition ?? 0, retry ?? 0]
+}
+
+function chainOf(header: readonly unknown[], payload: Payload): ChainRow {
+  const [hop, at, phase, attempt, resends, kind, length, definition, retry] = header as [
+    number, number, number, number, number, Kind, number, DefinitionSource | 0, RetryData | 0,
+  ]
+  return {
+    hop, at, phase: PHASES[phase]!, attempt, resends,
+    input: valueOf(kind, length, payload),
+    definition: definition === 0 ? undefined : definition,
+    retry: retry === 0 ? undefined : retry,
+  }
+}
+
+const valueOf = (kind: Kind, length: number, payload: Payload): Value => (kind === 0 ? NONE : { kind, bytes: payload.take(length) })
+
+export function encodeRow(key: RowKey, row: Row): Bytes {
+  switch (kindOf(key)) {
+    case 'M': {
+      const r = row as PipelineRow
+      return encodeRecord(
+        [
+          ROW_VERSION, r.id, r.run, r.gen, STATUSES.indexOf(r.status), r.hash, r.createdAt, r.finishedAt, r.retentionMs, r.meta ?? 0, r.replyTo ?? 0,
+          r.lone ? 1 : 0, r.tasks, r.done, r.attempts, r.outcome.kind, r.outcome.bytes.length, r.chain === undefined ? 0 : chainHeader(r.chain),
+        ],
+        r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, r.chain.input.bytes],
+      )
+    }
+    case 'c': {
+      const r = row as ChainRow
+      return encodeRecord([ROW_VERSION, ...chainHeader(r)], [r.input.bytes])
+    }
+    case 'd':
+      return (row as DefinitionPage).bytes
+    case 'g': {
+      const r = row as GroupRow
+      return encodeRecord([ROW_VERSION, r.size, r.next, r.ended, r.failed, r.returnExceptions ? 1 : 0, r.input.kind, r.input.bytes.length], [r.input.bytes])
+    }
+    case 'b': {
+      const r = row as ChunkRow
+      return Buffer.concat([r.ended, r.live])
+    }
+    case 'T':
+    case 'W':
+    case 'X':
+      return encodeRecord([ROW_VERSION, row])
+    default:
+      throw new TaskError('TASKS_UNDECODABLE', `no row has the key ${JSON.stringify(key)}`)
+  }
+}
+
+export function decodeRow(key: RowKey, bytes: Bytes): Row {
+  const letter = kindOf(key)
+  if (letter === 'd') return new DefinitionPage(bytes)
+  if (letter === 'b') return { ended: Uint8Array.from(bytes.subarray(0, CHUNK / 8)), live: Uint8Array.from(bytes.subarray(CHUNK / 8)) }
+  const { header, payload } = decodeRecord(bytes)
+  if (header[0] !== ROW_VERSION) {
+    throw new TaskError('TASKS_STORE_NEWER', `the row ${JSON.stringify(key)} has version ${JSON.stringify(header[0])}; this version reads ${ROW_VERSION}`)
+  }
+  switch (letter) {
+    case 'M': {
+      const [, id, run, gen, status, hash, createdAt, finishedAt, retentionMs, meta, replyTo, lone, tasks, done, attempts, kind, length, chain] = header as [
+        number, string, string, number, number, string, number, number, number, Record<string, unknown> | 0, string | 0,
+        number, number, number, number, Kind, number, unknown[] | 0,
+      ]
+      const outcome = valueOf(kind, length, payload)
+      return {
+        id, run, gen, status: STATUSES[status]!, hash, createdAt, finishedAt, retentionMs,
+        meta: meta === 0 ? undefined : meta,
+        replyTo: replyTo === 0 ? undefined : replyTo,
+        lone: lone === 1, tasks, done, attempts, outcome,
+        chain: chain === 0 ? undefined : chainOf(chain, payload),
+      }
+    }
+    case 'c':
+      return chainOf(header.slice(1), payload)
+    case 'g': {
+      const [, size, next, ended, failed, returnExceptions, kind, length] = header as [number, number, number, number, number, number, Kind, number]
+      return { size, next, ended, failed, returnExceptions: returnExceptions === 1, input: valueOf(kind, length, payload) }
+    }
+    default:
+      return header[1] as TimerRow | WindowRow | JobRow
+  }
+}

@@ -1,0 +1,79 @@
+// What an owner does with a submit: a new run, the run that is there, or a refusal.
+import { NONE } from '../value'
+import type { SubmitMessage } from '../wire'
+import { entryFailed, startEntry, waitUntil, writePages } from './chains'
+import type { Draft, RunView } from './draft'
+import { finish } from './finish'
+import { entryPath, ROOT } from './paths'
+import type { PipelineRow } from './rows'
+
+export const DEFAULT_RETENTION_MS = 24 * 3_600_000
+
+export function submit(draft: Draft, message: SubmitMessage): void {
+  const { id, options } = message
+  const existing = draft.run(id)
+  if (existing === undefined) return start(draft, message, 1)
+  // The same submit again: its run exists, and whoever sent it is told what it would have been told.
+  if (existing.row.run === message.run) return answer(draft, existing, options.replyTo)
+  if (options.lone === 1 && existing.row.lone) return
+  if (options.onDuplicate === 'restart') return restart(draft, existing, message)
+  if (options.onDuplicate === 'reject') return refuse(draft, message, 'TASKS_ID_EXISTS', `the pipeline "${id}" exists (${existing.row.status})`)
+  if (existing.row.hash !== message.definition.hash) {
+    return refuse(draft, message, 'TASKS_ID_CONFLICT', `the pipeline "${id}" exists (${existing.row.status}) with another definition`)
+  }
+  answer(draft, existing, options.replyTo)
+}
+
+function start(draft: Draft, message: SubmitMessage, gen: number): void {
+  const { id, run, options, definition } = message
+  const row: PipelineRow = {
+    id, run, gen,
+    status: 'RUNNING',
+    hash: definition.hash,
+    createdAt: draft.now,
+    finishedAt: 0,
+    retentionMs: options.retentionMs ?? DEFAULT_RETENTION_MS,
+    meta: options.meta,
+    replyTo: options.replyTo,
+    lone: options.lone === 1,
+    tasks: definition.tasks, done: 0, attempts: 0,
+    chain: {
+      hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE, retry: undefined,
+      definition: definition.blob === undefined ? { pages: definition.pageCount } : { pages: definition.pageCount, blob: definition.blob },
+    },
+    outcome: NONE,
+  }
+  const view = draft.create(row)
+  writePages(draft, view, ROOT, definition)
+  if (options.onDuplicate !== undefined && options.replyTo !== undefined) draft.reply(options.replyTo, { type: 'accepted', id, run })
+  if (options.failed !== undefined && message.failure !== undefined) {
+    row.chain = { ...row.chain!, attempt: options.failed.attempt }
+    return entryFailed(draft, view, entryPath(ROOT, 0), options.failed.attempt, message.failure, options.failed.verdict)
+  }
+  if (options.runAt !== undefined && options.runAt > draft.now) {
+    return waitUntil(draft, view, entryPath(ROOT, 0), ROOT, row.chain!, options.runAt)
+  }
+  startEntry(draft, view, ROOT, ROOT, row.chain!, 0, NONE)
+}
+
+/** A live run is cancelled first; whatever it had goes in steps, and its late outcomes name a run that is no more. */
+function restart(draft: Draft, existing: RunView, message: SubmitMessage): void {
+  const { row, keys } = existing
+  if (row.status === 'RUNNING') finish(draft, existing, 'CANCELLED', NONE)
+  draft.put(keys.job('clean', ''), { kind: 'clean', id: row.id, run: row.run, gen: row.gen, path: '', whole: false, blobs: true })
+  start(draft, message, row.gen + 1)
+}
+
+function answer(draft: Draft, existing: RunView, replyTo: string | undefined): void {
+  if (replyTo === undefined) return
+  const { row } = existing
+  if (row.status === 'RUNNING') draft.waiting.push({ id: row.id, replyTo })
+  else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
+}
+
+function refuse(draft: Draft, message: SubmitMessage, code: string, text: string): void {
+  const { id, run, options } = message
+  if (options.replyTo !== undefined) {
+    draft.reply(options.replyTo, { type: 'refused', id, run, failure: { code, name: 'TaskError', message: text } })
+  }
+}

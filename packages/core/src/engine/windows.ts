@@ -1,0 +1,141 @@
+// Dispatch windows: what each commit has sent out, so that what a dead worker or a forgetful broker has lost is sent again.
+//
+// One row per commit, written once and deleted when the last of its entries has been heard of. In memory a window only counts.
+// When it has been out for long, its entries are looked at:
+//   - not while the queue's oldest waiting message is older than the window: they may still wait there;
+//   - not while a worker reports them as running, or this process runs them;
+//   - and only after workers have had two leases of time to report.
+import type { RowKey } from '../transport'
+import type { Closed, Dispatch } from './draft'
+import { parentOf, splitEntry } from './paths'
+import { windowKey, type Lane, type WindowItem, type WindowRow } from './rows'
+
+export interface Window {
+  readonly key: RowKey
+  readonly row: WindowRow
+  /** Entries not heard of. */
+  open: number
+  /** When it is to be looked at. */
+  due: number
+  /** Since when nothing older waits in its queues. */
+  drainedAt: number | undefined
+}
+
+interface Range {
+  readonly from: number
+  readonly to: number
+  readonly window: Window
+}
+
+const single = (closed: Closed): string => `${closed.run}${closed.path}#${closed.attempt}`
+
+export class Windows {
+  readonly #windows = new Set<Window>()
+  readonly #singles = new Map<string, Window>()
+  readonly #ranges = new Map<string, Range[]>()
+  /** What workers have reported as running, and when. */
+  readonly #reported = new Map<string, number>()
+
+  add(row: WindowRow, open: number, due: number): Window {
+    const window: Window = { key: windowKey(row.seq), row, open, due, drainedAt: undefined }
+    this.#windows.add(window)
+    for (const item of row.items) {
+      if ('path' in item) {
+        this.#singles.set(single(item), window)
+      } else {
+        const key = `${item.run}${item.group}`
+        const ranges = this.#ranges.get(key)
+        const range = { from: item.from, to: item.to, window }
+        if (ranges === undefined) this.#ranges.set(key, [range])
+        else ranges.push(range)
+      }
+    }
+    return window
+  }
+
+  /** How many entries of which windows are closed by a draft. Changes nothing: the draft may be thrown away. */
+  count(closed: readonly Closed[]): Map<Window, number> {
+    const counts = new Map<Window, number>()
+    for (const entry of closed) {
+      const window = this.#singles.get(single(entry)) ?? this.#rangeOf(entry)?.window
+      if (window !== undefined) counts.set(window, (counts.get(window) ?? 0) + 1)
+    }
+    return counts
+  }
+
+  #rangeOf({ run, path, attempt }: Closed): Range | undefined {
+    if (attempt !== 1 || this.#ranges.size === 0) return undefined
+    const entry = splitEntry(path)
+    if (entry === undefined || entry.index !== 0) return undefined
+    const parent = parentOf(entry.chain)
+    if (parent.kind !== 'group') return undefined
+    const ranges = this.#ranges.get(`${run}${parent.entry}`)
+    return ranges?.find(({ from, to }) => parent.index >= from && parent.index < to)
+  }
+
+  /** Counts off what a commit has closed. Windows with nothing open are gone: delete their rows in the same commit. */
+  apply(closed: readonly Closed[], counts: ReadonlyMap<Window, number>): void {
+    for (const entry of closed) {
+      this.#singles.delete(single(entry))
+      if (this.#reported.size > 0) this.#reported.delete(single(entry))
+    }
+    for (const [window, count] of counts) {
+      window.open -= count
+      if (window.open <= 0) this.drop(window)
+    }
+  }
+
+  drop(window: Window): void {
+    this.#windows.delete(window)
+    for (const item of window.row.items) {
+      if ('path' in item) {
+        if (this.#singles.get(single(item)) === window) this.#singles.delete(single(item))
+      } else {
+        const key = `${item.run}${item.group}`
+        const ranges = this.#ranges.get(key)?.filter((range) => range.window !== window) ?? []
+        if (ranges.length === 0) this.#ranges.delete(key)
+        else this.#ranges.set(key, ranges)
+      }
+    }
+  }
+
+  report(items: readonly (readonly [id: string, run: string, path: string, attempt: number])[], now: number): void {
+    for (const [id, run, path, attempt] of items) this.#reported.set(single({ id, run, path, attempt }), now)
+  }
+
+  reportedSince(entry: Closed, since: number): boolean {
+    return (this.#reported.get(single(entry)) ?? 0) >= since
+  }
+
+  forgetReports(before: number): void {
+    for (const [key, at] of this.#reported) if (at < before) this.#reported.delete(key)
+  }
+
+  all(): readonly Window[] {
+    return [...this.#windows]
+  }
+
+  due(now: number): readonly Window[] {
+    return [...this.#windows].filter((window) => window.due <= now)
+  }
+}
+
+/** Names what was dispatched: neighbours of one group and lane as a range. */
+export function windowItems(dispatched: Iterable<readonly [Dispatch, Lane]>): WindowItem[] {
+  const items: WindowItem[] = []
+  let range: { lane: Lane; id: string; run: string; group: string; from: number; to: number } | undefined
+  for (const [{ id, run, path, attempt, group, child, shared }, lane] of dispatched) {
+    // An entry that has been in a window before is named alone, so that it is counted off the window it is in now.
+    if (group === undefined || shared) {
+      items.push({ lane, id, run, path, attempt })
+      continue
+    }
+    if (range !== undefined && range.lane === lane && range.run === run && range.group === group && range.to === child) {
+      range.to++
+      continue
+    }
+    range = { lane, id, run, group, from: child, to: child + 1 }
+    items.push(range)
+  }
+  return items
+}

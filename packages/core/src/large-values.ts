@@ -1,0 +1,157 @@
+// Values that are too large for a message: stored first, as a blob in pages under their run's prefix; the message carries a reference with
+// length and checksum. So a broker's message limit is not the user's.
+import { crc32 } from 'node:zlib'
+import type { Clock } from './clock'
+import { TaskError } from './errors'
+import { isLoneBlob, loneBlobPrefix } from './lone-task'
+import type { Bytes, Capabilities, Space } from './transport'
+import { decodeReference, encodeReference, Kind, type Value } from './value'
+
+/** Largest value, in bytes, on every transport. */
+export const MAX_VALUE_BYTES = 64 << 20
+
+/** Sizes that follow from what a transport can carry. */
+export interface Limits {
+  /** A value above this goes into a blob. */
+  readonly inlineBytes: number
+  /** Size of a page of a blob, and of a definition's pages. */
+  readonly pageBytes: number
+  /** Most payload bytes to put into one message. */
+  readonly messageBytes: number
+}
+
+export function limitsOf(capabilities: Capabilities): Limits {
+  const { maxMessageBytes } = capabilities
+  return {
+    inlineBytes: Math.min(32 << 10, maxMessageBytes >> 3),
+    pageBytes: Math.min(256 << 10, maxMessageBytes >> 1),
+    messageBytes: Math.min(1 << 20, maxMessageBytes >> 1),
+  }
+}
+
+const PAGES_AT_ONCE = 8
+
+export class LargeValues {
+  readonly limits: Limits
+  readonly #space: Space
+  readonly #clock: Clock
+
+  constructor(space: Space, clock: Clock) {
+    this.#space = space
+    this.#clock = clock
+    this.limits = limitsOf(space.capabilities)
+  }
+
+  /** A new blob name, to be used under one run's prefix. */
+  name(): string {
+    return this.#clock.uid()
+  }
+
+  /** The value itself if it fits into a message, else a reference to it, stored. Throws `TASKS_VALUE_TOO_LARGE`. */
+  store(prefix: string, value: Value, what: string): Value | Promise<Value> {
+    if (value.bytes.length <= this.limits.inlineBytes || value.kind === Kind.reference || value.kind === Kind.pipeline) return value
+    checkSize(value.bytes.length, what)
+    return this.#store(prefix, value)
+  }
+
+  /** The same for a value of a lone task, which has no run: its reference holds the whole key. */
+  storeAlone(value: Value, what: string): Value | Promise<Value> {
+    if (value.bytes.length <= this.limits.inlineBytes) return value
+    checkSize(value.bytes.length, what)
+    return this.#store('', value, loneBlobPrefix(this.#clock, this.name()) + this.name())
+  }
+
+  async #store(prefix: string, { kind, bytes }: Value, name = this.name()): Promise<Value> {
+    await this.put(prefix + name, bytes)
+    return encodeReference({ name, kind, length: bytes.length, crc32: crc32(bytes) })
+  }
+
+  /** Stores bytes as a blob's pages. */
+  async put(key: string, bytes: Bytes): Promise<void> {
+    const { pageBytes } = this.limits
+    const pages = Math.ceil(bytes.length / pageBytes)
+    for (let from = 0; from < pages; from += PAGES_AT_ONCE) {
+      const batch = Array.from({ length: Math.min(PAGES_AT_ONCE, pages - from) }, (_, index) => from + index)
+      await Promise.all(batch.map((page) => this.#space.blobs.put(key, page, bytes.subarray(page * pageBytes, (page + 1) * pageBytes))))
+    }
+  }
+
+  /** The value behind a reference; other values as they are. Throws `TASKS_UNAVAILABLE` if the blob is gone, `TASKS_UNDECODABLE` if it is damaged. */
+  fetch(prefix: string, value: Value): Value | Promise<Value> {
+    return value.kind === Kind.reference ? this.#fetch(prefix, value) : value
+  }
+
+  async #fetch(prefix: string, value: Value): Promise<Value> {
+    const { name, kind, length, crc32: sum } = decodeReference(value)
+    const key = isLoneBlob(name) ? name : prefix + name
+    const bytes = Buffer.allocUnsafe(length)
+    let at = 0
+    for (let page = 0; at < length; page++) {
+      const part = await this.#space.blobs.get(key, page)
+      if (part === undefined) throw new TaskError('TASKS_UNAVAILABLE', `page ${page} of the blob "${key}" is not there: its retention has ended, or it was dropped`)
+      bytes.set(part.subarray(0, length - at), at)
+      at += part.length
+    }
+    if (crc32(bytes) !== sum) throw new TaskError('TASKS_UNDECODABLE', `the blob "${key}" is damaged: its checksum differs`)
+    return { kind, bytes }
+  }
+
+  /** Collects bytes that come in pieces: inline while they are few, paged into a blob as soon as they are not. */
+  sink(prefix: string): LargeValueSink {
+    return new LargeValueSink(this.#space, prefix, this.name(), this.limits)
+  }
+}
+
+class LargeValueSink {
+  readonly #space: Space
+  readonly #key: string
+  readonly #name: string
+  readonly #limits: Limits
+  #parts: Bytes[] = []
+  #held = 0
+  #length = 0
+  #crc = 0
+  #pages = 0
+
+  constructor(space: Space, prefix: string, name: string, limits: Limits) {
+    this.#space = space
+    this.#key = prefix + name
+    this.#name = name
+    this.#limits = limits
+  }
+
+  async write(bytes: Bytes): Promise<void> {
+    if (bytes.length === 0) return
+    this.#parts.push(bytes)
+    this.#held += bytes.length
+    this.#length += bytes.length
+    this.#crc = crc32(bytes, this.#crc)
+    checkSize(this.#length, 'the result of a group')
+    if (this.#held > this.#limits.inlineBytes && this.#held >= this.#limits.pageBytes) await this.#flush(false)
+  }
+
+  async end(kind: Kind): Promise<Value> {
+    if (this.#pages === 0 && this.#length <= this.#limits.inlineBytes) return { kind, bytes: Buffer.concat(this.#parts) }
+    await this.#flush(true)
+    return encodeReference({ name: this.#name, kind, length: this.#length, crc32: this.#crc })
+  }
+
+  /** Writes whole pages; the rest only at the end. */
+  async #flush(last: boolean): Promise<void> {
+    const { pageBytes } = this.#limits
+    const bytes = Buffer.concat(this.#parts)
+    let at = 0
+    while (bytes.length - at >= pageBytes || (last && at < bytes.length)) {
+      await this.#space.blobs.put(this.#key, this.#pages++, bytes.subarray(at, at + pageBytes))
+      at += pageBytes
+    }
+    this.#parts = at < bytes.length ? [bytes.subarray(at)] : []
+    this.#held = Math.max(0, bytes.length - at)
+  }
+}
+
+function checkSize(length: number, what: string): void {
+  if (length > MAX_VALUE_BYTES) {
+    throw new TaskError('TASKS_VALUE_TOO_LARGE', `${what} is ${length} bytes; the limit is ${MAX_VALUE_BYTES}`)
+  }
+}

@@ -1,0 +1,58 @@
+// A lone task goes straight to its queue: no row, no commit. What it has to do with pipelines is here: where its large arguments are,
+// and the one-entry pipeline that it becomes when its first attempt has failed.
+import { createHash } from 'node:crypto'
+import type { Clock } from './clock'
+import type { ArgsData } from './definition'
+import { asBuffer } from './record'
+import type { RetryData } from './retry'
+import { decodeReference, Kind, type Value } from './value'
+import type { PackedDefinition, SubmitMessage, TaskMessage, Verdict } from './wire'
+
+const DAY_MS = 24 * 3_600_000
+/** No escaped id begins like this: `%` is always followed by two hexadecimal digits. */
+const LONE = '%lone/'
+
+/** Blobs of lone tasks, by day: dropped when dead letters of that day are gone too. */
+export function loneBlobPrefix(clock: Clock, uid: string): string {
+  return `${LONE}${String(Math.floor(clock.now() / DAY_MS)).padStart(8, '0')}/${uid}/`
+}
+
+/** Names of lone tasks' blobs are whole keys: their task may become a pipeline whose prefix is another. */
+export const isLoneBlob = (name: string): boolean => name.startsWith(LONE)
+
+/** The lone task as a pipeline whose entry has failed this often: retries and their delays are the owner's to decide. */
+export function promote(message: TaskMessage, queue: string, run: string, failure: Value, verdict: Verdict, retry: RetryData): SubmitMessage {
+  return {
+    type: 'submit',
+    id: message.id,
+    run,
+    options: {
+      lone: 1,
+      ...(message.options.replyTo === undefined ? {} : { replyTo: message.options.replyTo }),
+      ...(message.options.meta === undefined ? {} : { meta: message.options.meta }),
+      failed: { attempt: message.attempt, verdict },
+    },
+    definition: loneDefinition(message, queue, retry),
+    failure,
+  }
+}
+
+function loneDefinition({ task, options, args }: TaskMessage, queue: string, retry: RetryData): PackedDefinition {
+  const { timeoutMs, priority } = options
+  const step = { task, queue, retry, ...(timeoutMs === undefined ? {} : { timeoutMs }), ...(priority === undefined ? {} : { priority }) }
+  const own = argsData(args)
+  const page = Buffer.from(JSON.stringify({ v: 1, steps: [step], chain: [own === undefined ? [0] : [0, own]] }))
+  return { hash: createHash('sha256').update(page).digest('hex').slice(0, 32), tasks: 1, pages: [page], pageCount: 1 }
+}
+
+function argsData(args: Value): ArgsData | undefined {
+  if (args.kind === Kind.none) return undefined
+  if (args.kind === Kind.reference) {
+    const { name, length, crc32 } = decodeReference(args)
+    return { ref: [name, length, crc32] }
+  }
+  // Whether the codec writes text is not known here; bytes that are not UTF-8 do not survive as text.
+  const bytes = asBuffer(args.bytes)
+  const text = bytes.toString()
+  return Buffer.byteLength(text) === bytes.length && Buffer.from(text).equals(bytes) ? text : { b64: bytes.toString('base64') }
+}

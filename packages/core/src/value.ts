@@ -1,0 +1,178 @@
+// A value on the wire: what it is, and its bytes. The engine moves values, joins them and stores them; only clients and workers decode them.
+import { TaskError } from './errors'
+import { asBuffer } from './record'
+import type { Bytes } from './transport'
+
+/** What the bytes of a value are. The numbers are wire format. */
+export const Kind = {
+  /** Nothing: passes no argument on. No bytes. */
+  none: 0,
+  /** One value, encoded by the codec. */
+  one: 1,
+  /** Several arguments: the codec's encoding of their array. */
+  spread: 2,
+  /** A definition that a task returned: see wire.ts. */
+  pipeline: 3,
+  /** A value stored as a blob: see `Reference`. */
+  reference: 4,
+  /** The results of a group: frames, in the order of its chains. */
+  set: 5,
+  /** A `Failure`, as JSON. */
+  error: 6,
+  /** The failures of a group: a frame `one` with JSON `{ count, size }`, then frames of errors. */
+  errors: 7,
+} as const
+
+export type Kind = (typeof Kind)[keyof typeof Kind]
+
+export interface Value {
+  readonly kind: Kind
+  readonly bytes: Bytes
+}
+
+export const NONE: Value = { kind: Kind.none, bytes: new Uint8Array(0) }
+
+export function isFailure(value: Value): boolean {
+  return value.kind === Kind.error || value.kind === Kind.errors
+}
+
+/** A value that was too large for a message: where its pages are, what they are, and how to know that they are whole. */
+export interface Reference {
+  /** The blob's name under its pipeline's prefix. */
+  readonly name: string
+  /** What the bytes are, once fetched. Never `reference`. */
+  readonly kind: Kind
+  readonly length: number
+  readonly crc32: number
+}
+
+export function encodeReference(reference: Reference): Value {
+  const { name, kind, length, crc32 } = reference
+  return { kind: Kind.reference, bytes: Buffer.from(JSON.stringify([name, kind, length, crc32])) }
+}
+
+export function decodeReference(value: Value): Reference {
+  const [name, kind, length, crc32] = JSON.parse(asBuffer(value.bytes).toString()) as [string, Kind, number, number]
+  return { name, kind, length, crc32 }
+}
+
+// ---- Frames: values one behind the other. Kind (1 byte), length (varint), bytes. -----------------------------------
+
+/** Grows as frames are added. */
+export class FrameWriter {
+  #bytes: Buffer
+  #length = 0
+  count = 0
+
+  constructor(capacity = 256) {
+    this.#bytes = Buffer.allocUnsafe(capacity)
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  add(value: Value): void {
+    const { kind, bytes } = value
+    this.#reserve(bytes.length + 6)
+    this.#bytes[this.#length++] = kind
+    this.#varint(bytes.length)
+    this.#bytes.set(bytes, this.#length)
+    this.#length += bytes.length
+    this.count++
+  }
+
+  /** A frame with a number before it: how the results of children are kept. */
+  addNumbered(number: number, value: Value): void {
+    this.#reserve(5)
+    this.#varint(number)
+    this.add(value)
+  }
+
+  /** Copies frames that are already encoded. */
+  addRaw(bytes: Bytes, count: number): void {
+    this.#reserve(bytes.length)
+    this.#bytes.set(bytes, this.#length)
+    this.#length += bytes.length
+    this.count += count
+  }
+
+  /** The frames so far. The writer may go on; the returned bytes do not change. */
+  bytes(): Bytes {
+    return Buffer.from(this.#bytes.subarray(0, this.#length))
+  }
+
+  #varint(number: number): void {
+    let rest = number
+    while (rest > 127) {
+      this.#bytes[this.#length++] = (rest & 127) | 128
+      rest >>>= 7
+    }
+    this.#bytes[this.#length++] = rest
+  }
+
+  #reserve(more: number): void {
+    const needed = this.#length + more
+    if (needed <= this.#bytes.length) return
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2))
+    larger.set(this.#bytes.subarray(0, this.#length))
+    this.#bytes = larger
+  }
+}
+
+/** Reads frames. Values share the memory of the bytes. */
+export class FrameReader {
+  readonly #bytes: Bytes
+  #at = 0
+
+  constructor(bytes: Bytes) {
+    this.#bytes = bytes
+  }
+
+  get done(): boolean {
+    return this.#at >= this.#bytes.length
+  }
+
+  number(): number {
+    let number = 0
+    for (let shift = 0; shift <= 28; shift += 7) {
+      const byte = this.#bytes[this.#at++]
+      if (byte === undefined) break
+      number |= (byte & 127) << shift
+      if (byte < 128) return number >>> 0
+    }
+    throw new TaskError('TASKS_UNDECODABLE', 'a frame ends early')
+  }
+
+  value(): Value {
+    const kind = this.#bytes[this.#at++] as Kind
+    const length = this.number()
+    const to = this.#at + length
+    if (to > this.#bytes.length || kind > Kind.errors) throw new TaskError('TASKS_UNDECODABLE', 'a frame ends early')
+    const bytes = this.#bytes.subarray(this.#at, to)
+    this.#at = to
+    return { kind, bytes }
+  }
+}
+
+/** The value of a group: its results in order. */
+export function setOf(values: Iterable<Value>): Value {
+  const writer = new FrameWriter()
+  for (const value of values) writer.add(value)
+  return { kind: Kind.set, bytes: writer.bytes() }
+}
+
+/** A failure made by the engine itself. */
+export function failureValue(failure: { readonly code: string; readonly name: string; readonly message: string } & Record<string, unknown>): Value {
+  return { kind: Kind.error, bytes: Buffer.from(JSON.stringify(failure)) }
+}
+
+/** The failures of a group: at most `FIRST_CAUSES` are kept, and how many there were. */
+export const FIRST_CAUSES = 100
+
+export function failuresValue(causes: readonly Value[], count: number, size: number): Value {
+  const writer = new FrameWriter()
+  writer.add({ kind: Kind.one, bytes: Buffer.from(JSON.stringify({ count, size })) })
+  for (const cause of causes.slice(0, FIRST_CAUSES)) writer.add(cause)
+  return { kind: Kind.errors, bytes: writer.bytes() }
+}

@@ -1,0 +1,339 @@
+// The worker's side of the task queues: receives in batches, settles in batches, and keeps the leases of what it has from running out.
+//
+// Q1. An outcome is durable before its message is settled: they go in one `settle`, which sends first.
+// Q2. A settle that fails is tried again; meanwhile the leases are extended, and whatever happens the message is not lost.
+// Q3. What can never be run becomes a dead letter, and its owner is told with the same settle.
+import { sleep, type Clock } from '../clock'
+import type { LargeValues } from '../large-values'
+import { partitionOf } from '../ids'
+import type { Logger } from '../logger'
+import { promote } from '../lone-task'
+import { asBuffer } from '../record'
+import type { Tasks } from '../tasks'
+import type { DeadLetterInfo, Lease, Send, Settlement, Space, TaskConsumer } from '../transport'
+import { failureValue, isFailure, type Value } from '../value'
+import { decodeTask, encodeInbox, encodeReply, type Outcome, type TaskMessage } from '../wire'
+import type { Executor, Received } from './executor'
+import type { Finished } from './runner'
+
+export interface ConsumerOptions {
+  readonly space: Space
+  readonly values: LargeValues
+  readonly tasks: Tasks
+  readonly queues: readonly string[]
+  readonly executor: Executor
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly leaseMs: number
+  readonly maxDeliveries: number
+  readonly unknownTaskGraceMs: number
+}
+
+const RECEIVE_WAIT_MS = 5_000
+
+export class Consumer {
+  readonly #options: ConsumerOptions
+  readonly #consumer: TaskConsumer
+  readonly #stop = new AbortController()
+  readonly #held = new Map<Lease, number>()
+  #suspect: Lease | undefined
+  #settlements: Settlement[] = []
+  #outcomes: Outcome[] = []
+  #sends: Send[] = []
+  #settling: Promise<void> | undefined
+  #wake: (() => void) | undefined
+  /** A receive waits at queues that were empty. */
+  #waiting = false
+  #sequence = 0
+  readonly #name: string
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options
+    this.#name = options.clock.uid()
+    this.#consumer = options.space.consume({ queues: options.queues, leaseMs: options.leaseMs })
+    options.executor.onSlot = () => this.#wake?.()
+    options.executor.queuesMayHaveMore = () => !this.#waiting && !this.#stop.signal.aborted
+  }
+
+  /** Receives until `stop`. Never rejects. */
+  async run(): Promise<void> {
+    const { executor, clock, logger } = this.#options
+    const { signal } = this.#stop
+    const stopExtending = this.#extendRegularly()
+    let failures = 0
+    let waitMs = 0
+    while (!signal.aborted) {
+      const max = executor.wanted
+      if (max === 0) {
+        await new Promise<void>((resolve) => (this.#wake = resolve))
+        this.#wake = undefined
+        continue
+      }
+      try {
+        if (waitMs > 0) {
+          this.#waiting = true
+          executor.poke()
+        }
+        const leases = await this.#consumer.receive({ max, waitMs, suspects: this.#suspect === undefined, signal })
+        failures = 0
+        this.#waiting = false
+        // Empty: wait for the next one, and let others have the slots meanwhile.
+        waitMs = leases.length === 0 ? RECEIVE_WAIT_MS : 0
+        if (leases.length > 0) this.#take(leases)
+      } catch (error) {
+        this.#waiting = false
+        if (signal.aborted) break
+        logger.warn({ error, queues: this.#options.queues }, 'receiving failed and is tried again')
+        await sleep(clock, Math.min(10_000, 100 * 2 ** failures++) * (0.5 + clock.random() / 2), signal)
+      }
+    }
+    stopExtending()
+  }
+
+  #take(leases: readonly Lease[]): void {
+    const { executor, clock } = this.#options
+    const now = clock.monotonic()
+    const ready: Received[] = []
+    for (const lease of leases) {
+      this.#held.set(lease, now)
+      if (lease.deliveries > 1) this.#suspect = lease
+      const received = this.#accept(lease)
+      if (received !== undefined) ready.push(received)
+    }
+    if (ready.length > 0) executor.receive(ready)
+  }
+
+  /** Decodes a message; undefined if it is not to be run here. */
+  #accept(lease: Lease): Received | undefined {
+    const { tasks, maxDeliveries, unknownTaskGraceMs, clock, logger } = this.#options
+    let message: TaskMessage
+    try {
+      message = decodeTask(lease.body)
+    } catch (error) {
+      this.#kill(lease, undefined, { reason: 'undecodable', message: error instanceof Error ? error.message : String(error), source: lease.queue })
+      return undefined
+    }
+    const deliveries = lease.deliveries + message.resends
+    if (deliveries > maxDeliveries) {
+      const text = `the task "${message.task}" was delivered ${maxDeliveries} times and never ended: it may have killed its process`
+      this.#kill(lease, message, { reason: 'max-deliveries', message: text, source: lease.queue, task: message.task }, 'TASKS_MAX_DELIVERIES')
+      return undefined
+    }
+    const task = tasks.find(message.task)
+    if (task === undefined) {
+      const age = clock.now() - message.sentAt
+      if (age > unknownTaskGraceMs) {
+        const text = `no worker knew the task "${message.task}" for ${unknownTaskGraceMs} ms`
+        this.#kill(lease, message, { reason: 'unknown-task', message: text, source: lease.queue, task: message.task }, 'TASKS_UNKNOWN_TASK')
+      } else {
+        // A deploy may be under way: another worker, or a newer one, knows it.
+        logger.warn({ task: message.task, known: tasks.names() }, 'an unknown task was given back')
+        this.#settle({ lease, op: 'return', delayMs: Math.min(30_000, Math.max(250, age / 4)) })
+      }
+      return undefined
+    }
+    return {
+      message,
+      task,
+      done: (finished) => this.#finished(lease, message, finished),
+      giveBack: () => this.#settle({ lease, op: 'return', delayMs: 0 }),
+    }
+  }
+
+  #finished(lease: Lease, message: TaskMessage, finished: Finished): void {
+    if (message.run === '') return this.#finishedAlone(lease, message, finished)
+    const { id, run, path, attempt } = message
+    this.#outcomes.push({ id, run, path, attempt, ...finished })
+    this.#settle({ lease, op: 'ack' })
+  }
+
+  /** The outcome of a task that was handed over in memory and whose owner is gone. */
+  report(message: TaskMessage, finished: Finished): void {
+    const { id, run, path, attempt } = message
+    this.#outcomes.push({ id, run, path, attempt, ...finished })
+    this.#flushSoon()
+  }
+
+  #finishedAlone(lease: Lease, message: TaskMessage, { value, verdict }: Finished): void {
+    const { clock } = this.#options
+    if (isFailure(value)) {
+      const retry = message.options.retry ?? verdict?.retry
+      if (verdict?.retryable === true && retry !== undefined && message.attempt <= retry.maxRetries) {
+        const { retry: _, ...rest } = verdict
+        const submit = promote(message, lease.queue, clock.uid(), value, rest, retry)
+        this.#sendToInbox(message.id, encodeInbox(submit))
+        return this.#settle({ lease, op: 'ack' })
+      }
+      const failure = asBuffer(value.bytes).toString()
+      const letter: DeadLetterInfo = { reason: 'failed', message: messageOf(failure), source: lease.queue, task: message.task, failure }
+      this.#reply(message, value)
+      return this.#settle({ lease, op: 'dead', letter })
+    }
+    this.#reply(message, value)
+    this.#settle({ lease, op: 'ack' })
+  }
+
+  #reply(message: TaskMessage, value: Value): void {
+    const { replyTo } = message.options
+    if (replyTo === undefined) return
+    const status = isFailure(value) ? 'FAILED' : 'COMPLETED'
+    this.#sends.push({ target: { to: 'reply', address: replyTo }, id: this.#sendId(), body: encodeReply({ type: 'ended', id: message.id, run: '', status, value }) })
+  }
+
+  /** Makes it a dead letter; a pipeline's task fails its entry with the same settle. */
+  #kill(lease: Lease, message: TaskMessage | undefined, letter: DeadLetterInfo, code = 'TASKS_DEAD_LETTERED'): void {
+    this.#options.logger.error({ reason: letter.reason, queue: lease.queue, task: letter.task }, letter.message)
+    if (message !== undefined) {
+      const { id, run, path, attempt, task } = message
+      const value = failureValue({ code, name: 'TaskError', message: letter.message, task: { name: task, id: id + path, attempt } })
+      if (run !== '') this.#outcomes.push({ id, run, path, attempt, value, verdict: { retryable: false } })
+      else this.#reply(message, value)
+    }
+    const pipelineId = message === undefined || message.run === '' ? undefined : message.id
+    this.#settle({ lease, op: 'dead', letter: pipelineId === undefined ? letter : { ...letter, pipelineId } })
+  }
+
+  // ---- Settling -----------------------------------------------------------------------------------------------------
+
+  #settle(settlement: Settlement): void {
+    this.#settlements.push(settlement)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
+    if (this.#settling !== undefined) return
+    this.#settling = new Promise<void>((resolve) => this.#options.clock.soon(resolve)).then(() => this.#flush())
+  }
+
+  async #flush(): Promise<void> {
+    const { clock, logger } = this.#options
+    while (this.#settlements.length > 0 || this.#outcomes.length > 0 || this.#sends.length > 0) {
+      const settlements = this.#settlements
+      const sends = [...this.#sends, ...this.#packOutcomes()]
+      this.#settlements = []
+      this.#outcomes = []
+      this.#sends = []
+      for (let failures = 0; ; failures++) {
+        try {
+          await this.#consumer.settle(settlements, sends)
+          break
+        } catch (error) {
+          if (this.#closed) return
+          logger.warn({ error, count: settlements.length }, 'settling failed and is tried again')
+          await sleep(clock, Math.min(5_000, 50 * 2 ** failures) * (0.5 + clock.random() / 2))
+        }
+      }
+      for (const { lease } of settlements) {
+        this.#held.delete(lease)
+        if (this.#suspect === lease) this.#suspect = undefined
+      }
+    }
+    this.#settling = undefined
+  }
+
+  /** One message per partition, as large as a message may be. */
+  #packOutcomes(): Send[] {
+    if (this.#outcomes.length === 0) return []
+    const { space, values } = this.#options
+    const byPartition = new Map<number, { outcomes: Outcome[]; bytes: number }>()
+    const sends: Send[] = []
+    const pack = (partition: number, outcomes: readonly Outcome[]): void =>
+      void sends.push({ target: { to: 'inbox', partition }, id: this.#sendId(), body: encodeInbox({ type: 'outcomes', outcomes }) })
+    for (const outcome of this.#outcomes) {
+      const partition = partitionOf(outcome.id, space.partitions)
+      // What the header needs is about what the ids are long.
+      const bytes = outcome.value.bytes.length + outcome.id.length + outcome.path.length + 100 + (outcome.verdict === undefined ? 0 : 200)
+      const batch = byPartition.get(partition)
+      if (batch === undefined) byPartition.set(partition, { outcomes: [outcome], bytes })
+      else if (batch.bytes + bytes > values.limits.messageBytes || batch.outcomes.length >= 500) {
+        pack(partition, batch.outcomes)
+        byPartition.set(partition, { outcomes: [outcome], bytes })
+      } else {
+        batch.outcomes.push(outcome)
+        batch.bytes += bytes
+      }
+    }
+    for (const [partition, { outcomes }] of byPartition) pack(partition, outcomes)
+    return sends
+  }
+
+  #sendToInbox(id: string, body: Uint8Array): void {
+    this.#sends.push({ target: { to: 'inbox', partition: partitionOf(id, this.#options.space.partitions) }, id: this.#sendId(), body })
+  }
+
+  #sendId(): string {
+    return `${this.#name}.${this.#sequence++}`
+  }
+
+  // ---- Leases -------------------------------------------------------------------------------------------------------
+
+  #extendRegularly(): () => void {
+    const { clock, leaseMs } = this.#options
+    let cancel: () => void = () => undefined
+    const again = (): void => {
+      cancel = clock.after(leaseMs / 3, () => void this.#extend().finally(again), { unref: true })
+    }
+    again()
+    return () => cancel()
+  }
+
+  async #extend(): Promise<void> {
+    const { clock, leaseMs, logger, executor, space } = this.#options
+    const now = clock.monotonic()
+    const old: Lease[] = []
+    for (const [lease, since] of this.#held) if (now - since >= leaseMs / 3 - 1) old.push(lease)
+    try {
+      if (old.length > 0) await this.#consumer.extend(old)
+      const long = executor.runningLongerThan(leaseMs).filter(({ run }) => run !== '')
+      if (long.length === 0) return
+      const byPartition = new Map<number, TaskMessage[]>()
+      for (const message of long) {
+        const partition = partitionOf(message.id, space.partitions)
+        const messages = byPartition.get(partition)
+        if (messages === undefined) byPartition.set(partition, [message])
+        else messages.push(message)
+      }
+      await space.send(
+        [...byPartition].map(([partition, messages]) => ({
+          target: { to: 'inbox' as const, partition },
+          id: this.#sendId(),
+          body: encodeInbox({ type: 'running', items: messages.map(({ id, run, path, attempt }) => [id, run, path, attempt] as const) }),
+        })),
+      )
+    } catch (error) {
+      logger.warn({ error, leases: old.length }, 'leases could not be extended')
+    }
+  }
+
+  // ---- End ----------------------------------------------------------------------------------------------------------
+
+  #closed = false
+
+  /** Stops receiving; what is held goes on. */
+  stop(): void {
+    this.#stop.abort()
+    this.#wake?.()
+  }
+
+  /** Gives back what is still held, uncounted, and settles the rest. */
+  async close(): Promise<void> {
+    this.stop()
+    await this.#settling
+    const left = [...this.#held.keys()].map((lease): Settlement => ({ lease, op: 'return', delayMs: 0 }))
+    this.#closed = true
+    try {
+      if (left.length > 0) await this.#consumer.settle(left, [])
+    } catch (error) {
+      this.#options.logger.debug({ error, leases: left.length }, 'leases run out instead of being given back')
+    }
+    await this.#consumer.close()
+  }
+}
+
+function messageOf(failure: string): string {
+  try {
+    return (JSON.parse(failure) as { message?: string }).message ?? 'failed'
+  } catch {
+    return 'failed'
+  }
+}

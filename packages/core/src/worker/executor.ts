@@ -1,0 +1,358 @@
+// Runs tasks, at most `concurrency` at a time, from two sources: what the owners of this process hand over, and what was received from queues.
+//
+// E1. While its queues are not known to be empty, every fourth slot that comes free goes to `receive`: a large group in this process starves nobody.
+// E2. What is handed over and cannot be started soon is given back, so that other workers have it.
+// E3. An outcome goes to the owner that this process has for the partition now, whichever session handed the task over; else to the inbox.
+import type { Clock } from '../clock'
+import type { Closed, Dispatch } from '../engine/draft'
+import { argsValue, taskOptions } from '../engine/dispatch'
+import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
+import { NONE } from '../value'
+import type { AnyTask, Tasks } from '../tasks'
+import { TaskError } from '../errors'
+import type { TaskMessage } from '../wire'
+import type { Finished, Runner } from './runner'
+import type { RunningTask } from './running-task'
+
+/** What waits no longer than this for a slot may wait here; in milliseconds. */
+const SOON_MS = 5
+/** What has waited this long is given back. */
+const TOO_LONG_MS = 10
+/** The most that waits here, however quick the tasks. */
+const MOST_AHEAD = 1_000
+/** Synchronous tasks run this long before the event loop has its turn. */
+const SLICE_MS = 4
+
+/** A task that came from a queue. */
+export interface Received {
+  readonly message: TaskMessage
+  readonly task: AnyTask
+  readonly done: (finished: Finished) => void
+  /** Not started, and not going to be. */
+  readonly giveBack: () => void
+}
+
+interface Running {
+  readonly running: RunningTask
+  readonly since: number
+  readonly partition: number | undefined
+}
+
+export interface ExecutorOptions {
+  readonly concurrency: number
+  readonly tasks: Tasks
+  readonly queues: readonly string[]
+  readonly runner: Runner
+  readonly clock: Clock
+  /** Of a task whose owner is not in this process any more. */
+  readonly onOrphan: (message: TaskMessage, finished: Finished) => void
+}
+
+export class Executor implements LocalLane {
+  readonly concurrency: number
+  readonly #tasks: Tasks
+  readonly #queues: ReadonlySet<string>
+  readonly #runner: Runner
+  readonly #clock: Clock
+  readonly #onOrphan: ExecutorOptions['onOrphan']
+  readonly #owners = new Map<number, LaneOwner>()
+
+  #active = 0
+  #local: LocalItem[] = []
+  #localAt = 0
+  #localSince = 0
+  #reserved = 0
+  #received: Received[] = []
+  #receivedAt = 0
+  readonly #running = new Map<string, Running>()
+  #turn = 0
+  /** How long a task takes, on average; in milliseconds. */
+  #averageMs = 0.5
+  #draining = false
+  #scheduled = false
+  #closed = false
+  #watching = false
+  #onIdle: (() => void) | undefined
+  /** Set by the consumer: asks for another `receive`; false while one waits at empty queues. */
+  onSlot: () => void = () => undefined
+  queuesMayHaveMore: () => boolean = () => false
+
+  constructor(options: ExecutorOptions) {
+    this.concurrency = options.concurrency
+    this.#tasks = options.tasks
+    this.#queues = new Set(options.queues)
+    this.#runner = options.runner
+    this.#clock = options.clock
+    this.#onOrphan = options.onOrphan
+  }
+
+  // ---- For owners ---------------------------------------------------------------------------------------------------
+
+  serves(queue: string, task: string): boolean {
+    return !this.#closed && this.#queues.has(queue) && this.#tasks.find(task) !== undefined
+  }
+
+  room(): number {
+    if (this.#closed) return 0
+    return Math.max(0, this.concurrency - this.#active + this.#ahead() - this.#localWaiting - this.#reserved)
+  }
+
+  isBusy(): boolean {
+    return this.#closed || (this.#active >= this.concurrency && this.#ahead() === 0)
+  }
+
+  reserve(count: number): void {
+    this.#reserved += count
+  }
+
+  release(count: number): void {
+    this.#reserved -= count
+  }
+
+  submit(items: readonly LocalItem[]): void {
+    this.#reserved -= items.length
+    if (this.#closed) {
+      for (const item of items) this.#owners.get(item.partition)?.requeue([item.dispatch])
+      return
+    }
+    if (this.#localWaiting === 0) this.#localSince = this.#clock.monotonic()
+    for (const item of items) this.#local.push(item)
+    this.#soon()
+  }
+
+  isRunning(entry: Closed): boolean {
+    return this.#running.has(keyOf(entry))
+  }
+
+  attach(owner: LaneOwner): void {
+    this.#owners.set(owner.partition, owner)
+  }
+
+  detach(owner: LaneOwner): readonly Dispatch[] {
+    if (this.#owners.get(owner.partition) !== owner) return []
+    this.#owners.delete(owner.partition)
+    return this.#takeBack((item) => item.partition === owner.partition)
+  }
+
+  // ---- For the consumer ---------------------------------------------------------------------------------------------
+
+  /** How many more messages it is worth to receive now. */
+  get wanted(): number {
+    if (this.#closed) return 0
+    const free = this.concurrency - this.#active
+    const ahead = this.#ahead()
+    const fair = ahead > 0 ? Math.max(free, this.concurrency >> 2) + ahead : free
+    return Math.max(0, Math.min(MOST_AHEAD, fair) - this.#receivedWaiting)
+  }
+
+  receive(items: readonly Received[]): void {
+    for (const item of items) this.#received.push(item)
+    this.#drain()
+    this.#watch()
+  }
+
+  /** Tasks that have been running for longer than this, whose owner is not in this process. */
+  runningLongerThan(ms: number): readonly TaskMessage[] {
+    const before = this.#clock.monotonic() - ms
+    const long: TaskMessage[] = []
+    for (const { running, since, partition } of this.#running.values()) {
+      if (since <= before && (partition === undefined || !this.#owners.has(partition))) long.push(running.message)
+    }
+    for (let at = this.#receivedAt; at < this.#received.length; at++) long.push(this.#received[at]!.message)
+    return long
+  }
+
+  /** The queues were found empty, or there is nothing to wait for: slots need not be kept. */
+  poke(): void {
+    if (!this.#draining) this.#drain()
+  }
+
+  get activeCount(): number {
+    return this.#active
+  }
+
+  /** Takes nothing more, and gives back what has not started. */
+  stopTaking(): void {
+    this.#closed = true
+    this.#giveBackLocal()
+    this.#giveBackReceived()
+  }
+
+  /** Resolves when nothing runs. */
+  idle(): Promise<void> {
+    return this.#active === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onIdle = resolve))
+  }
+
+  /** Aborts the signals of what still runs; returns it. */
+  abort(reason: TaskError): readonly TaskMessage[] {
+    return [...this.#running.values()].map(({ running }) => {
+      running.abort(reason)
+      return running.message
+    })
+  }
+
+  // ---- Running ------------------------------------------------------------------------------------------------------
+
+  get #localWaiting(): number {
+    return this.#local.length - this.#localAt
+  }
+
+  get #receivedWaiting(): number {
+    return this.#received.length - this.#receivedAt
+  }
+
+  /** How many tasks may wait here beyond the slots: as many as start soon. */
+  #ahead(): number {
+    return Math.min(MOST_AHEAD, Math.floor((SOON_MS / Math.max(this.#averageMs, 0.001)) * this.concurrency))
+  }
+
+  #soon(): void {
+    if (this.#scheduled || this.#draining) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      this.#drain()
+    })
+  }
+
+  #drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    const began = this.#clock.monotonic()
+    let started = 0
+    while (this.#active < this.concurrency && this.#startNext()) {
+      if ((++started & 15) === 0 && this.#clock.monotonic() - began > SLICE_MS) {
+        this.#clock.soon(() => {
+          this.#draining = false
+          this.#drain()
+        })
+        this.#watch()
+        return
+      }
+    }
+    this.#draining = false
+    if (this.#closed) return
+    if (this.#localWaiting === 0 && this.room() > 0) for (const owner of this.#owners.values()) owner.roomAgain()
+    if (this.wanted > 0) this.onSlot()
+    this.#watch()
+  }
+
+  #startNext(): boolean {
+    const fromQueue = (this.#turn & 3) === 3
+    if (this.#receivedWaiting > 0 && (fromQueue || this.#localWaiting === 0)) {
+      this.#turn++
+      const item = this.#received[this.#receivedAt]!
+      this.#received[this.#receivedAt++] = undefined as never
+      if (this.#receivedAt === this.#received.length) {
+        this.#received = []
+        this.#receivedAt = 0
+      }
+      this.#start(item.task, item.message, undefined, item.done)
+      return true
+    }
+    if (this.#localWaiting === 0) return false
+    // The slot is kept for the queues, unless they are known to be empty.
+    if (fromQueue && this.#active === this.concurrency - 1 && this.queuesMayHaveMore()) return false
+    this.#turn++
+    const item = this.#local[this.#localAt]!
+    this.#local[this.#localAt++] = undefined as never
+    if (this.#localAt === this.#local.length) {
+      this.#local = []
+      this.#localAt = 0
+    }
+    this.#startLocal(item)
+    return true
+  }
+
+  #startLocal({ partition, dispatch }: LocalItem): void {
+    const { id, run, path, attempt, resends, step, input, args } = dispatch
+    const message: TaskMessage = {
+      type: 'task', id, run, path, attempt, resends, sentAt: 0,
+      task: step.task,
+      options: taskOptions(dispatch),
+      input: step.open === 1 ? input : NONE,
+      args: argsValue(args),
+    }
+    this.#start(this.#tasks.find(step.task)!, message, partition, (finished) => {
+      const owner = this.#owners.get(partition)
+      if (owner === undefined) this.#onOrphan(message, finished)
+      else owner.outcome({ id, run, path, attempt, ...finished }, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
+    })
+  }
+
+  #start(task: AnyTask, message: TaskMessage, partition: number | undefined, done: (finished: Finished) => void): void {
+    const since = this.#clock.monotonic()
+    const running = this.#runner.take(task, message)
+    const key = keyOf(message)
+    this.#active++
+    this.#running.set(key, { running, since, partition })
+    const finished = this.#runner.run(task, running)
+    const end = (how: Finished): void => {
+      this.#active--
+      this.#running.delete(key)
+      this.#averageMs += (this.#clock.monotonic() - since - this.#averageMs) / 32
+      done(how)
+    }
+    if (!(finished instanceof Promise)) return end(finished)
+    void finished.then((how) => {
+      end(how)
+      if (this.#active === 0) this.#onIdle?.()
+      this.#drain()
+    })
+  }
+
+  // ---- Giving back --------------------------------------------------------------------------------------------------
+
+  /** While something waits for a slot, looks now and then whether it has waited for too long. */
+  #watch(): void {
+    if (this.#watching || this.#closed || (this.#localWaiting === 0 && this.#receivedWaiting === 0)) return
+    this.#watching = true
+    const localAt = this.#localSince
+    const turn = this.#turn
+    this.#clock.after(
+      TOO_LONG_MS,
+      () => {
+        this.#watching = false
+        // Nothing was started in all that time: what waits would wait on.
+        if (this.#turn === turn && this.#localSince === localAt) {
+          this.#giveBackLocal()
+          this.#giveBackReceived()
+        } else if (this.#averageMs > SOON_MS && this.#active >= this.concurrency) {
+          this.#giveBackLocal()
+        }
+        this.#watch()
+      },
+      { unref: true },
+    )
+  }
+
+  #takeBack(which: (item: LocalItem) => boolean): Dispatch[] {
+    const taken: Dispatch[] = []
+    const kept: LocalItem[] = []
+    for (let at = this.#localAt; at < this.#local.length; at++) {
+      const item = this.#local[at]!
+      if (which(item)) taken.push(item.dispatch)
+      else kept.push(item)
+    }
+    this.#local = kept
+    this.#localAt = 0
+    return taken
+  }
+
+  #giveBackLocal(): void {
+    if (this.#localWaiting === 0) return
+    for (const owner of this.#owners.values()) {
+      const dispatches = this.#takeBack((item) => item.partition === owner.partition)
+      if (dispatches.length > 0) owner.requeue(dispatches)
+    }
+  }
+
+  #giveBackReceived(): void {
+    const items = this.#received.slice(this.#receivedAt)
+    this.#received = []
+    this.#receivedAt = 0
+    for (const item of items) item.giveBack()
+  }
+}
+
+const keyOf = (entry: Closed): string => `${entry.run}${entry.id}${entry.path}#${entry.attempt}`

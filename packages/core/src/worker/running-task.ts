@@ -1,0 +1,86 @@
+// One task that a worker has taken on: its message, and its context. Nothing is made for it that most tasks never use.
+import type { Clock } from '../clock'
+import type { TaskContext } from '../context'
+import { frameOf, ROOT, splitEntry } from '../engine/paths'
+import { TaskError } from '../errors'
+import type { Logger } from '../logger'
+import type { TaskMessage } from '../wire'
+
+const NO_META: Readonly<Record<string, unknown>> = Object.freeze({})
+
+export class RunningTask implements TaskContext {
+  readonly message: TaskMessage
+  readonly deadline: number | undefined
+  readonly #logger: Logger
+  #controller: AbortController | undefined
+  #abortReason: TaskError | undefined
+
+  constructor(message: TaskMessage, timeoutMs: number | undefined, clock: Clock, logger: Logger) {
+    this.message = message
+    this.#logger = logger
+    this.deadline = timeoutMs === undefined ? undefined : clock.now() + timeoutMs
+  }
+
+  get taskName(): string {
+    return this.message.task
+  }
+
+  get taskId(): string {
+    return this.message.id + this.message.path
+  }
+
+  get pipelineId(): string {
+    return this.message.id + this.#frame
+  }
+
+  get rootId(): string {
+    return this.message.id
+  }
+
+  get parentId(): string | undefined {
+    const frame = this.#frame
+    if (frame === ROOT) return undefined
+    // The frame of the entry, or chain, that this frame took the place of.
+    const within = frame.slice(0, Math.max(frame.lastIndexOf(':'), frame.lastIndexOf('~')))
+    return this.message.id + frameOf(within)
+  }
+
+  get #frame(): string {
+    const entry = splitEntry(this.message.path)
+    return entry === undefined ? ROOT : frameOf(entry.chain)
+  }
+
+  get run(): string {
+    return this.message.run
+  }
+
+  get attempt(): number {
+    return this.message.attempt
+  }
+
+  get meta(): Readonly<Record<string, unknown>> {
+    return this.message.options.meta ?? NO_META
+  }
+
+  get idempotencyKey(): string {
+    const { id, run, path } = this.message
+    return `${id}:${run}:${path}`
+  }
+
+  get logger(): Logger {
+    return this.#logger
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
+    }
+    return this.#controller.signal
+  }
+
+  abort(reason: TaskError): void {
+    this.#abortReason ??= reason
+    this.#controller?.abort(this.#abortReason)
+  }
+}

@@ -1,0 +1,170 @@
+// A worker process: runs tasks from its queues, and takes its share of the partitions.
+import { systemClock, type Clock } from '../clock'
+import type { Codec } from '../codec'
+import { connect } from '../connect'
+import { Owner } from '../engine/owner'
+import { Turns } from '../engine/turns'
+import { TaskError } from '../errors'
+import { jsonCodec } from '../json-codec'
+import { LargeValues } from '../large-values'
+import { stderrLogger, type Logger } from '../logger'
+import type { Tasks } from '../tasks'
+import type { Space, Transport } from '../transport'
+import { Consumer } from './consumer'
+import { Executor } from './executor'
+import { Runner } from './runner'
+import { drainOnSignals } from './signals'
+
+export interface WorkerOptions {
+  /** The tasks that this worker runs. */
+  readonly tasks: Tasks
+  /** A URL, or a transport made by hand (which stays open when the worker closes). Default: `TASKS_URL`. */
+  readonly transport?: string | Transport
+  /** Most tasks at a time. Default 10. */
+  readonly concurrency?: number
+  /** The queues to serve. Default: those of the tasks. */
+  readonly queues?: readonly string[]
+  /** How long a task or a partition stays with a process that is silent, in ms. Default 10 000. */
+  readonly leaseMs?: number
+  /** How long `close` waits for running tasks, in ms. Default 10 000. */
+  readonly drainMs?: number
+  /** A task that was delivered this often and never ended becomes a dead letter. Default 5, at least 2. */
+  readonly maxDeliveries?: number
+  /** How long a task that no worker knows is kept in its queue, in ms. Default 600 000: deploys roll. */
+  readonly unknownTaskGraceMs?: number
+  /** Which of the two roles this process has. Default both. */
+  readonly roles?: readonly ('owner' | 'worker')[]
+  /** Whether tasks of this process's partitions may run here without going through a queue. Default true. */
+  readonly localLane?: boolean
+  /** Close on SIGTERM and SIGINT; a second one exits at once. Default false (true in the `tasks` command). */
+  readonly handleSignals?: boolean
+  /** Partitions of a namespace that does not exist yet. Default: the transport's. */
+  readonly partitions?: number
+  readonly codec?: Codec
+  readonly logger?: Logger
+  readonly clock?: Clock
+}
+
+export interface Worker {
+  readonly namespace: string
+  /** Tasks running now. */
+  readonly running: number
+  /** Stops taking tasks, waits for the running ones up to `drainMs`, gives everything else back. Idempotent. */
+  close(options?: { readonly drainMs?: number }): Promise<void>
+  /** Resolves when the worker has closed. */
+  readonly closed: Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Starts a worker. Resolves when it receives tasks.
+ * @throws TaskError TASKS_NO_TASKS, TASKS_OPTIONS, and whatever the transport refuses (unreachable, too new, unsafe)
+ */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const settings = check(options)
+  const { tasks, clock, logger, leaseMs } = settings
+  const connection = await connect(options.transport, { clock })
+  let space: Space
+  try {
+    space = await connection.transport.open({
+      namespace: tasks.namespace,
+      ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
+    })
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+  const values = new LargeValues(space, clock)
+  const { roles, queues } = settings
+  const stopOwning = new AbortController()
+
+  let consumer: Consumer | undefined
+  const executor = new Executor({
+    concurrency: settings.concurrency,
+    tasks,
+    queues,
+    runner: new Runner({ space, values, codec: settings.codec, clock, logger }),
+    clock,
+    onOrphan: (message, finished) => consumer?.report(message, finished),
+  })
+  const works = roles.includes('worker')
+  if (works) {
+    consumer = new Consumer({
+      space, values, tasks, queues, executor, clock, logger, leaseMs,
+      maxDeliveries: settings.maxDeliveries,
+      unknownTaskGraceMs: settings.unknownTaskGraceMs,
+    })
+  }
+  const consuming = consumer?.run() ?? Promise.resolve()
+  const turns = new Turns(clock)
+  const lane = works && settings.localLane ? executor : undefined
+  const owning = !roles.includes('owner')
+    ? Promise.resolve()
+    : space.own({ leaseMs }).run((session) => new Owner({ session, space, values, lane, turns, clock, logger, leaseMs }).run(), stopOwning.signal)
+
+  let closing: Promise<void> | undefined
+  let onClosed!: () => void
+  const closed = new Promise<void>((resolve) => (onClosed = resolve))
+
+  const shutDown = async (drainMs: number): Promise<void> => {
+    stopSignals()
+    consumer?.stop()
+    executor.stopTaking()
+    await drained(executor, drainMs, clock, logger)
+    // The owners are last: what ended while draining is folded and committed by them.
+    stopOwning.abort()
+    await owning
+    await consumer?.close()
+    await consuming
+    await space.close()
+    await connection.close()
+    onClosed()
+  }
+  const close = (how: { readonly drainMs?: number } = {}): Promise<void> => (closing ??= shutDown(how.drainMs ?? settings.drainMs))
+  const stopSignals = settings.handleSignals ? drainOnSignals(close, logger) : () => undefined
+
+  return {
+    namespace: tasks.namespace,
+    get running() {
+      return executor.activeCount
+    },
+    close,
+    closed,
+    [Symbol.asyncDispose]: () => close(),
+  }
+}
+
+async function drained(executor: Executor, drainMs: number, clock: Clock, logger: Logger): Promise<void> {
+  if (executor.activeCount === 0) return
+  let cancel: () => void = () => undefined
+  const late = new Promise<'late'>((resolve) => (cancel = clock.after(drainMs, () => resolve('late'))))
+  const how = await Promise.race([executor.idle(), late])
+  cancel()
+  if (how !== 'late') return
+  const left = executor.abort(new TaskError('TASKS_CLOSED', `the worker is closing and waited ${drainMs} ms`))
+  logger.warn({ tasks: left.map(({ id, path }) => id + path).slice(0, 20), count: left.length }, 'tasks were given back: they did not end in time')
+}
+
+function check(options: WorkerOptions) {
+  const {
+    tasks, concurrency = 10, leaseMs = 10_000, drainMs = 10_000, maxDeliveries = 5, unknownTaskGraceMs = 600_000,
+    roles = ['owner', 'worker'], localLane = true, handleSignals = false, codec = jsonCodec(), logger = stderrLogger, clock = systemClock,
+  } = options
+  const known = tasks.names()
+  if (known.length === 0 && roles.includes('worker')) {
+    throw new TaskError('TASKS_NO_TASKS', `a worker of the namespace "${tasks.namespace}" has no tasks: bind them before it starts, or give it the module that does`)
+  }
+  atLeast('concurrency', concurrency, 1)
+  atLeast('leaseMs', leaseMs, 50)
+  atLeast('drainMs', drainMs, 0)
+  atLeast('maxDeliveries', maxDeliveries, 2)
+  atLeast('unknownTaskGraceMs', unknownTaskGraceMs, 0)
+  const queues = options.queues ?? tasks.queues()
+  return { tasks, concurrency, leaseMs, drainMs, maxDeliveries, unknownTaskGraceMs, roles, queues, localLane, handleSignals, codec, logger, clock }
+}
+
+function atLeast(field: string, value: number, least: number): void {
+  if (!Number.isFinite(value) || value < least) {
+    throw new TaskError('TASKS_OPTIONS', `${field} must be a number of at least ${least}, not ${String(value)}`)
+  }
+}
