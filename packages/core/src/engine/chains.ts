@@ -10,9 +10,10 @@ import { Kind, NONE, setOf, type Value } from '../value'
 import { decodeDefinitionValue, type PackedDefinition, type Verdict } from '../wire'
 import type { Draft, RunView } from './draft'
 import { finish } from './finish'
+import { deletePages, readPage, sourceOf, writePages } from './frames'
 import { childState, isLive, markEnded, markLive, startGroup } from './groups'
 import { entryPath, frameOf, framePath, hopPath, parentOf, splitEntry, splitHop, wayTo, ROOT } from './paths'
-import { blobPageKey, blobPrefix, DefinitionPage, type ChainRow, type DefinitionSource } from './rows'
+import type { ChainRow } from './rows'
 
 // ---- Finding -------------------------------------------------------------------------------------------------------
 
@@ -56,13 +57,6 @@ type PageOf = (number: number) => readonly Chain[]
 function asGroup(entry: Entry | undefined, path: string): GroupEntry {
   if (entry === undefined || !isGroup(entry)) throw new Error(`the definition has no group at ${path}`)
   return entry
-}
-
-function readPage(draft: Draft, run: RunView, frame: string, source: DefinitionSource, number: number): DefinitionPage {
-  const key = source.blob === undefined ? run.keys.page(frame, number) : blobPageKey(blobPrefix(run.row.id, run.row.run) + source.blob, number)
-  const page = draft.get<DefinitionPage>(key)
-  if (page === undefined) throw new Error(`page ${number} of the definition of ${run.row.id}${frame} is gone`)
-  return page
 }
 
 interface OpenEntry {
@@ -225,7 +219,7 @@ function leave(draft: Draft, run: RunView, base: string): void {
   if (parent.kind === 'root' || (parent.kind === 'group' && !isLive(draft, run, parent.entry, parent.index))) return
   const key = run.keys.chain(base)
   const row = draft.get<ChainRow>(key)
-  if (row?.definition !== undefined) deletePages(draft, run, hopPath(base, row.hop), row.definition)
+  if (row !== undefined) deletePages(draft, run, hopPath(base, row.hop), row.definition)
   draft.delete(key)
 }
 
@@ -235,12 +229,11 @@ function leave(draft: Draft, run: RunView, base: string): void {
 function startFrame(draft: Draft, run: RunView, open: OpenEntry, path: string, packed: PackedDefinition): void {
   run.row.tasks += packed.tasks
   const { entries } = entriesOf(draft, run, open.chain)
-  const source: DefinitionSource = packed.blob === undefined ? { pages: packed.pageCount } : { pages: packed.pageCount, blob: packed.blob }
-  const started: ChainRow = { hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE, definition: source, retry: undefined }
+  const started: ChainRow = { hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE, definition: sourceOf(packed), retry: undefined }
   const isTail = open.row.at === entries.length - 1
   if (isTail) {
-    // The caller's frame is done with: recursion costs a step each, neither rows nor depth. The root's definition stays for people to look at.
-    if (open.row.definition !== undefined && open.chain !== ROOT) deletePages(draft, run, open.chain, open.row.definition)
+    // The caller's frame is done with: recursion costs a step each, neither rows nor depth.
+    deletePages(draft, run, open.chain, open.row.definition)
     const row = { ...started, hop: open.row.hop + 1 }
     const chain = hopPath(open.base, row.hop)
     writePages(draft, run, chain, packed)
@@ -253,13 +246,4 @@ function startFrame(draft: Draft, run: RunView, open: OpenEntry, path: string, p
     writeChain(draft, run, chain, started)
     startEntry(draft, run, chain, chain, started, 0, NONE)
   }
-}
-
-export function writePages(draft: Draft, run: RunView, frame: string, packed: PackedDefinition): void {
-  packed.pages.forEach((bytes, number) => draft.put(run.keys.page(frame, number), new DefinitionPage(bytes)))
-}
-
-export function deletePages(draft: Draft, run: RunView, frame: string, source: DefinitionSource): void {
-  if (source.blob !== undefined) return
-  for (let number = 0; number < source.pages; number++) draft.delete(run.keys.page(frame, number))
 }

@@ -5,14 +5,16 @@ import { NONE, type Value } from '../value'
 import { encodeTask, type Status } from '../wire'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
-import { DefinitionPage } from './rows'
+import { deletePages } from './frames'
+import { hopPath, ROOT } from './paths'
+import type { DefinitionPage } from './rows'
 
 /** How long a promoted lone task that ended well is remembered, so that its message, delivered again, does nothing. */
 const TOMBSTONE_MS = 3_600_000
 
 export function finish(draft: Draft, run: RunView, status: Exclude<Status, 'PENDING' | 'RUNNING'>, outcome: Value): void {
   const { row, keys } = run
-  const source = row.chain?.definition
+  const { chain } = row
   if (row.lone && status === 'FAILED') deadLetterLoneTask(draft, run, outcome)
   row.status = status
   row.outcome = outcome
@@ -21,8 +23,8 @@ export function finish(draft: Draft, run: RunView, status: Exclude<Status, 'PEND
   if (row.replyTo !== undefined) draft.reply(row.replyTo, { type: 'ended', id: row.id, run: row.run, status, value: outcome })
   row.replyTo = undefined
   draft.ended.push({ id: row.id, run: row.run, status, value: outcome })
-  // The root's pages are few and known; everything else went when its chain or group ended.
-  if (source !== undefined && source.blob === undefined) for (let page = 0; page < source.pages; page++) draft.delete(keys.page('', page))
+  // What is left are the pages of the root chain's frame; everything else went when its chain or group ended.
+  if (chain !== undefined) deletePages(draft, run, hopPath(ROOT, chain.hop), chain.definition)
   const retentionMs = row.lone ? TOMBSTONE_MS : row.retentionMs
   draft.put(keys.timer(draft.now + retentionMs, 'e'), { kind: 'expire', id: row.id, run: row.run })
 }

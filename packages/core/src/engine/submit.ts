@@ -1,9 +1,10 @@
 // What an owner does with a submit: a new run, the run that is there, or a refusal.
 import { NONE } from '../value'
 import type { SubmitMessage } from '../wire'
-import { entryFailed, startEntry, waitUntil, writePages } from './chains'
+import { entryFailed, startEntry, waitUntil } from './chains'
 import type { Draft, RunView } from './draft'
 import { finish } from './finish'
+import { sourceOf, writePages } from './frames'
 import { entryPath, ROOT } from './paths'
 import type { PipelineRow } from './rows'
 
@@ -39,7 +40,7 @@ function start(draft: Draft, message: SubmitMessage, gen: number): void {
     tasks: definition.tasks, done: 0, attempts: 0,
     chain: {
       hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE, retry: undefined,
-      definition: definition.blob === undefined ? { pages: definition.pageCount } : { pages: definition.pageCount, blob: definition.blob },
+      definition: sourceOf(definition),
     },
     outcome: NONE,
   }

@@ -1,0 +1,98 @@
+// A world for the reducer alone: rows as bytes in a map, and nothing else. Each fold reads rows from their bytes and writes them back, so
+// that encodings are part of every test; what the owner does around the reducer is done here in the plainest way.
+import { encodeDefinition } from '../../src/definition'
+import { Draft, MissingRow, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
+import { joinResults, type ScanRows } from '../../src/engine/fan-in'
+import { step, type Input } from '../../src/engine/reducer'
+import { decodeRow, encodeRow, JOBS, RunKeys, TIMERS, type GroupRow, type JobRow, type Row, type TimerRow } from '../../src/engine/rows'
+import { jsonCodec } from '../../src/json-codec'
+import type { Bytes, RowKey } from '../../src/transport'
+import type { Kind, Value } from '../../src/value'
+import type { SubmitMessage, SubmitOptions } from '../../src/wire'
+
+export const codec = jsonCodec()
+
+export class ReducerWorld {
+  readonly rows = new Map<RowKey, Bytes>()
+  seq = 0
+  now = 1_000_000
+  readonly dispatches: Dispatch[] = []
+  readonly ended: Ended[] = []
+  readonly sends: Draft['sends'] = []
+
+  /** Folds a batch and commits it. */
+  fold(inputs: readonly Input[]): Draft {
+    const known: KnownRows = {
+      get: (key) => {
+        const bytes = this.rows.get(key)
+        return bytes === undefined ? null : decodeRow(key, bytes)
+      },
+    }
+    const draft = new Draft(known, this.seq + 1, this.now)
+    for (const input of inputs) step(draft, input)
+    this.seq++
+    for (const [key, row] of draft.changed) {
+      if (row === null) this.rows.delete(key)
+      else this.rows.set(key, encodeRow(key, row))
+    }
+    for (const [key, writer] of draft.results) this.rows.set(key, writer.bytes())
+    this.dispatches.push(...draft.dispatches)
+    this.ended.push(...draft.ended)
+    this.sends.push(...draft.sends)
+    return draft
+  }
+
+  keys(prefix = ''): RowKey[] {
+    return [...this.rows.keys()].filter((key) => key.startsWith(prefix)).sort()
+  }
+
+  row<T extends Row>(key: RowKey): T {
+    return decodeRow(key, this.rows.get(key)!) as T
+  }
+
+  readonly scan: ScanRows = async (prefix, after, limit) =>
+    this.keys(prefix)
+      .filter((key) => after === undefined || key > after)
+      .slice(0, limit)
+      .map((key) => [key, this.rows.get(key)!] as const)
+
+  /** Does one step of long work, if there is any. `count`: chains that the pump may start. */
+  async work(count: number, pick = 0): Promise<boolean> {
+    const jobs = this.keys(JOBS)
+    if (jobs.length === 0) return false
+    const job = this.row<JobRow>(jobs[pick % jobs.length]!)
+    if (job.kind === 'pump') this.fold([{ type: 'pump', job, count }])
+    else if (job.kind === 'fan-in') {
+      const group = this.row<GroupRow>(new RunKeys(job.id, job.gen).group(job.path))
+      const parts: Bytes[] = []
+      const sink = {
+        write: async (bytes: Bytes): Promise<void> => void parts.push(bytes),
+        end: async (kind: Kind): Promise<Value> => ({ kind, bytes: Buffer.concat(parts) }),
+      }
+      this.fold([{ type: 'joined', job, joined: await joinResults(this.scan, job, group, sink) }])
+    } else {
+      const keys = this.keys(new RunKeys(job.id, job.gen).all).slice(0, 7)
+      this.fold([{ type: 'cleaned', job, keys, done: keys.length < 7 }])
+    }
+    return true
+  }
+
+  /** Fires the first timer of this kind; time moves on to it. */
+  fireTimer(kind: TimerRow['kind']): boolean {
+    for (const key of this.keys(TIMERS)) {
+      const timer = this.row<TimerRow>(key)
+      if (timer.kind !== kind) continue
+      this.now = Math.max(this.now, Number.parseInt(key.slice(2, 11), 36))
+      this.fold([{ type: 'timer', key, timer }])
+      return true
+    }
+    return false
+  }
+}
+
+export function submitOf(id: string, run: string, pipeline: object, options: SubmitOptions = {}): SubmitMessage {
+  const { pages, hash, taskCount } = encodeDefinition(pipeline, { codec, inlineBytes: 1 << 20, pageBytes: 1 << 20, blobName: () => 'blob' })
+  return { type: 'submit', id, run, options, definition: { hash, tasks: taskCount, pages, pageCount: pages.length } }
+}
+
+export { MissingRow }
