@@ -4,10 +4,13 @@
 // G2. A write that throws a TaskError has not touched the file yet: it alone fails, and the others go on.
 // G3. If SQLite itself refuses a write, the transaction is rolled back and each write is tried in one of its own.
 //     So a write may be applied several times, but only once to any effect; what it changes in memory it undoes with `undo`.
+// G4. A transaction of which nothing is a promise (leases, heartbeats, replies) does not wait for the disk. The log keeps their order,
+//     so what is promised later is never stored without them.
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { Database, Statement, Value } from './driver'
 import { concernsFile, failure, isBusy } from './failure'
+import type { Synchronous } from './schema'
 
 /** The file, inside a write transaction. */
 export interface Write {
@@ -38,6 +41,7 @@ export interface Changes {
 }
 
 interface Pending {
+  readonly promised: boolean
   apply(write: Write): unknown
   resolve(value: never): void
   reject(error: unknown): void
@@ -47,6 +51,7 @@ export interface GroupOptions {
   readonly db: Database
   readonly path: string
   readonly clock: Clock
+  readonly synchronous: Synchronous
   /** Whether other processes are to be woken, asked before each commit that changed something that somebody may be waiting for. */
   isShared(write: Write): boolean
   /** After each such commit. */
@@ -66,19 +71,30 @@ export class Group {
   #waiting: Pending[] = []
   #scheduled = false
   #closed: TaskError | undefined
+  #waitsForDisk: boolean
   #tries = 0
   #lockedSince: number | undefined
   #cancelRetry: (() => void) | undefined
 
   constructor(options: GroupOptions) {
     this.#options = options
+    this.#waitsForDisk = options.synchronous === 'full'
   }
 
-  /** Applies `apply` in the transaction of this turn. */
+  /** Applies `apply` in the transaction of this turn; what it stores survives what the transport declares. */
   write<T>(apply: (write: Write) => T): Promise<T> {
+    return this.#add(apply, true)
+  }
+
+  /** The same for what may be lost by a power cut. The death of a process loses nothing. */
+  note<T>(apply: (write: Write) => T): Promise<T> {
+    return this.#add(apply, false)
+  }
+
+  #add<T>(apply: (write: Write) => T, promised: boolean): Promise<T> {
     if (this.#closed) return Promise.reject(this.#closed)
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ apply, resolve, reject })
+      this.#waiting.push({ promised, apply, resolve, reject })
       if (this.#scheduled) return
       this.#scheduled = true
       this.#options.clock.soon(() => this.#flush())
@@ -103,7 +119,7 @@ export class Group {
     this.#waiting = []
     for (const each of waiting) each.reject(reason)
     try {
-      this.#transact([{ apply: last, resolve: () => {}, reject: () => {} }])
+      this.#transact([{ promised: false, apply: last, resolve: () => {}, reject: () => {} }])
     } catch {
       // Somebody else is writing. Nothing is lost: leases run out, and others see that this process is gone.
     }
@@ -163,7 +179,7 @@ export class Group {
   }
 
   #waitForLock(batch: readonly Pending[], error: unknown): readonly Pending[] {
-    const now = this.#options.clock.now()
+    const now = this.#options.clock.monotonic()
     this.#tries++
     this.#lockedSince ??= now
     if (now - this.#lockedSince < LOCK_PATIENCE_MS) return batch
@@ -179,9 +195,10 @@ export class Group {
     const transaction = new Transaction((sql) => this.#prepare(sql))
     const outcomes: { readonly failed: boolean; readonly value: unknown }[] = []
     let woken: { readonly shared: boolean } | undefined
+    this.#waitForDisk(batch.some(({ promised }) => promised))
     this.#prepare('BEGIN IMMEDIATE').run()
     try {
-      const until = performance.now() + TURN_MS
+      const until = this.#options.clock.monotonic() + TURN_MS
       for (const each of batch) {
         try {
           outcomes.push({ failed: false, value: each.apply(transaction) })
@@ -189,7 +206,7 @@ export class Group {
           if (!TaskError.is(error)) throw error
           outcomes.push({ failed: true, value: error })
         }
-        if (performance.now() > until) break
+        if (this.#options.clock.monotonic() > until) break
       }
       transaction.finish()
       woken = isEmpty(transaction.changed) ? undefined : { shared: this.#options.isShared(transaction) }
@@ -206,6 +223,14 @@ export class Group {
       else resolve(value as never)
     })
     return outcomes.length
+  }
+
+  // A prepared statement would not do: this pragma takes effect when it is compiled.
+  #waitForDisk(wait: boolean): void {
+    const { db, synchronous } = this.#options
+    if (synchronous !== 'full' || wait === this.#waitsForDisk) return
+    db.exec(`PRAGMA synchronous = ${wait ? 'FULL' : 'NORMAL'}`)
+    this.#waitsForDisk = wait
   }
 }
 

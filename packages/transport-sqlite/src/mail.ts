@@ -66,7 +66,7 @@ export class Mail {
     if (this.#collecting || !this.#group.get('SELECT 1 FROM reply WHERE process = ? LIMIT 1', this.#process)) return
     this.#collecting = true
     this.#group
-      .write((write) => write.all('DELETE FROM reply WHERE process = ? RETURNING address, body', this.#process))
+      .note((write) => write.all('DELETE FROM reply WHERE process = ? RETURNING address, body', this.#process))
       .then(
         (replies) => {
           this.#collecting = false

@@ -26,7 +26,7 @@ export class Neighbours {
   /** Registers this process under a number of its own. */
   static async join(group: Group, clock: Clock, me: Identity): Promise<Neighbours> {
     const now = clock.now()
-    const id = await group.write((write) => {
+    const id = await group.note((write) => {
       const id = write.draw(1)
       register(write, id, me, now)
       return id
@@ -58,7 +58,7 @@ export class Neighbours {
     if (dead.length === 0 && !due) return
     if (due) this.#seenAt = now
     this.#group
-      .write((write) => {
+      .note((write) => {
         for (const { id } of dead) bury(write, id)
         if (!due) return
         if (write.run('UPDATE process SET seen = ? WHERE id = ?', now, this.id) === 0)

@@ -33,6 +33,7 @@ class Session implements PartitionSession {
   #seq: number
   #time: number
   #polled: number
+  #hasCommitted = false
   #over: TaskError | undefined
 
   constructor(store: Store, lifetime: Lifetime, namespace: Namespace, outbox: Outbox, claim: Claim, lost: AbortSignal) {
@@ -79,11 +80,11 @@ class Session implements PartitionSession {
   }): Promise<readonly InboxMessage[]> {
     this.#lifetime.refuseIfOver()
     const { clock } = this.#store
-    const until = clock.now() + waitMs
+    const until = clock.monotonic() + waitMs
     for (;;) {
       const messages = this.#read(max)
       if (messages.length > 0) return messages
-      const left = until - clock.now()
+      const left = until - clock.monotonic()
       if (left <= 0 || signal?.aborted || this.lost.aborted) return []
       const woken = await this.#lifetime.wait(left, [signal, this.lost], (wake) =>
         this.#store.waiting.forSlot(this.slot, { after: this.#polled, wake }),
@@ -97,6 +98,8 @@ class Session implements PartitionSession {
     if (this.#over) throw this.#over
     refuseTooLargeCommit(commit)
     this.#outbox.check(commit.sends)
+    // Sent again: it was applied, and the answer stands.
+    if (this.#hasCommitted && commit.seq === this.#seq) return
     const through = commit.through === undefined ? null : Number(commit.through)
     try {
       await this.#store.group.write((write) => {
@@ -119,6 +122,7 @@ class Session implements PartitionSession {
       if (TaskError.is(error) && error.code !== 'TASKS_TOO_LARGE') this.#over = error
       throw error
     }
+    this.#hasCommitted = true
     this.#seq = commit.seq
     this.#time = commit.time
   }
@@ -162,7 +166,7 @@ export function leaseStore(
   return {
     partitions: namespace.partitions,
     heartbeat: (held) =>
-      group.write((write) => {
+      group.note((write) => {
         const now = clock.now()
         const expires = Math.ceil(now + leaseMs)
         host = join(write, store, namespace, host, expires)
@@ -179,7 +183,7 @@ export function leaseStore(
       }),
     async claim(partition, lost) {
       const nonce = clock.uid()
-      const row = await group.write((write) => {
+      const row = await group.note((write) => {
         if (host === undefined) return undefined
         const now = clock.now()
         return write.get(CLAIM, nonce, host, Math.ceil(now + leaseMs), namespace.slot(partition), now)
@@ -190,7 +194,7 @@ export function leaseStore(
     },
     async release(session) {
       const { slot, epoch, nonce } = session as Session
-      await group.write((write) => {
+      await group.note((write) => {
         const released = write.run(
           'UPDATE partition SET owner = NULL WHERE slot = ? AND epoch = ? AND nonce = ?',
           slot,
@@ -201,7 +205,7 @@ export function leaseStore(
       })
     },
     async leave() {
-      await group.write((write) => {
+      await group.note((write) => {
         if (host !== undefined && write.run('DELETE FROM host WHERE id = ?', host) > 0)
           write.changed.owners.add(namespace.id)
       })

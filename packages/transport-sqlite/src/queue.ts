@@ -63,16 +63,16 @@ export class Consumer implements TaskConsumer {
     this.#lifetime.refuseIfOver()
     if (this.#closing.signal.aborted) throw new TaskError('TASKS_CLOSED', 'the consumer is closed')
     const stopped = (): boolean => this.#closing.signal.aborted || signal?.aborted === true
-    const until = clock.now() + waitMs
+    const until = clock.monotonic() + waitMs
     // Before the first message of a queue somebody must give it a number.
-    this.#queues ??= await group.write((write) => this.#names.map((name) => this.#namespace.queue(write, name)))
+    this.#queues ??= await group.note((write) => this.#names.map((name) => this.#namespace.queue(write, name)))
     let likely = this.#somethingReady()
     while (!stopped()) {
       if (likely) {
-        const leases = await group.write((write) => (stopped() ? [] : this.#take(write, max, suspects)))
+        const leases = await group.note((write) => (stopped() ? [] : this.#take(write, max, suspects)))
         if (leases.length > 0) return leases
       }
-      const left = until - clock.now()
+      const left = until - clock.monotonic()
       if (left <= 0 || stopped()) break
       likely = await this.#changed(left, signal)
       if (!likely) break
@@ -96,7 +96,7 @@ export class Consumer implements TaskConsumer {
     this.#lifetime.refuseIfOver()
     const { group, clock, returns } = this.#store
     const expires = clock.now() + this.#leaseMs
-    await group.write((write) => {
+    await group.note((write) => {
       for (const [batch, members] of byBatch(leases, (lease) => lease)) {
         const held = isHeld(write, batch)
         const kept = members.map(delivery).filter((each) => batch.open.has(each) && (held || reclaim(write, each)))

@@ -87,7 +87,7 @@ export class Returns {
   #collect(): void {
     this.#dueAt = Infinity
     this.#group
-      .write((write) => {
+      .note((write) => {
         const now = this.#clock.now()
         for (const { id } of write.all('SELECT id FROM lease WHERE expires <= ?', now)) expireLease(write, id as number)
         for (const { seq } of write.all('DELETE FROM delayed WHERE due <= ? RETURNING seq', now))

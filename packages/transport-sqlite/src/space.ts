@@ -77,7 +77,7 @@ export function openSpace(store: Store, namespace: Namespace, capabilities: Capa
 
     async signal(body: Bytes): Promise<void> {
       lifetime.refuseIfOver()
-      await group.write((write) => mail.signal(write, namespace.id, body))
+      await group.note((write) => mail.signal(write, namespace.id, body))
     },
 
     onSignal(handler: (body: Bytes) => void): () => void {

@@ -37,6 +37,7 @@ export async function openStore({ driver, path, synchronous, clock }: StoreOptio
     db,
     path,
     clock,
+    synchronous,
     isShared: (write) =>
       wakeup !== undefined && write.get('SELECT 1 FROM process WHERE id <> ? LIMIT 1', neighbours.id) !== undefined,
     onCommit(changed, shared) {

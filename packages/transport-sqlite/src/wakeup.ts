@@ -27,7 +27,7 @@ export class Wakeup {
   #watcher: FSWatcher | undefined
   #watches = false
   #version = -1
-  #beatAt = 0
+  #beatAt = -Infinity
   #pending = false
   #cancel: () => void = () => {}
   #closed = false
@@ -112,7 +112,7 @@ export class Wakeup {
     if (this.#closed) return
     this.#cancel = this.#options.clock.after(this.#watches ? BEAT_MS : POLL_MS, () => this.#beat(), { unref: true })
     this.#check()
-    const now = performance.now()
+    const now = this.#options.clock.monotonic()
     if (now - this.#beatAt < BEAT_MS - POLL_MS) return
     this.#beatAt = now
     this.#options.onBeat()
