@@ -1,4 +1,13 @@
 // Describing work
+export type { Tasks, TaskOptions, TasksOptions, DeclareOptions } from './tasks'
+export { createTasks } from './tasks'
+export type { Composable, Flat, GroupOptions, Pipeline, ResultOf, Task, UseOptions } from './pipeline'
+export { inParallel, isPipeline } from './pipeline'
+export type { Spread } from './spread'
+export { spread } from './spread'
+export type { Definition } from './definition'
+export type { TaskContext } from './context'
+export { taskContext } from './context'
 export type { Failure } from './failure'
 export { fromFailure, toFailure } from './failure'
 export type { FailedTask, TaskErrorCode, TaskErrorOptions } from './errors'
@@ -8,3 +17,19 @@ export type { StandardIssue, StandardResult, StandardSchema } from './schema'
 export type { Codec } from './codec'
 export type { JsonCodecOptions } from './json-codec'
 export { jsonCodec } from './json-codec'
+
+// Running it
+export type { Worker, WorkerOptions } from './worker/worker'
+export { startWorker } from './worker/worker'
+export type { Client, ClientOptions, EnqueueOptions, ListOptions, SubmitOptions } from './client/client'
+export { createClient } from './client/client'
+export type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './client/handle'
+export type { DeadLetterBox, DeadLetterView } from './client/dead-letter-box'
+export type { PipelineStatus } from './engine/queries'
+export type { Status } from './wire'
+export type { Logger, LogFields } from './logger'
+
+// Transports
+export type { Adapter, Connection, ConnectOptions } from './connect'
+export { connect, redactUrl } from './connect'
+export type * from './transport'

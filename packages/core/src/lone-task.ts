@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from './clock'
 import type { ArgsData } from './definition'
+import { TaskError } from './errors'
+import { isGroupUse, isPlan, type StepOptions } from './plan'
 import { asBuffer } from './record'
 import type { RetryData } from './retry'
 import { decodeReference, Kind, type Value } from './value'
@@ -11,6 +13,22 @@ import type { PackedDefinition, SubmitMessage, TaskMessage, Verdict } from './wi
 const DAY_MS = 24 * 3_600_000
 /** No escaped id begins like this: `%` is always followed by two hexadecimal digits. */
 const LONE = '%lone/'
+
+/** The task and arguments of a pipeline that is one closed entry. */
+export interface LoneEntry {
+  readonly task: string
+  readonly args: readonly unknown[]
+  readonly step: StepOptions
+}
+
+/** @throws TaskError TASKS_ARGUMENTS if it is more than one task */
+export function loneEntryOf(pipeline: object): LoneEntry {
+  const use = isPlan(pipeline) && pipeline.length === 1 ? pipeline.use : undefined
+  if (use === undefined || isGroupUse(use)) {
+    throw new TaskError('TASKS_ARGUMENTS', 'enqueue takes one task, like task.send(...); submit runs pipelines')
+  }
+  return { task: use.task.name, args: use.args, step: { ...use.task.step, ...use.overrides } }
+}
 
 /** Blobs of lone tasks, by day: dropped when dead letters of that day are gone too. */
 export function loneBlobPrefix(clock: Clock, uid: string): string {

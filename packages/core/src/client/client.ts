@@ -10,9 +10,11 @@ import { checkId, checkNamespace, partitionOf } from '../ids'
 import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
 import { stderrLogger, type Logger } from '../logger'
+import { loneEntryOf, type LoneEntry } from '../lone-task'
 import { packPipeline } from '../packing'
-import { isPipeline, loneEntry, type LoneEntry, type Pipeline } from '../pipeline'
-import type { Task, Tasks } from '../tasks'
+import { isPipeline, type Flat, type Pipeline, type Task } from '../pipeline'
+import type { Plain } from '../passing'
+import type { Tasks } from '../tasks'
 import type { Space, Transport } from '../transport'
 import { isFailure, Kind, NONE, type Value } from '../value'
 import { encodeInbox, encodeTask, type Status, type SubmitOptions as WireOptions, type TaskMessageOptions } from '../wire'
@@ -30,7 +32,7 @@ export interface ClientOptions {
   readonly codec?: Codec
   readonly logger?: Logger
   readonly clock?: Clock
-  /** How long an owner may take to answer a question, in ms. Default 5 000. */
+  /** How long an owner may take to answer a question, in ms. Default 5 000. After three times as long in silence a result is asked for again. */
   readonly answerMs?: number
 }
 
@@ -76,19 +78,19 @@ export interface ListOptions {
 export interface Client {
   readonly namespace: string
   /** Submits a task with one argument as a pipeline of one entry; tasks with more: `submit(task.send(a, b))`. */
-  submit<In, Out>(task: Task<[In], Out>, input: NoInfer<In>, options?: SubmitOptions): Promise<PipelineHandle<Out>>
+  submit<In, Result>(task: Task<[In], Result>, input: NoInfer<In>, options?: SubmitOptions): Promise<PipelineHandle<Plain<Flat<Result>>>>
   /**
    * Submits a pipeline. Resolves when its message is durable: a worker may be up or not.
    * @throws TaskError TASKS_DEFINITION_INVALID, TASKS_DEFINITION_TOO_LARGE, TASKS_UNENCODABLE, TASKS_ID_INVALID before anything is sent; TASKS_UNAVAILABLE
    */
-  submit<Out>(pipeline: Pipeline<Out, never> | Pipeline<Out, void>, options?: SubmitOptions): Promise<PipelineHandle<Out>>
+  submit<Out>(pipeline: Pipeline<Out, void>, options?: SubmitOptions): Promise<PipelineHandle<Plain<Out>>>
   /** A handle for what another process has submitted. */
   attach<Out = unknown>(id: string): PipelineHandle<Out>
   /** Sends a task to its queue: one message, no row. It runs at least once; one that fails for good becomes a dead letter. */
-  enqueue<In, Out>(task: Task<[In], Out>, input: NoInfer<In>, options?: EnqueueOptions): Promise<TaskHandle<Out>>
-  enqueue<Out>(entry: Pipeline<Out, never> | Pipeline<Out, void>, options?: EnqueueOptions): Promise<TaskHandle<Out>>
+  enqueue<In, Result>(task: Task<[In], Result>, input: NoInfer<In>, options?: EnqueueOptions): Promise<TaskHandle<Plain<Flat<Result>>>>
+  enqueue<Out>(entry: Pipeline<Out, void>, options?: EnqueueOptions): Promise<TaskHandle<Plain<Out>>>
   /** Many lone tasks in few calls. Returns their ids. */
-  enqueueMany<In, Out>(task: Task<[In], Out>, inputs: readonly In[], options?: Omit<EnqueueOptions, 'id' | 'reply'>): Promise<readonly string[]>
+  enqueueMany<In>(task: Task<[In], unknown>, inputs: readonly In[], options?: Omit<EnqueueOptions, 'id' | 'reply'>): Promise<readonly string[]>
   /** Where a pipeline stands; undefined if there is none. */
   status(id: string): Promise<PipelineStatus | undefined>
   list(options?: ListOptions): Promise<readonly PipelineStatus[]>
@@ -150,7 +152,7 @@ class ConnectedClient implements Client {
       return {
         connection, space,
         values: new LargeValues(space, this.#clock),
-        replies: new Replies(space, this.#clock, this.#logger),
+        replies: new Replies(space, this.#clock, this.#logger, 3 * this.#answerMs),
         sender: new Sender(space, this.#clock),
       }
     } catch (error) {
@@ -264,7 +266,7 @@ class ConnectedClient implements Client {
       const entry = queue === undefined && priority === undefined ? pipeline : pipeline.set({ ...(queue === undefined ? {} : { queue }), ...(priority === undefined ? {} : { priority }) })
       return this.submit(entry, rest as never)
     }
-    const entry = loneEntry(pipeline)
+    const entry = loneEntryOf(pipeline)
     const { sender, replies } = await this.#connect()
     const id = this.#clock.uid()
     const replyTo = options.reply === true ? await replies.address() : undefined
@@ -292,7 +294,7 @@ class ConnectedClient implements Client {
       for (const input of inputs.slice(from, from + MANY)) {
         const id = this.#clock.uid()
         ids.push(id)
-        const send = this.#loneSend(id, loneEntry(task.send(input)), options, undefined)
+        const send = this.#loneSend(id, loneEntryOf(task.send(input)), options, undefined)
         sends.push(send instanceof Promise ? await send : send)
       }
       for (const error of await sender.sendAll(sends)) if (error !== undefined) throw error

@@ -8,9 +8,6 @@ import type { Logger } from '../logger'
 import type { ReplyAddress, Space } from '../transport'
 import { decodeReply, encodeInbox, type Question, type ReplyBody } from '../wire'
 
-/** How long a wait for a result goes on in silence before it is asked for again. */
-const SILENCE_MS = 15_000
-
 export type Ended = ReplyBody & { readonly type: 'ended' }
 type Answer = ReplyBody & { readonly type: 'answer' }
 
@@ -43,8 +40,11 @@ export class Replies {
   #cancelAsking: (() => void) | undefined
   #sequence = 0
   readonly #name: string
+  readonly #silenceMs: number
 
-  constructor(space: Space, clock: Clock, logger: Logger) {
+  /** @param silenceMs how long a wait for a result goes on in silence before it is asked for again */
+  constructor(space: Space, clock: Clock, logger: Logger, silenceMs: number) {
+    this.#silenceMs = silenceMs
     this.#space = space
     this.#clock = clock
     this.#logger = logger
@@ -143,7 +143,7 @@ export class Replies {
 
   #askRegularly(): void {
     this.#cancelAsking ??= this.#clock.after(
-      SILENCE_MS,
+      this.#silenceMs,
       () => {
         this.#cancelAsking = undefined
         if (this.#waiters.size === 0) return

@@ -10,7 +10,7 @@ import {
 /** Makes the rows of a group. Its chains are started by the pump, as capacity allows. */
 export function startGroup(draft: Draft, run: RunView, entry: string, group: GroupEntry, input: Value): void {
   draft.put(run.keys.group(entry), {
-    size: group.group, next: 0, ended: 0, failed: 0, returnExceptions: group.returnExceptions === 1, input,
+    size: group.group, next: 0, ended: 0, failed: 0, returnExceptions: group.returnExceptions === 1, most: group.maxParallelism ?? 0, input,
   })
   for (let index = 0; index < group.group; index += CHUNK) draft.put(run.keys.chunk(entry, index), newChunk())
   draft.put(run.keys.job('pump', entry), { kind: 'pump', id: run.row.id, run: run.row.run, gen: run.row.gen, path: entry })

@@ -38,8 +38,6 @@ export interface OwnerOptions {
 
 /** Inputs in one commit. Enough to make a commit's fixed cost small, few enough to keep it short. */
 const MOST_INPUTS = 1_000
-/** Chains of one group that are out at a time, when they go through the queue. */
-const QUEUE_WINDOW = 2_000
 /** Inbox messages that changed no row are passed by a commit of their own at this number, or this age. */
 const PASS_COUNT = 1_000
 const PASS_AGE_MS = 10_000
@@ -87,6 +85,8 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #windows = new Windows()
   /** Groups with chains still to be started. */
   readonly #pumps = new Map<RowKey, JobRow & { kind: 'pump' }>()
+  /** A group has come that no turn has looked at. */
+  #newPump = false
   /** Who waits for which run, besides its submitter. */
   readonly #waiters = new Map<string, Set<string>>()
 
@@ -184,7 +184,7 @@ export class Owner implements LaneOwner, TakesTurns {
     const { signal } = this.#stopPolling
     try {
       while (!this.#over && !signal.aborted) {
-        const messages = await this.#session.poll({ max: MOST_INPUTS, waitMs: 30_000, signal })
+        const messages = await this.#session.poll({ max: MOST_INPUTS, waitMs: 3 * this.#leaseMs, signal })
         if (messages.length === 0) continue
         for (const message of messages) this.#inbox.push(arrivedOf(message))
         this.#request('now')
@@ -400,7 +400,10 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#index(draft)
     if (local.length > 0) this.#lane!.submit(local)
     this.#settled(draft, batch)
-    return this.#pumps.size > 0 && batch.some(({ input }) => input.type === 'pump') && draft.dispatches.length > 0 && this.#pumpsDue().length > 0
+    const pumped = batch.some(({ input }) => input.type === 'pump') && draft.dispatches.length > 0
+    const pumpAgain = this.#newPump || pumped
+    this.#newPump = false
+    return pumpAgain && this.#pumpsDue().length > 0
   }
 
   /** Chooses the lane of each dispatch, and notes them all in one window. */
@@ -535,6 +538,7 @@ export class Owner implements LaneOwner, TakesTurns {
     switch (job.kind) {
       case 'pump':
         this.#pumps.set(key, job)
+        this.#newPump = true
         return
       case 'fan-in':
         return this.#work(job, () => this.#fanIn(job))

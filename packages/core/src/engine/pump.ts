@@ -7,14 +7,19 @@ import { editGroup } from './groups'
 import { childPath, entryPath } from './paths'
 import { firstStep, type JobRow } from './rows'
 
-/** Starts at most `count` further chains. Returns how many are still to be started. */
-export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number): number {
+/** Chains of one group that are out at a time: what waits beyond that waits in its rows, not in a queue. */
+const OUT_AT_ONCE = 4_000
+
+/** Starts at most `count` further chains, first in first out. */
+export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number): void {
   const { id, path } = job
   const run = draft.run(id)
-  if (run === undefined || run.row.run !== job.run || run.row.status !== 'RUNNING') return 0
+  if (run === undefined || run.row.run !== job.run || run.row.status !== 'RUNNING') return
   const group = editGroup(draft, run, path)
-  if (group === undefined) return 0
-  const to = Math.min(group.size, group.next + count)
+  if (group === undefined) return
+  const inFlight = group.next - group.ended
+  const most = Math.min(OUT_AT_ONCE, group.most || Infinity) - inFlight
+  const to = Math.min(group.size, group.next + Math.min(count, Math.max(0, most)))
   const { definition, group: chains, page } = groupAt(draft, run, path)
   for (let index = group.next; index < to; index++) {
     const chain = childChain(chains, index, page)
@@ -32,5 +37,4 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
     })
   }
   if (group.next === group.size) draft.delete(run.keys.job('pump', path))
-  return group.size - group.next
 }

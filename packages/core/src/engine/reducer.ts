@@ -47,8 +47,7 @@ export function step(draft: Draft, input: Input): void {
     case 'timer':
       return timer(draft, input.key, input.timer)
     case 'pump':
-      pump(draft, input.job, input.count)
-      return
+      return pump(draft, input.job, input.count)
     case 'joined':
       return groupJoined(draft, input.job, input.joined)
     case 'resend':

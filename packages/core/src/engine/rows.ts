@@ -85,6 +85,8 @@ export interface GroupRow {
   ended: number
   failed: number
   returnExceptions: boolean
+  /** The most chains in flight; 0 if all may be. A chain holds its place until it has ended, with everything below it. */
+  most: number
   input: Value
 }
 
@@ -262,7 +264,7 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
       return (row as DefinitionPage).bytes
     case 'g': {
       const r = row as GroupRow
-      return encodeRecord([ROW_VERSION, r.size, r.next, r.ended, r.failed, r.returnExceptions ? 1 : 0, r.input.kind, r.input.bytes.length], [r.input.bytes])
+      return encodeRecord([ROW_VERSION, r.size, r.next, r.ended, r.failed, r.returnExceptions ? 1 : 0, r.most, r.input.kind, r.input.bytes.length], [r.input.bytes])
     }
     case 'b': {
       const r = row as ChunkRow
@@ -303,8 +305,8 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
     case 'c':
       return chainOf(header.slice(1), payload)
     case 'g': {
-      const [, size, next, ended, failed, returnExceptions, kind, length] = header as [number, number, number, number, number, number, Kind, number]
-      return { size, next, ended, failed, returnExceptions: returnExceptions === 1, input: valueOf(kind, length, payload) }
+      const [, size, next, ended, failed, returnExceptions, most, kind, length] = header as [number, number, number, number, number, number, number, Kind, number]
+      return { size, next, ended, failed, returnExceptions: returnExceptions === 1, most, input: valueOf(kind, length, payload) }
     }
     default:
       return header[1] as TimerRow | WindowRow | JobRow

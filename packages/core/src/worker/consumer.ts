@@ -9,7 +9,7 @@ import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
 import { promote } from '../lone-task'
 import { asBuffer } from '../record'
-import type { Tasks } from '../tasks'
+import type { TaskSource } from './task-source'
 import type { DeadLetterInfo, Lease, Send, Settlement, Space, TaskConsumer } from '../transport'
 import { failureValue, isFailure, type Value } from '../value'
 import { decodeTask, encodeInbox, encodeReply, type Outcome, type TaskMessage } from '../wire'
@@ -19,7 +19,7 @@ import type { Finished } from './runner'
 export interface ConsumerOptions {
   readonly space: Space
   readonly values: LargeValues
-  readonly tasks: Tasks
+  readonly tasks: TaskSource
   readonly queues: readonly string[]
   readonly executor: Executor
   readonly clock: Clock
@@ -28,8 +28,6 @@ export interface ConsumerOptions {
   readonly maxDeliveries: number
   readonly unknownTaskGraceMs: number
 }
-
-const RECEIVE_WAIT_MS = 5_000
 
 export class Consumer {
   readonly #options: ConsumerOptions
@@ -57,7 +55,7 @@ export class Consumer {
 
   /** Receives until `stop`. Never rejects. */
   async run(): Promise<void> {
-    const { executor, clock, logger } = this.#options
+    const { executor, clock, logger, leaseMs } = this.#options
     const { signal } = this.#stop
     const stopExtending = this.#extendRegularly()
     let failures = 0
@@ -78,7 +76,7 @@ export class Consumer {
         failures = 0
         this.#waiting = false
         // Empty: wait for the next one, and let others have the slots meanwhile.
-        waitMs = leases.length === 0 ? RECEIVE_WAIT_MS : 0
+        waitMs = leases.length === 0 ? leaseMs / 2 : 0
         if (leases.length > 0) this.#take(leases)
       } catch (error) {
         this.#waiting = false

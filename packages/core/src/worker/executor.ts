@@ -8,7 +8,8 @@ import type { Closed, Dispatch } from '../engine/draft'
 import { argsValue, taskOptions } from '../engine/dispatch'
 import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
 import { NONE } from '../value'
-import type { AnyTask, Tasks } from '../tasks'
+import type { AnyTask } from '../tasks'
+import type { TaskSource } from './task-source'
 import { TaskError } from '../errors'
 import type { TaskMessage } from '../wire'
 import type { Finished, Runner } from './runner'
@@ -40,7 +41,7 @@ interface Running {
 
 export interface ExecutorOptions {
   readonly concurrency: number
-  readonly tasks: Tasks
+  readonly tasks: TaskSource
   readonly queues: readonly string[]
   readonly runner: Runner
   readonly clock: Clock
@@ -50,7 +51,7 @@ export interface ExecutorOptions {
 
 export class Executor implements LocalLane {
   readonly concurrency: number
-  readonly #tasks: Tasks
+  readonly #tasks: TaskSource
   readonly #queues: ReadonlySet<string>
   readonly #runner: Runner
   readonly #clock: Clock

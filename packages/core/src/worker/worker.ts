@@ -8,7 +8,7 @@ import { TaskError } from '../errors'
 import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
 import { stderrLogger, type Logger } from '../logger'
-import type { Tasks } from '../tasks'
+import type { TaskSource } from './task-source'
 import type { Space, Transport } from '../transport'
 import { Consumer } from './consumer'
 import { Executor } from './executor'
@@ -17,7 +17,7 @@ import { drainOnSignals } from './signals'
 
 export interface WorkerOptions {
   /** The tasks that this worker runs. */
-  readonly tasks: Tasks
+  readonly tasks: TaskSource
   /** A URL, or a transport made by hand (which stays open when the worker closes). Default: `TASKS_URL`. */
   readonly transport?: string | Transport
   /** Most tasks at a time. Default 10. */

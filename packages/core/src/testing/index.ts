@@ -1,0 +1,7 @@
+export type { FailOn, TestOptions, TestRun, TimelineEntry } from './test-pipeline'
+export { testPipeline } from './test-pipeline'
+export type { RecordedEnqueue, RecordedSubmit, RecordingClient } from './recording-client'
+export { recordingClient } from './recording-client'
+export { withTaskContext } from './task-context'
+export type { VirtualClock } from './virtual-clock'
+export { virtualClock } from './virtual-clock'
