@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { systemClock, type Clock } from './clock'
+import { loadConfig } from './config'
 import { TaskError } from './errors'
 import type { Transport } from './transport'
 
@@ -14,6 +15,8 @@ export interface ConnectOptions {
   /** Adapters for further schemes, or in place of the published ones. */
   readonly adapters?: Readonly<Record<string, Adapter>>
   readonly clock?: Clock
+  /** Folders whose installed packages are searched for an adapter, after core's own neighbours. Default: the working directory. */
+  readonly from?: readonly string[]
 }
 
 interface Published {
@@ -40,18 +43,16 @@ export interface Connection {
 /**
  * Opens a transport by URL: `memory:`, `sqlite:./tasks.db`, `redis://…`, `nats://…`, `kafka://…`.
  * The adapter is resolved from the working directory's project, so that strict installs work.
- * @param transport a URL; a transport made by hand is passed through; absent, `TASKS_URL` of the environment
- * @throws TaskError TASKS_UNKNOWN_SCHEME naming the known ones, TASKS_MISSING_PACKAGE with the command that installs it
+ * @param transport a URL; a transport made by hand is passed through; absent, `TASKS_URL` of the environment, else that of `tasks.config.*`
+ * @throws TaskError TASKS_UNKNOWN_SCHEME naming the known ones, TASKS_MISSING_PACKAGE with the command that installs it, TASKS_CONFIG
  */
 export async function connect(transport: string | Transport | undefined, options: ConnectOptions = {}): Promise<Connection> {
+  if (transport === undefined) return connectAsConfigured(options)
   if (typeof transport === 'object') return { transport, close: () => Promise.resolve() }
-  const url = transport ?? process.env['TASKS_URL']
-  if (url === undefined || url === '') {
-    throw new TaskError('TASKS_CONFIG', 'no transport was given: pass one, like "sqlite:./tasks.db", or set TASKS_URL')
-  }
+  const url = transport
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   const clock = options.clock ?? systemClock
-  const adapter = scheme === undefined ? undefined : (options.adapters?.[scheme] ?? (await published(scheme)))
+  const adapter = scheme === undefined ? undefined : (options.adapters?.[scheme] ?? (await published(scheme, options.from)))
   if (adapter === undefined) {
     const known = [...new Set(['memory', ...Object.keys(PUBLISHED), ...Object.keys(options.adapters ?? {})])].join(', ')
     throw new TaskError('TASKS_UNKNOWN_SCHEME', `"${redactUrl(url)}" is not a transport: its scheme must be one of ${known}`)
@@ -60,7 +61,17 @@ export async function connect(transport: string | Transport | undefined, options
   return { transport: opened, close: () => opened.close() }
 }
 
-async function published(scheme: string): Promise<Adapter | undefined> {
+async function connectAsConfigured(options: ConnectOptions): Promise<Connection> {
+  const { file, settings } = await loadConfig()
+  const { value } = settings.transport
+  if (value === undefined) {
+    const place = file === undefined ? 'write a tasks.config.js' : `say so in ${file}`
+    throw new TaskError('TASKS_CONFIG', `no transport was given: pass one, like "sqlite:./tasks.db", set TASKS_URL, or ${place}`)
+  }
+  return connect(value, { ...options, adapters: { ...settings.adapters.value, ...options.adapters } })
+}
+
+async function published(scheme: string, from: readonly string[] = [process.cwd()]): Promise<Adapter | undefined> {
   if (scheme === 'memory') return (await import('./memory/index')) as unknown as Adapter
   const entry = PUBLISHED[scheme]
   if (entry === undefined) return undefined
@@ -71,13 +82,15 @@ async function published(scheme: string): Promise<Adapter | undefined> {
     if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND' || !String(error).includes(entry.package)) throw error
   }
   // Strict installs show core no other package: the program's own project has it.
-  let path: string | undefined
-  try {
-    path = createRequire(`${process.cwd()}/`).resolve(entry.package)
-  } catch {
-    path = undefined
+  for (const folder of from) {
+    let path: string
+    try {
+      path = createRequire(`${folder}/`).resolve(entry.package)
+    } catch {
+      continue
+    }
+    return (await import(pathToFileURL(path).href)) as Adapter
   }
-  if (path !== undefined) return (await import(pathToFileURL(path).href)) as Adapter
   const install = entry.peer === undefined ? entry.package : `${entry.package} ${entry.peer}`
   throw new TaskError('TASKS_MISSING_PACKAGE', `"${scheme}:" needs a package that is not installed: npm install ${install}`)
 }
