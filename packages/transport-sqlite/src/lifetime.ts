@@ -1,4 +1,5 @@
 // How long something may be used, and how its waits end.
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '@tasks/core/adapter'
 import type { TaskError } from '@tasks/core/adapter'
 
@@ -8,6 +9,8 @@ export class Lifetime {
 
   constructor(clock: Clock) {
     this.#clock = clock
+    // Each owned partition waits on it: that many listeners are no leak.
+    setMaxListeners(0, this.#over.signal)
   }
 
   /** Fires with the reason when it is over. */
