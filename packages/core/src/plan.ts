@@ -2,7 +2,8 @@
 // pipeline shares its beginning with whatever it was continued from. No functions and no types here: pipeline.ts gives it a face,
 // definition.ts its form on the wire, draw.ts its picture.
 import { TaskError } from './errors'
-import type { RetryData } from './retry'
+import { checkQueueName } from './ids'
+import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
 
 /** The most entries in one chain. */
 export const MAX_CHAIN = 10_000
@@ -95,4 +96,46 @@ export function entriesOf(plan: Plan): readonly (TaskUse | GroupUse)[] {
   let i = plan.length
   for (let at: Plan | undefined = plan; at !== undefined; at = at.before) entries[--i] = at.use
   return entries
+}
+
+/**
+ * Checks options as a user gave them, and drops those that are undefined.
+ * @param where for the message: `set() on task "load"`
+ * @throws TaskError TASKS_OPTIONS, TASKS_ID_INVALID
+ */
+export function resolveStep(
+  where: string,
+  options: {
+    readonly [K in keyof StepOptions]?:
+      | (K extends 'retry' ? RetryPolicy | Omit<RetryPolicy, 'retryFor'> : StepOptions[K])
+      | undefined
+  },
+): StepOptions {
+  const { queue, retry, timeoutMs, priority, displayName, ...others } = options
+  const bad = (option: string, wanted: string, value: unknown): TaskError =>
+    new TaskError('TASKS_OPTIONS', `${where}: ${option} must be ${wanted}, not ${String(value)}`)
+  for (const name of Object.keys(others)) throw new TaskError('TASKS_OPTIONS', `${where}: there is no option "${name}"`)
+  if (queue !== undefined) checkQueueName(queue)
+  if (retry !== undefined && 'retryFor' in retry) {
+    throw new TaskError(
+      'TASKS_OPTIONS',
+      `${where}: retry.retryFor belongs where the task is bound; classes and predicates cannot be sent`,
+    )
+  }
+  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
+    throw bad('timeoutMs', 'a finite number above 0', timeoutMs)
+  }
+  if (priority !== undefined && !(Number.isSafeInteger(priority) && priority >= 0)) {
+    throw bad('priority', 'an integer of at least 0', priority)
+  }
+  if (displayName !== undefined && (typeof displayName !== 'string' || displayName === '')) {
+    throw bad('displayName', 'a string that is not empty', displayName)
+  }
+  return {
+    ...(queue === undefined ? {} : { queue }),
+    ...(retry === undefined ? {} : { retry: resolveRetry(retry) }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(displayName === undefined ? {} : { displayName }),
+  }
 }

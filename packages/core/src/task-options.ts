@@ -1,0 +1,17 @@
+import type { RetryPolicy } from './retry'
+import type { StandardSchema } from './schema'
+
+export interface TaskOptions<Args extends readonly unknown[] = readonly unknown[]> {
+  /** Default: that of the registry; else no retries. */
+  readonly retry?: RetryPolicy
+  /** Milliseconds from the start of the function, for each attempt. Default: none. */
+  readonly timeoutMs?: number
+  /** Which workers run it: those that serve this queue. Default `default`. */
+  readonly queue?: string
+  /** Names that it had before: what was sent under them still finds it. */
+  readonly aliases?: readonly string[]
+  /** A schema for each argument, in order; checked in the worker before the function runs. `undefined` leaves one out. */
+  readonly inputs?: { readonly [K in keyof Args]?: StandardSchema<unknown, Args[K]> | undefined }
+  /** For drawings and logs. Default: the name. */
+  readonly displayName?: string
+}
