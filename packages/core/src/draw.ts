@@ -213,5 +213,5 @@ class MermaidDrawing extends Drawing {
 
 // What ends a label, begins Markdown, or is read as HTML. `#35;` is Mermaid's own way to write a character by number.
 function escapeMermaid(text: string): string {
-  return text.replace(/["#&<>`\\*_~[\]{}|;]/g, (character) => `#${character.charCodeAt(0)};`)
+  return text.replace(/["#&<>`]/g, (character) => `#${character.charCodeAt(0)};`)
 }

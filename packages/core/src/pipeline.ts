@@ -211,9 +211,7 @@ class PipelineValue extends Plan {
     if (rest.length > 0) {
       throw new TaskError('TASKS_ARGUMENTS', 'continueWith: a pipeline has its own arguments; only a task takes more')
     }
-    let last: Plan = this
-    for (const use of entriesOf(next)) last = new PipelineValue(last, use)
-    return last
+    return entriesOf(next).reduce<Plan>((last, use) => new PipelineValue(last, use), this)
   }
 
   set(options: UseOptions): Plan {

@@ -1,6 +1,6 @@
 // Checked by `tsc`: each statement is a rule of how types flow.
 import { expectTypeOf } from 'vitest'
-import { TaskError } from '../src/errors'
+import type { TaskError } from '../src/errors'
 import { inParallel, type Pipeline, type ResultOf, type Task } from '../src/pipeline'
 import { spread, type Spread } from '../src/spread'
 import { createTasks } from '../src/tasks'
