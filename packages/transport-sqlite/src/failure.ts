@@ -60,3 +60,8 @@ export function failure(error: unknown, path: string): TaskError {
 export function isCertain(error: unknown): boolean {
   return TaskError.is(error) && error.details?.['applied'] !== 'unknown'
 }
+
+/** Sleeps, and everything with it: for the rare waits of synchronous calls. */
+export function blockFor(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}

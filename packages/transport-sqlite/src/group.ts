@@ -9,7 +9,7 @@
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { Database, Statement, Value } from './driver'
-import { concernsFile, failure, isBusy } from './failure'
+import { blockFor, concernsFile, failure, isBusy } from './failure'
 import type { Synchronous } from './schema'
 
 /** The file, inside a write transaction. */
@@ -64,6 +64,9 @@ const TURN_MS = 20
 const LOCK_PATIENCE_MS = 10_000
 // The lock is asked for again without delay a few times first: most transactions of others take less than a millisecond.
 const EAGER_TRIES = 20
+
+// Readers wait for nobody, except for a moment while another process recovers the log of one that was killed.
+const READ_TRIES = 1000
 
 export class Group {
   readonly #options: GroupOptions
@@ -129,10 +132,13 @@ export class Group {
 
   #read<T>(read: () => T): T {
     if (this.#closed) throw this.#closed
-    try {
-      return read()
-    } catch (error) {
-      throw failure(error, this.#options.path)
+    for (let left = READ_TRIES; ; left--) {
+      try {
+        return read()
+      } catch (error) {
+        if (!isBusy(error) || left === 0) throw failure(error, this.#options.path)
+        blockFor(1)
+      }
     }
   }
 

@@ -1,7 +1,8 @@
 // The tables, and how a file is recognised as ours.
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { TaskError } from '@tasks/core/adapter'
+import type { Clock } from '@tasks/core/adapter'
+import { sleep, TaskError } from '@tasks/core/adapter'
 import type { Database, Driver } from './driver'
 import { failure, isBusy } from './failure'
 
@@ -62,24 +63,46 @@ CREATE UNIQUE INDEX blob_key ON blob(namespace, key, page, at);
 
 export type Synchronous = 'full' | 'normal'
 
+export interface FileOptions {
+  readonly driver: Driver
+  readonly path: string
+  readonly synchronous: Synchronous
+  readonly clock: Clock
+}
+
+// Processes that start together, or a recovery after a crash, hold each other up for a moment.
+const PATIENCE_MS = 10_000
+const RETRY_MS = 5
+
 /** Opens the file, makes it ours if it is new and `create` is set, and refuses it (unchanged) if it is not ours or newer. */
-export function openFile(driver: Driver, path: string, synchronous: Synchronous, create: boolean): Database {
+export async function openFile(options: FileOptions, create: boolean): Promise<Database> {
+  const { path, clock } = options
+  const until = clock.monotonic() + PATIENCE_MS
+  for (;;) {
+    try {
+      return attempt(options, create)
+    } catch (error) {
+      if (!isBusy(error) || clock.monotonic() > until) throw failure(error, path)
+      await sleep(clock, RETRY_MS)
+    }
+  }
+}
+
+function attempt({ driver, path, synchronous }: FileOptions, create: boolean): Database {
   inspectPath(path, create)
-  let db: Database | undefined
+  const db = driver.open(path)
   try {
-    db = driver.open(path)
-    // Waits of readers only, while another process recovers the log: writers wait in group.ts, without blocking the event loop.
-    db.exec('PRAGMA busy_timeout = 1000')
+    // Whoever waits does so without blocking the event loop: here and in group.ts.
+    db.exec('PRAGMA busy_timeout = 0')
     const state = recognise(db, path)
     if (state === 'empty' && !create) throw missing(path)
-    patiently(() => db!.exec('PRAGMA journal_mode = WAL'))
+    db.exec('PRAGMA journal_mode = WAL')
     db.exec(`PRAGMA synchronous = ${synchronous}`)
-    if (state === 'empty') patiently(() => createTables(db!, path))
-    db.exec('PRAGMA busy_timeout = 100')
+    if (state === 'empty') createTables(db, path)
     return db
   } catch (error) {
-    db?.close()
-    throw failure(error, path)
+    db.close()
+    throw error
   }
 }
 
@@ -147,17 +170,5 @@ function createTables(db: Database, path: string): void {
   } catch (error) {
     db.exec('ROLLBACK')
     throw error
-  }
-}
-
-// The change to WAL does not heed busy_timeout. Processes that start together meet here, for a moment.
-function patiently(attempt: () => void): void {
-  for (let left = 200; ; left--) {
-    try {
-      return attempt()
-    } catch (error) {
-      if (!isBusy(error) || left === 0) throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
-    }
   }
 }

@@ -1,23 +1,15 @@
 // One open file: the connection with its group commit, this process's place among those that share it, and who waits for what.
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
-import type { Driver } from './driver'
 import { Group } from './group'
 import { thisProcess } from './identity'
 import { Mail } from './mail'
 import { Neighbours } from './neighbours'
 import { Returns } from './returns'
-import type { Synchronous } from './schema'
+import type { FileOptions } from './schema'
 import { openFile } from './schema'
 import { Waiting } from './waiting'
 import { Wakeup } from './wakeup'
-
-export interface StoreOptions {
-  readonly driver: Driver
-  readonly path: string
-  readonly synchronous: Synchronous
-  readonly clock: Clock
-}
 
 export interface Store {
   readonly group: Group
@@ -30,8 +22,9 @@ export interface Store {
   close(): void
 }
 
-export async function openStore({ driver, path, synchronous, clock }: StoreOptions, create: boolean): Promise<Store> {
-  const db = openFile(driver, path, synchronous, create)
+export async function openStore(options: FileOptions, create: boolean): Promise<Store> {
+  const { path, synchronous, clock } = options
+  const db = await openFile(options, create)
   let wakeup: Wakeup | undefined
   const group = new Group({
     db,
@@ -47,7 +40,10 @@ export async function openStore({ driver, path, synchronous, clock }: StoreOptio
   })
   const waiting = new Waiting(group)
   const returns = new Returns(group, clock)
-  const neighbours = await Neighbours.join(group, clock, thisProcess())
+  const neighbours = await Neighbours.join(group, clock, thisProcess()).catch((error: TaskError) => {
+    group.close(error, () => {})
+    throw error
+  })
   const mail = new Mail(group, clock, neighbours.id)
   wakeup = new Wakeup({
     path,

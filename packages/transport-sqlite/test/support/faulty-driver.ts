@@ -1,0 +1,91 @@
+// The driver of this process with a switch for each fault: what a disk, a kill or a stop does, without harming the test's process.
+import { TaskError } from '@tasks/core/adapter'
+import type { Database, Driver, Statement } from '../../src/driver'
+import { chooseDriver } from '../../src/driver'
+
+/** What becomes of the next COMMIT of a transaction that has a statement like `having`. */
+export interface CommitFault {
+  readonly having: RegExp
+  readonly applied: boolean
+  readonly errcode: number
+}
+
+export class FaultyDriver implements Driver {
+  readonly name: Driver['name']
+  readonly version: string
+  readonly #driver = chooseDriver()
+  readonly #databases: Database[] = []
+  #fault: CommitFault | undefined
+  #stalled = false
+  #crashed = false
+  /** Statements of the transaction in progress. */
+  #ran: string[] = []
+  commits = 0
+
+  constructor() {
+    this.name = this.#driver.name
+    this.version = this.#driver.version
+  }
+
+  fail(fault: CommitFault): void {
+    this.#fault = fault
+  }
+
+  /** No heartbeat gets through until the returned function is called. */
+  stall(): () => void {
+    this.#stalled = true
+    return () => (this.#stalled = false)
+  }
+
+  /** Nothing more comes from this connection, as after a kill. */
+  crash(): void {
+    this.#crashed = true
+    for (const db of this.#databases) db.close()
+  }
+
+  open(path: string): Database {
+    const db = this.#driver.open(path)
+    this.#databases.push(db)
+    return {
+      exec: (sql) => {
+        this.#refuseIfCrashed()
+        db.exec(sql)
+      },
+      close: () => this.#crashed || db.close(),
+      prepare: (sql) => {
+        this.#refuseIfCrashed()
+        return this.#statement(db, sql)
+      },
+    }
+  }
+
+  #statement(db: Database, sql: string): Statement {
+    const statement = db.prepare(sql)
+    const guarded = <T>(run: () => T): T => {
+      this.#refuseIfCrashed()
+      if (this.#stalled && /UPDATE host SET expires/.test(sql)) throw new TaskError('TASKS_UNAVAILABLE', 'stalled')
+      if (sql === 'BEGIN IMMEDIATE') this.#ran = []
+      else this.#ran.push(sql)
+      return sql === 'COMMIT' ? this.#commit(db, run) : run()
+    }
+    return {
+      run: (...values) => guarded(() => statement.run(...values)),
+      get: (...values) => guarded(() => statement.get(...values)),
+      all: (...values) => guarded(() => statement.all(...values)),
+    }
+  }
+
+  #commit<T>(db: Database, run: () => T): T {
+    this.commits++
+    const fault = this.#fault
+    if (!fault || !this.#ran.some((sql) => fault.having.test(sql))) return run()
+    this.#fault = undefined
+    if (fault.applied) run()
+    else db.exec('ROLLBACK')
+    throw Object.assign(new Error('a fault that was asked for'), { errcode: fault.errcode })
+  }
+
+  #refuseIfCrashed(): void {
+    if (this.#crashed) throw new Error('this connection is dead')
+  }
+}
