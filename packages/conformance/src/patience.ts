@@ -1,0 +1,29 @@
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** Asks again and again until `attempt` does not throw, and gives what it returned; after `ms`, throws what it threw last. */
+export async function eventually<T>(ms: number, attempt: () => T | Promise<T>): Promise<T> {
+  const until = performance.now() + ms
+  for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 25)) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (performance.now() > until) throw error
+    }
+    await pause(waitMs)
+  }
+}
+
+/** What the promise gives, if it settles within `ms`. */
+export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} did not settle within ${ms} ms`)), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,67 @@
+// What a runner has to do for one adapter: which cases, which of them not and why, and how one is run.
+import type { ConformanceCase } from './case'
+import { engineCases } from './engine/cases'
+import type { TransportHarness } from './harness'
+import { has } from './harness'
+import { transportCases } from './transport/cases'
+
+export interface SuiteOptions {
+  /** By the name of the case: why this adapter is not held to it. A name that is no case's fails the suite. */
+  readonly skip?: Readonly<Record<string, string>>
+  /** How many times each case runs, at the same time, in namespaces of their own. Default: `CONFORMANCE_STRESS`, or 1. */
+  readonly stress?: number
+  /** A folder to put `<adapter>.json` and the table `REPORT.md` of all adapters into. Default: `CONFORMANCE_REPORT`, or none. */
+  readonly report?: string
+  /** Default: all of them. */
+  readonly cases?: readonly ConformanceCase[]
+}
+
+export interface PlannedCase {
+  readonly case: ConformanceCase
+  /** Why it is not run. */
+  readonly skip?: string
+  /** Rejects if the promise is broken. */
+  run(): Promise<void>
+}
+
+export interface Plan {
+  readonly cases: readonly PlannedCase[]
+  /** Skips that name no case. */
+  readonly unknownSkips: readonly string[]
+  /** For one case, by all its runs. */
+  readonly timeoutMs: number
+}
+
+/** Every case there is: of the SPI, and of the engine on it. */
+export const conformanceCases: readonly ConformanceCase[] = [...transportCases, ...engineCases]
+
+let namespaces = 0
+
+export function planSuite(harness: TransportHarness, options: SuiteOptions = {}): Plan {
+  const { skip = {}, cases = conformanceCases } = options
+  const stress = options.stress ?? Math.max(1, Number(process.env['CONFORMANCE_STRESS'] ?? 1))
+  const names = new Set(cases.map(({ name }) => name))
+  return {
+    unknownSkips: Object.keys(skip).filter((name) => !names.has(name)),
+    timeoutMs: 60_000 + 20 * (harness.eventuallyMs ?? 5000) + stress * 1000,
+    cases: cases.map((one) => {
+      const reason = skip[one.name] ?? lacking(one, harness)
+      const run = async (): Promise<void> => {
+        // Nothing else may run while the server is down.
+        const atOnce = one.requires?.includes('restartBroker') ? 1 : stress
+        await Promise.all(Array.from({ length: atOnce }, () => one.run(harness, namespaceFor())))
+      }
+      return reason === undefined ? { case: one, run } : { case: one, skip: reason, run }
+    }),
+  }
+}
+
+function lacking(one: ConformanceCase, harness: TransportHarness): string | undefined {
+  const missing = one.requires?.filter((ability) => !has(harness, ability)) ?? []
+  return missing.length === 0 ? undefined : `the harness has no ${missing.join(', ')}`
+}
+
+/** Not used before, on this store or by another process that tests it. */
+function namespaceFor(): string {
+  return `c${process.pid.toString(36)}-${Date.now().toString(36)}-${(namespaces++).toString(36)}`
+}

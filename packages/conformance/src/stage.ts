@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import type { Lease, PartitionSession, ReceiveOptions, Space, TaskConsumer, Transport } from '@tasks/core'
+import type { TransportHarness } from './harness'
+import type { OwnerOptions } from './owner'
+import { Owner } from './owner'
+import { eventually, pause, within } from './patience'
+
+/** What one case works with. Everything made here is closed when the case ends, well or badly. */
+export class Stage {
+  readonly harness: TransportHarness
+  readonly namespace: string
+  /** For what is to run out. What is not is held with `longMs`. */
+  readonly leaseMs: number
+  readonly longMs: number
+  readonly eventuallyMs: number
+  readonly settleMs: number
+  readonly #transports = new Map<Space, Transport>()
+  readonly #made: Transport[] = []
+  readonly #owners: Owner[] = []
+
+  constructor(harness: TransportHarness, namespace: string) {
+    this.harness = harness
+    this.namespace = namespace
+    this.leaseMs = harness.leaseMs ?? 1000
+    this.eventuallyMs = harness.eventuallyMs ?? 5000
+    this.settleMs = harness.settleMs ?? 200
+    this.longMs = 60_000
+  }
+
+  /** A connection of its own. */
+  async connect(from: { create(): Promise<Transport> | Transport } = this.harness): Promise<Transport> {
+    const transport = await from.create()
+    this.#made.push(transport)
+    return transport
+  }
+
+  /** The namespace of the case, with two partitions, on a connection of its own. */
+  async open(
+    options: {
+      readonly on?: Transport
+      readonly namespace?: string
+      readonly partitions?: number
+      readonly small?: boolean
+    } = {},
+  ): Promise<Space> {
+    const transport =
+      options.on ?? (await this.connect(options.small ? (this.harness.small ?? this.harness) : this.harness))
+    const space = await transport.open({
+      namespace: options.namespace ?? this.namespace,
+      partitions: options.partitions ?? 2,
+    })
+    this.#transports.set(space, transport)
+    return space
+  }
+
+  transportOf(space: Space): Transport {
+    return this.#transports.get(space)!
+  }
+
+  own(space: Space, options: Partial<OwnerOptions> = {}): Owner {
+    const owner = new Owner(space, { leaseMs: this.longMs, eventuallyMs: this.eventuallyMs, ...options })
+    this.#owners.push(owner)
+    return owner
+  }
+
+  consume(space: Space, queues: string | readonly string[] = 'q', leaseMs: number = this.longMs): TaskConsumer {
+    return space.consume({ queues: typeof queues === 'string' ? [queues] : queues, leaseMs })
+  }
+
+  /** One receive that waits for as long as something may take. */
+  receive(consumer: TaskConsumer, options: Partial<ReceiveOptions> = {}): Promise<readonly Lease[]> {
+    return within(
+      this.eventuallyMs * 2,
+      'receive',
+      consumer.receive({ max: 10, waitMs: this.eventuallyMs, suspects: false, ...options }),
+    )
+  }
+
+  /** Receives until `count` different ids have come; all of them, with repeats. Settled only if asked. */
+  async collect(
+    consumer: TaskConsumer,
+    count: number,
+    options: { readonly ack?: boolean; readonly suspects?: boolean; readonly max?: number } = {},
+  ): Promise<Lease[]> {
+    const leases: Lease[] = []
+    const ids = new Set<string>()
+    const until = performance.now() + this.eventuallyMs
+    while (ids.size < count && performance.now() < until) {
+      const batch = await this.receive(consumer, {
+        max: options.max ?? 100,
+        waitMs: Math.max(1, until - performance.now()),
+        suspects: options.suspects ?? false,
+      })
+      leases.push(...batch)
+      for (const { id } of batch) ids.add(id)
+      if (options.ack)
+        await consumer.settle(
+          batch.map((lease) => ({ lease, op: 'ack' })),
+          [],
+        )
+    }
+    assert.equal(ids.size, count, `of ${count} messages ${ids.size} came: ${[...ids].slice(0, 20).join(' ')}`)
+    return leases
+  }
+
+  /** What a queue hands out in a while in which nothing is expected. */
+  async surprises(
+    consumer: TaskConsumer,
+    options: { readonly suspects?: boolean; readonly forMs?: number } = {},
+  ): Promise<string[]> {
+    const ids: string[] = []
+    const until = performance.now() + (options.forMs ?? this.settleMs)
+    for (let left = until - performance.now(); left > 0; left = until - performance.now()) {
+      const batch = await this.receive(consumer, { waitMs: left, suspects: options.suspects ?? true })
+      ids.push(...batch.map((lease) => lease.id))
+    }
+    return ids
+  }
+
+  /** Polls until `count` different ids have come; all of them, with repeats. */
+  async poll(
+    session: PartitionSession,
+    count: number,
+    max = 100,
+  ): Promise<{ readonly id: string; readonly body: Uint8Array; readonly position: string }[]> {
+    const messages: { readonly id: string; readonly body: Uint8Array; readonly position: string }[] = []
+    const ids = new Set<string>()
+    const until = performance.now() + this.eventuallyMs
+    while (ids.size < count && performance.now() < until) {
+      const batch = await within(
+        this.eventuallyMs * 2,
+        'poll',
+        session.poll({ max, waitMs: Math.max(1, until - performance.now()) }),
+      )
+      messages.push(...batch)
+      for (const { id } of batch) ids.add(id)
+    }
+    assert.equal(ids.size, count, `of ${count} inbox messages ${ids.size} came: ${[...ids].slice(0, 20).join(' ')}`)
+    return messages
+  }
+
+  /** What an inbox gives in a while in which nothing is expected. */
+  async unexpected(session: PartitionSession): Promise<string[]> {
+    const messages = await within(this.eventuallyMs, 'poll', session.poll({ max: 100, waitMs: this.settleMs }))
+    return messages.map((message) => message.id)
+  }
+
+  eventually<T>(attempt: () => T | Promise<T>): Promise<T> {
+    return eventually(this.eventuallyMs, attempt)
+  }
+
+  /** Long enough for what should not happen to happen. */
+  quiet(): Promise<void> {
+    return pause(this.settleMs)
+  }
+
+  pause(ms: number): Promise<void> {
+    return pause(ms)
+  }
+
+  async end(): Promise<void> {
+    for (const owner of this.#owners) void owner.stop().catch(() => {})
+    for (const owner of this.#owners) owner.finishAll()
+    const endings = [...this.#owners.map((owner) => owner.ended), ...this.#made.map((transport) => transport.close())]
+    // A transport that cannot close is what some case is about; here it must not hide what the case found.
+    for (const ending of endings) await within(this.eventuallyMs, 'the end', ending).catch(() => {})
+  }
+}

@@ -1,0 +1,4 @@
+import { describeTransport } from '../src/vitest'
+import { memoryHarness } from './support/memory-harness'
+
+describeTransport('memory', memoryHarness())
