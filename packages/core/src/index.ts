@@ -1,5 +1,5 @@
 // Describing work
-export type { DeclareOptions, Tasks, TasksOptions } from './tasks'
+export type { DeclareOptions, TaskOf, Tasks, TasksOptions } from './tasks'
 export type { TaskOptions } from './task-options'
 export { createTasks } from './tasks'
 export type { Composable, Flat, GroupOptions, Pipeline, ResultOf, Task, UseOptions } from './pipeline'

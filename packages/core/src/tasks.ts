@@ -29,6 +29,15 @@ export interface AnyTask {
   readonly retryData: RetryData | undefined
 }
 
+// Not a signature: it would give the parameters of a function their types, and `(n = 1) => …` an unknown one.
+// oxlint-disable-next-line typescript/no-unsafe-function-type -- see above
+type AnyFunction = Function
+
+type ArgsOf<Fn> = Fn extends (...args: infer Args) => unknown ? Args : never
+
+/** What `bind` makes of a function. Of an overloaded one, it has the last signature. */
+export type TaskOf<Fn> = Fn extends (...args: infer Args) => infer Result ? Task<Args, Result> : never
+
 export interface Tasks {
   readonly namespace: string
 
@@ -36,21 +45,14 @@ export interface Tasks {
    * Gives a function a name that workers and clients share. The result can be called as the function itself.
    * @throws TaskError TASKS_DUPLICATE_TASK if the name or an alias is taken, TASKS_ID_INVALID, TASKS_OPTIONS
    */
-  bind<Args extends readonly unknown[], Result>(
-    name: string,
-    fn: (...args: Args) => Result,
-    options?: TaskOptions<NoInfer<Args>>,
-  ): Task<Args, Result>
+  bind<Fn extends AnyFunction>(name: string, fn: Fn, options?: TaskOptions<ArgsOf<Fn>>): TaskOf<Fn>
 
   /**
    * Names a task that is bound in another program, so that this one can send it: `tasks.declare<typeof import('./worker').load>('load')`, or the
    * type of a plain function. Calling it throws TASKS_NOT_IMPLEMENTED.
    * @throws TaskError TASKS_DUPLICATE_TASK if it was declared before, TASKS_ID_INVALID, TASKS_OPTIONS
    */
-  declare<Fn extends (...args: never) => unknown>(
-    name: string,
-    options?: DeclareOptions,
-  ): Task<Parameters<Fn>, ReturnType<Fn>>
+  declare<Fn extends AnyFunction>(name: string, options?: DeclareOptions): TaskOf<Fn>
 
   /**
    * As `task.send(...)`, and checks that this registry knows the task.
@@ -96,11 +98,7 @@ class Registry implements Tasks {
     this.#retry = retry
   }
 
-  bind<Args extends readonly unknown[], Result>(
-    name: string,
-    fn: (...args: Args) => Result,
-    given: TaskOptions<Args> = {},
-  ): Task<Args, Result> {
+  bind<Fn extends AnyFunction>(name: string, fn: Fn, given: TaskOptions<ArgsOf<Fn>> = {}): TaskOf<Fn> {
     checkTaskName(name)
     if (typeof fn !== 'function') {
       throw new TaskError(
@@ -125,8 +123,8 @@ class Registry implements Tasks {
         `a task named "${taken}" is already bound in namespace "${this.namespace}"`,
       )
     }
-    const task = named(fn.name || name, fn.length, function (this: unknown, ...args: Args): Result {
-      return Reflect.apply(fn, this, args) as Result
+    const task = named(fn.name || name, fn.length, function (this: unknown, ...args: unknown[]): unknown {
+      return Reflect.apply(fn, this, args)
     })
     const options: TaskOptions = Object.freeze({ ...given, queue: step.queue ?? 'default', ...(retry && { retry }) })
     describeTask(task, { name, step })
@@ -138,13 +136,10 @@ class Registry implements Tasks {
     const bound = task as unknown as AnyTask
     this.#bound.set(name, bound)
     for (const alias of aliases) this.#byAlias.set(alias, bound)
-    return task as unknown as Task<Args, Result>
+    return task as unknown as TaskOf<Fn>
   }
 
-  declare<Fn extends (...args: never) => unknown>(
-    name: string,
-    options: DeclareOptions = {},
-  ): Task<Parameters<Fn>, ReturnType<Fn>> {
+  declare<Fn extends AnyFunction>(name: string, options: DeclareOptions = {}): TaskOf<Fn> {
     checkTaskName(name)
     if (this.#declared.has(name)) {
       throw new TaskError(
@@ -165,7 +160,7 @@ class Registry implements Tasks {
     describeTask(stub, { name, step })
     Object.defineProperty(stub, 'options', { value: Object.freeze({ ...options }), enumerable: true })
     this.#declared.add(name)
-    return stub as unknown as Task<Parameters<Fn>, ReturnType<Fn>>
+    return stub as unknown as TaskOf<Fn>
   }
 
   send<Args extends readonly unknown[], Result>(task: Task<Args, Result>, ...args: Args): Pipeline<Flat<Result>> {

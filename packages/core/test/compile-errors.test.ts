@@ -118,7 +118,7 @@ test('own arguments that are missing, too many or wrong', () => {
 test('a task without parameters after a value', () => {
   expect(says(`shout.send('a').continueWith(none)`)).toMatchInlineSnapshot(`
     [
-      "Argument of type 'Task<[], number>' is not assignable to parameter of type '"this task takes no arguments: use its send() to ignore the upstream result 'string'"'.",
+      "Argument of type 'Task<[], 1>' is not assignable to parameter of type '"this task takes no arguments: use its send() to ignore the upstream result 'string'"'.",
     ]
   `)
 })

@@ -22,6 +22,11 @@ const colour = tasks.bind('colour', (name: 'red' | 'green', of: string): string 
 expectTypeOf(load('x')).toEqualTypeOf<Promise<number[]>>()
 expectTypeOf(deviation).toEqualTypeOf<Task<[prices: number[]], number>>()
 
+// A parameter with a default has its type without saying so.
+expectTypeOf(tasks.bind('default', (a: string, b = 1) => b + a.length)).toEqualTypeOf<
+  Task<[a: string, b?: number], number>
+>()
+
 // Promises are unwrapped.
 expectTypeOf(load.send('x')).toEqualTypeOf<Pipeline<number[]>>()
 expectTypeOf(load.send('x').continueWith(deviation)).toEqualTypeOf<Pipeline<number>>()
