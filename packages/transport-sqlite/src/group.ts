@@ -123,6 +123,8 @@ export class Group {
     for (const each of waiting) each.reject(reason)
     try {
       this.#transact([{ promised: false, apply: last, resolve: () => {}, reject: () => {} }])
+      // SQLite does so itself when the last connection closes, but @photostructure/sqlite keeps one open until its statements are collected.
+      this.#prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()
     } catch {
       // Somebody else is writing. Nothing is lost: leases run out, and others see that this process is gone.
     }

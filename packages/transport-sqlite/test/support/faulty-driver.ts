@@ -1,7 +1,11 @@
 // The driver of this process with a switch for each fault: what a disk, a kill or a stop does, without harming the test's process.
+import type { TransportHarness, Unknown } from '@tasks/conformance'
+import type { Transport } from '@tasks/core'
 import { TaskError } from '@tasks/core/adapter'
 import type { Database, Driver, Statement } from '../../src/driver'
 import { chooseDriver } from '../../src/driver'
+import type { SqliteTransportOptions } from '../../src/transport'
+import { transportOf } from '../../src/transport'
 
 /** What becomes of the next COMMIT of a transaction that has a statement like `having`. */
 export interface CommitFault {
@@ -41,6 +45,11 @@ export class FaultyDriver implements Driver {
   crash(): void {
     this.#crashed = true
     for (const db of this.#databases) db.close()
+  }
+
+  /** A disk that is full when the file has so many pages. */
+  limitPages(pages: number): void {
+    for (const db of this.#databases) db.exec(`PRAGMA max_page_count = ${pages}`)
   }
 
   open(path: string): Database {
@@ -87,5 +96,34 @@ export class FaultyDriver implements Driver {
 
   #refuseIfCrashed(): void {
     if (this.#crashed) throw new Error('this connection is dead')
+  }
+}
+
+const SQLITE_IOERR = 10
+
+/** Transports for the conformance suite, and what can be done to them. */
+export function faultyTransports(options: SqliteTransportOptions): Required<Pick<TransportHarness, 'crash' | 'stall' | 'faults'>> & {
+  create(): Transport
+} {
+  const drivers = new WeakMap<Transport, FaultyDriver>()
+  const driver = (transport: Transport): FaultyDriver => drivers.get(transport)!
+  const failing =
+    (having: RegExp) =>
+    (transport: Transport, fault: Unknown): void =>
+      driver(transport).fail({ having, applied: fault === 'unanswered', errcode: SQLITE_IOERR })
+  return {
+    create() {
+      const driver = new FaultyDriver()
+      const transport = transportOf(options, driver)
+      drivers.set(transport, driver)
+      return transport
+    },
+    crash: (transport) => driver(transport).crash(),
+    stall: (transport) => driver(transport).stall(),
+    faults: {
+      commit: failing(/UPDATE partition SET seq/),
+      send: failing(/INSERT INTO (message|inbox|dead)/),
+      settle: failing(/DELETE FROM message|INSERT INTO (message|delayed|ready|dead)/),
+    },
   }
 }

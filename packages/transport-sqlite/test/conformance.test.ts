@@ -1,0 +1,21 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describeTransport } from '@tasks/conformance/vitest'
+import { sqliteTransport } from '../src/index'
+import { faultyTransports } from './support/faulty-driver'
+
+const folder = mkdtempSync(join(tmpdir(), 'tasks-sqlite-'))
+const path = join(folder, 'tasks.db')
+const { create, crash, stall, faults } = faultyTransports({ path })
+
+describeTransport('sqlite', {
+  name: 'sqlite',
+  capabilities: sqliteTransport({ path }).capabilities,
+  create,
+  reader: true,
+  crash,
+  stall,
+  faults,
+  dispose: () => rmSync(folder, { recursive: true, force: true }),
+})
