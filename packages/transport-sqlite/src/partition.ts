@@ -163,6 +163,14 @@ export function leaseStore(
 ): LeaseStore {
   const { group, clock } = store
   let host: number | undefined
+  let cancelExpiry = (): void => {}
+  // Whoever has the next lease to run out may have died elsewhere: that is known then, and not only at the next heartbeat.
+  const expectExpiry = (at: number | null): void => {
+    cancelExpiry()
+    if (at === null) return
+    const wake = (): void => store.waiting.wake({ queues: new Set(), slots: new Set(), owners: new Set([namespace.id]) })
+    cancelExpiry = clock.after(Math.max(0, at - clock.now()) + 1, wake, { unref: true })
+  }
   return {
     partitions: namespace.partitions,
     heartbeat: (held) =>
@@ -172,6 +180,8 @@ export function leaseStore(
         host = join(write, store, namespace, host, expires)
         const numbers = JSON.stringify(held)
         write.run(RENEW, expires, namespace.id, host, numbers)
+        const next = write.get(NEXT_EXPIRY, namespace.id, host, now)!['next'] as number | null
+        write.after(() => expectExpiry(next))
         const mine = new Set(write.all(MINE, namespace.id, host).map(({ number }) => number as number))
         return {
           hosts: write.get('SELECT count(*) AS n FROM host WHERE namespace = ? AND expires >= ?', namespace.id, now)![
@@ -205,6 +215,7 @@ export function leaseStore(
       })
     },
     async leave() {
+      cancelExpiry()
       await group.note((write) => {
         if (host !== undefined && write.run('DELETE FROM host WHERE id = ?', host) > 0)
           write.changed.owners.add(namespace.id)
@@ -226,6 +237,10 @@ function join(write: Write, store: Store, namespace: Namespace, known: number | 
 const RENEW = `
 UPDATE partition SET expires = ? WHERE namespace = ? AND owner = ? AND number IN (SELECT value FROM json_each(?))`
 const MINE = 'SELECT number FROM partition WHERE namespace = ? AND owner = ?'
+const NEXT_EXPIRY = `
+SELECT min(expires) AS next FROM (
+  SELECT expires FROM partition WHERE namespace = ?1 AND owner <> ?2 UNION ALL SELECT expires FROM host WHERE namespace = ?1 AND id <> ?2)
+WHERE expires >= ?3`
 const FREE = 'SELECT number FROM partition WHERE namespace = ? AND (owner IS NULL OR expires < ?)'
 const CLAIM = `
 UPDATE partition SET epoch = epoch + 1, nonce = ?, owner = ?, expires = ? WHERE slot = ? AND (owner IS NULL OR expires < ?)
