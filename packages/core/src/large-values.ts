@@ -5,7 +5,7 @@ import type { Clock } from './clock'
 import { TaskError } from './errors'
 import { isLoneBlob, loneBlobPrefix } from './lone-task'
 import type { Bytes, Capabilities, Space } from './transport'
-import { decodeReference, encodeReference, Kind, type Value } from './value'
+import { decodeReference, encodeReference, FrameReader, FrameWriter, holdsReference, Kind, type Value } from './value'
 
 /** Largest value, in bytes, on every transport. */
 export const MAX_VALUE_BYTES = 64 << 20
@@ -76,9 +76,26 @@ export class LargeValues {
     }
   }
 
-  /** The value behind a reference; other values as they are. Throws `TASKS_UNAVAILABLE` if the blob is gone, `TASKS_UNDECODABLE` if it is damaged. */
+  /**
+   * The value with everything in it that was stored apart. Synchronous if there is nothing to fetch.
+   * @throws TaskError TASKS_UNAVAILABLE if a blob is gone, TASKS_UNDECODABLE if it is damaged
+   */
   fetch(prefix: string, value: Value): Value | Promise<Value> {
-    return value.kind === Kind.reference ? this.#fetch(prefix, value) : value
+    if (value.kind === Kind.reference) return this.#fetch(prefix, value).then((whole) => this.fetch(prefix, whole))
+    return value.kind === Kind.set && holdsReference(value) ? this.#fetchSet(prefix, value) : value
+  }
+
+  /** The results of a group, of which some are references. */
+  async #fetchSet(prefix: string, set: Value): Promise<Value> {
+    const writer = new FrameWriter(set.bytes.length)
+    let length = 0
+    for (const reader = new FrameReader(set.bytes); !reader.done; ) {
+      const value = await this.fetch(prefix, reader.value())
+      length += value.bytes.length
+      checkSize(length, 'the result of a group')
+      writer.add(value)
+    }
+    return { kind: Kind.set, bytes: writer.bytes() }
   }
 
   async #fetch(prefix: string, value: Value): Promise<Value> {

@@ -155,6 +155,15 @@ export class FrameReader {
   }
 }
 
+/** Whether a set, or a set in it, holds a reference. */
+export function holdsReference(set: Value): boolean {
+  for (const reader = new FrameReader(set.bytes); !reader.done; ) {
+    const value = reader.value()
+    if (value.kind === Kind.reference || (value.kind === Kind.set && holdsReference(value))) return true
+  }
+  return false
+}
+
 /** The value of a group: its results in order. */
 export function setOf(values: Iterable<Value>): Value {
   const writer = new FrameWriter()

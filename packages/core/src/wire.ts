@@ -170,7 +170,7 @@ export interface QueryMessage {
 export type Question =
   | { readonly ask: 'status'; readonly id: string }
   /** Answered at once if the run has ended, else when it does. */
-  | { readonly ask: 'wait'; readonly ids: readonly string[] }
+  | { readonly ask: 'wait'; readonly runs: readonly (readonly [id: string, run: string | 0])[] }
   | { readonly ask: 'list'; readonly after?: string; readonly limit: number; readonly status?: string }
 
 export type InboxBody = SubmitMessage | OutcomesMessage | RunningMessage | QueryMessage
@@ -256,6 +256,8 @@ export type Status = 'PENDING' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED
 export type ReplyBody =
   /** A run has ended. */
   | { readonly type: 'ended'; readonly id: string; readonly run: string; readonly status: Status; readonly value: Value }
+  /** Who submitted, or asked for, `run` has to do with the run `actual` of this id. */
+  | { readonly type: 'attached'; readonly id: string; readonly run: string; readonly actual: string }
   /** A submit was taken (asked for by `onDuplicate`). */
   | { readonly type: 'accepted'; readonly id: string; readonly run: string }
   /** A submit was refused. `failure` is a `Failure`. */
@@ -266,6 +268,8 @@ export function encodeReply(reply: ReplyBody): Bytes {
   switch (reply.type) {
     case 'ended':
       return encodeRecord([WIRE_VERSION, 'e', reply.id, reply.run, reply.status, reply.value.kind], [reply.value.bytes])
+    case 'attached':
+      return encodeRecord([WIRE_VERSION, 'b', reply.id, reply.run, reply.actual])
     case 'accepted':
       return encodeRecord([WIRE_VERSION, 'k', reply.id, reply.run])
     case 'refused':
@@ -283,6 +287,8 @@ export function decodeReply(bytes: Bytes): ReplyBody {
       const [, , id, run, status, kind] = header as [number, string, string, string, Status, Kind]
       return { type: 'ended', id, run, status, value: { kind, bytes: payload.take(payload.left) } }
     }
+    case 'b':
+      return { type: 'attached', id: header[2] as string, run: header[3] as string, actual: header[4] as string }
     case 'k':
       return { type: 'accepted', id: header[2] as string, run: header[3] as string }
     case 'x':

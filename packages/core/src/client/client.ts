@@ -188,7 +188,7 @@ class ConnectedClient implements Client {
     }
     const body = encodeInbox({ type: 'submit', id, run, options: wire, definition })
     const accepted = asks ? replies.accepted(run, this.#answerMs) : undefined
-    replies.expect(id, run)
+    replies.expect({ id, run })
     try {
       await sender.send({ target: { to: 'inbox', partition: partitionOf(id, space.partitions) }, id: run, body })
       await accepted?.promise
@@ -235,7 +235,7 @@ class ConnectedClient implements Client {
     const { replies, values } = await this.#connect()
     let ended: Ended
     try {
-      ended = await replies.ended(id, run, options)
+      ended = await replies.ended({ id, run }, options)
     } catch (error) {
       throw await this.#explained(id, error)
     }
@@ -253,7 +253,7 @@ class ConnectedClient implements Client {
       status === undefined
         ? 'no owner has taken it, or none answers: is a worker of this namespace up? It is stored and goes on when one is'
         : `it is ${status.status} with ${status.done} of ${status.tasks} tasks done, and goes on while workers are up`
-    return new TaskError('TASKS_RESULT_TIMEOUT', `${error.message.split(';')[0]}; ${why}`)
+    return new TaskError('TASKS_RESULT_TIMEOUT', `${error.message}; ${why}`)
   }
 
   // ---- Lone tasks ---------------------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ class ConnectedClient implements Client {
     const { sender, replies } = await this.#connect()
     const id = this.#clock.uid()
     const replyTo = options.reply === true ? await replies.address() : undefined
-    if (replyTo !== undefined) replies.expect(id, '')
+    if (replyTo !== undefined) replies.expect({ id, run: undefined })
     await sender.send(await this.#loneSend(id, entry, options, replyTo))
     return {
       id,
@@ -278,7 +278,7 @@ class ConnectedClient implements Client {
         if (replyTo === undefined) {
           return Promise.reject(new TaskError('TASKS_UNSUPPORTED', `the lone task "${id}" was enqueued without { reply: true } or { keepResult: true }: nobody keeps its result`))
         }
-        return this.#result(id, '', wait) as Promise<never>
+        return this.#result(id, undefined, wait) as Promise<never>
       },
     }
   }

@@ -1,4 +1,4 @@
-// Everything that a client waits for, on one subscription: results by pipeline id, acceptances of submits, answers to questions.
+// Everything that a client waits for, on one subscription: results, acceptances of submits, answers to questions.
 // Replies are best effort; so whoever waits asks again after a while of silence, one message per partition for all.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
@@ -11,43 +11,51 @@ import { decodeReply, encodeInbox, type Question, type ReplyBody } from '../wire
 export type Ended = ReplyBody & { readonly type: 'ended' }
 type Answer = ReplyBody & { readonly type: 'answer' }
 
-/** What has come for a submit that nobody waits for yet. */
-interface Expected {
-  readonly run: string
+/** Which run is meant: the one that was submitted; undefined: whichever the id has, as for a lone task or a pipeline of another process. */
+export interface RunRef {
+  readonly id: string
+  readonly run: string | undefined
+}
+
+/** What is known of something that this client has sent. */
+interface Sent {
+  /** The run that it came to: another one, if the id was taken by the same pipeline. */
+  run: string | undefined
   outcome: Ended | Error | undefined
 }
 
-/** Submits whose early replies are kept. Older ones are asked for when somebody wants them. */
-const MOST_EXPECTED = 10_000
-
 interface Waiter {
-  readonly id: string
-  /** The run that was submitted; a refusal of it is this waiter's. Undefined: whichever run there is. */
-  readonly run: string | undefined
-  readonly resolve: (ended: Ended) => void
-  readonly reject: (error: Error) => void
+  readonly ref: RunRef
+  readonly sent: Sent | undefined
+  readonly settle: (outcome: Ended | Error) => void
 }
+
+/** The latest sends whose early replies are kept. For older ones the owner is asked when somebody wants to know. */
+const MOST_SENT = 10_000
+const MOST_ASKED = 500
+
+const keyOf = ({ id, run }: RunRef): string => run ?? `/${id}`
 
 export class Replies {
   readonly #space: Space
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #silenceMs: number
+  readonly #name: string
   #address: Promise<ReplyAddress> | undefined
   readonly #waiters = new Map<string, Set<Waiter>>()
-  readonly #expected = new Map<string, Expected>()
+  readonly #sent = new Map<string, Sent>()
   readonly #submits = new Map<string, (error: Error | undefined) => void>()
   readonly #questions = new Map<string, (answer: Answer) => void>()
   #cancelAsking: (() => void) | undefined
   #sequence = 0
-  readonly #name: string
-  readonly #silenceMs: number
 
   /** @param silenceMs how long a wait for a result goes on in silence before it is asked for again */
   constructor(space: Space, clock: Clock, logger: Logger, silenceMs: number) {
-    this.#silenceMs = silenceMs
     this.#space = space
     this.#clock = clock
     this.#logger = logger
+    this.#silenceMs = silenceMs
     this.#name = clock.uid()
   }
 
@@ -57,10 +65,15 @@ export class Replies {
     return (await this.#address).address
   }
 
-  /** A submit is on its way: its reply may come before anybody waits for it. */
-  expect(id: string, run: string): void {
-    if (this.#expected.size >= MOST_EXPECTED) for (const [oldest] of this.#expected) { this.#expected.delete(oldest); break }
-    this.#expected.set(id, { run, outcome: undefined })
+  /** Something is on its way: its reply may come before anybody waits for it. */
+  expect(ref: RunRef): void {
+    if (this.#sent.size >= MOST_SENT) {
+      for (const oldest of this.#sent.keys()) {
+        this.#sent.delete(oldest)
+        break
+      }
+    }
+    this.#sent.set(keyOf(ref), { run: ref.run, outcome: undefined })
   }
 
   #receive(body: Uint8Array): void {
@@ -72,64 +85,70 @@ export class Replies {
       return
     }
     switch (reply.type) {
-      case 'ended': {
-        const expected = this.#expected.get(reply.id)
-        if (expected !== undefined) expected.outcome = reply
-        for (const waiter of this.#waiters.get(reply.id) ?? []) waiter.resolve(reply)
+      case 'ended':
+        return this.#ended(reply)
+      case 'attached': {
+        const sent = this.#sent.get(reply.run)
+        if (sent === undefined) return
+        sent.run = reply.actual
+        this.#sent.set(reply.actual, sent)
         return
       }
       case 'accepted':
-        this.#submits.get(reply.run)?.(undefined)
-        return
+        return this.#submits.get(reply.run)?.(undefined)
       case 'refused': {
         const error = fromFailure(reply.failure as Failure)
-        const submit = this.#submits.get(reply.run)
-        if (submit !== undefined) return submit(error)
-        const expected = this.#expected.get(reply.id)
-        if (expected?.run === reply.run) expected.outcome = error
-        for (const waiter of this.#waiters.get(reply.id) ?? []) if (waiter.run === reply.run) waiter.reject(error)
+        const sent = this.#sent.get(reply.run)
+        if (sent !== undefined) sent.outcome = error
+        this.#submits.get(reply.run)?.(error)
+        for (const waiter of this.#waiters.get(reply.id) ?? []) if (waiter.ref.run === reply.run) waiter.settle(error)
         return
       }
       case 'answer':
-        this.#questions.get(reply.correlation)?.(reply)
+        return this.#questions.get(reply.correlation)?.(reply)
     }
   }
 
-  /**
-   * Waits for the end of a run.
-   * @param run the run that this client submitted; undefined if another process did
-   */
-  async ended(id: string, run: string | undefined, options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined }): Promise<Ended> {
+  #ended(reply: Ended): void {
+    const sent = this.#sent.get(reply.run) ?? this.#sent.get(keyOf({ id: reply.id, run: undefined }))
+    if (sent !== undefined) sent.outcome = reply
+    for (const waiter of this.#waiters.get(reply.id) ?? []) {
+      const run = waiter.sent === undefined ? waiter.ref.run : waiter.sent.run
+      if (run === undefined || run === reply.run) waiter.settle(reply)
+    }
+  }
+
+  /** Waits for the end of a run. */
+  async ended(ref: RunRef, options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined }): Promise<Ended> {
     await this.address()
     const { timeoutMs, signal } = options
     signal?.throwIfAborted()
-    const expected = this.#expected.get(id)
-    const early = expected?.run === run ? expected?.outcome : undefined
-    if (early instanceof Error) throw early
-    if (early !== undefined) return early
-    // Without an expectation nobody has been told that this client waits.
-    const ask = expected === undefined || expected.run !== run
+    const sent = this.#sent.get(keyOf(ref))
+    if (sent?.outcome instanceof Error) throw sent.outcome
+    if (sent?.outcome !== undefined) return sent.outcome
     let forget: () => void = () => undefined
     try {
       return await new Promise<Ended>((resolve, reject) => {
-        const waiter: Waiter = { id, run, resolve, reject }
+        const settle = (outcome: Ended | Error): void => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
+        const waiter: Waiter = { ref, sent, settle }
         const onAbort = (): void => reject(signal!.reason as Error)
         const cancelTimeout =
           timeoutMs === undefined
             ? (): void => undefined
-            : this.#clock.after(timeoutMs, () => reject(new TaskError('TASKS_RESULT_TIMEOUT', `"${id}" did not end within ${timeoutMs} ms; it goes on`)))
+            : this.#clock.after(timeoutMs, () => reject(new TaskError('TASKS_RESULT_TIMEOUT', `"${ref.id}" did not end within ${timeoutMs} ms`)))
         signal?.addEventListener('abort', onAbort, { once: true })
-        const waiters = this.#waiters.get(id)
-        if (waiters === undefined) this.#waiters.set(id, new Set([waiter]))
+        const waiters = this.#waiters.get(ref.id)
+        if (waiters === undefined) this.#waiters.set(ref.id, new Set([waiter]))
         else waiters.add(waiter)
         forget = () => {
           cancelTimeout()
           signal?.removeEventListener('abort', onAbort)
-          const left = this.#waiters.get(id)
+          const left = this.#waiters.get(ref.id)
           left?.delete(waiter)
-          if (left?.size === 0) this.#waiters.delete(id)
+          if (left?.size === 0) this.#waiters.delete(ref.id)
         }
-        if (ask) this.#askFor([id]).catch(reject)
+        // The owner tells who submitted; anybody else has to ask.
+        if (sent === undefined) this.#askFor([waiter]).catch(reject)
         this.#askRegularly()
       })
     } finally {
@@ -147,23 +166,27 @@ export class Replies {
       () => {
         this.#cancelAsking = undefined
         if (this.#waiters.size === 0) return
-        this.#askFor([...this.#waiters.keys()]).catch((error: unknown) => this.#logger.warn({ error }, 'results could not be asked for again'))
+        const waiters = [...this.#waiters.values()].flatMap((same) => [...same])
+        this.#askFor(waiters).catch((error: unknown) => this.#logger.warn({ error }, 'results could not be asked for again'))
         this.#askRegularly()
       },
       { unref: true },
     )
   }
 
-  async #askFor(ids: readonly string[]): Promise<void> {
-    const byPartition = new Map<number, string[]>()
-    for (const id of ids) {
-      const partition = partitionOf(id, this.#space.partitions)
+  async #askFor(waiters: readonly Waiter[]): Promise<void> {
+    const byPartition = new Map<number, (readonly [id: string, run: string | 0])[]>()
+    for (const { ref, sent } of waiters) {
+      const partition = partitionOf(ref.id, this.#space.partitions)
+      const run = [ref.id, sent?.run ?? ref.run ?? 0] as const
       const same = byPartition.get(partition)
-      if (same === undefined) byPartition.set(partition, [id])
-      else same.push(id)
+      if (same === undefined) byPartition.set(partition, [run])
+      else same.push(run)
     }
-    for (const [partition, same] of byPartition) {
-      for (let from = 0; from < same.length; from += 500) await this.#send(partition, { ask: 'wait', ids: same.slice(from, from + 500) }, this.#correlation())
+    for (const [partition, runs] of byPartition) {
+      for (let from = 0; from < runs.length; from += MOST_ASKED) {
+        await this.#send(partition, { ask: 'wait', runs: runs.slice(from, from + MOST_ASKED) }, this.#correlation())
+      }
     }
   }
 
@@ -173,7 +196,9 @@ export class Replies {
     await this.address()
     try {
       return await new Promise<unknown>((resolve, reject) => {
-        const cancel = this.#clock.after(timeoutMs, () => reject(new TaskError('TASKS_UNAVAILABLE', `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`)))
+        const cancel = this.#clock.after(timeoutMs, () =>
+          reject(new TaskError('TASKS_UNAVAILABLE', `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`)),
+        )
         this.#questions.set(correlation, ({ answer }) => {
           cancel()
           resolve(answer)
@@ -222,7 +247,7 @@ export class Replies {
   async close(): Promise<void> {
     this.#cancelAsking?.()
     const error = new TaskError('TASKS_CLOSED', 'the client was closed')
-    for (const waiters of this.#waiters.values()) for (const waiter of [...waiters]) waiter.reject(error)
+    for (const waiters of this.#waiters.values()) for (const waiter of [...waiters]) waiter.settle(error)
     for (const settle of [...this.#submits.values()]) settle(error)
     await (await this.#address?.catch(() => undefined))?.close()
   }

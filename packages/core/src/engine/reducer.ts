@@ -103,10 +103,11 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
       draft.answers.push({ replyTo, correlation, answer: statusOf(draft.get<PipelineRow>(pipelineKey(question.id))) })
       return
     case 'wait':
-      for (const id of question.ids) {
+      for (const [id, run] of question.runs) {
         const row = draft.get<PipelineRow>(pipelineKey(id))
-        if (row === undefined) draft.answers.push({ replyTo, correlation, answer: { missing: id } })
-        else if (row.status === 'RUNNING') draft.waiting.push({ id, replyTo })
+        if (row === undefined) continue
+        if (run !== 0 && run !== row.run) draft.reply(replyTo, { type: 'attached', id, run, actual: row.run })
+        if (row.status === 'RUNNING') draft.waiting.push({ id, replyTo })
         else draft.reply(replyTo, { type: 'ended', id, run: row.run, status: row.status, value: row.outcome })
       }
       return
@@ -150,7 +151,7 @@ export function needs(input: Input): readonly RowKey[] {
     case 'requeue':
       return input.dispatches.map(({ id }) => pipelineKey(id))
     case 'query':
-      return input.question.ask === 'status' ? [pipelineKey(input.question.id)] : input.question.ask === 'wait' ? input.question.ids.map(pipelineKey) : []
+      return input.question.ask === 'status' ? [pipelineKey(input.question.id)] : input.question.ask === 'wait' ? input.question.runs.map(([id]) => pipelineKey(id)) : []
     case 'running':
     case 'undecodable':
       return []

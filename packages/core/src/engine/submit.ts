@@ -15,14 +15,14 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   const existing = draft.run(id)
   if (existing === undefined) return start(draft, message, 1)
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
-  if (existing.row.run === message.run) return answer(draft, existing, options.replyTo)
+  if (existing.row.run === message.run) return answer(draft, existing, message)
   if (options.lone === 1 && existing.row.lone) return
   if (options.onDuplicate === 'restart') return restart(draft, existing, message)
   if (options.onDuplicate === 'reject') return refuse(draft, message, 'TASKS_ID_EXISTS', `the pipeline "${id}" exists (${existing.row.status})`)
   if (existing.row.hash !== message.definition.hash) {
     return refuse(draft, message, 'TASKS_ID_CONFLICT', `the pipeline "${id}" exists (${existing.row.status}) with another definition`)
   }
-  answer(draft, existing, options.replyTo)
+  answer(draft, existing, message)
 }
 
 function start(draft: Draft, message: SubmitMessage, gen: number): void {
@@ -65,9 +65,10 @@ function restart(draft: Draft, existing: RunView, message: SubmitMessage): void 
   start(draft, message, row.gen + 1)
 }
 
-function answer(draft: Draft, existing: RunView, replyTo: string | undefined): void {
+function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: SubmitMessage): void {
   if (replyTo === undefined) return
   const { row } = existing
+  if (row.run !== run) draft.reply(replyTo, { type: 'attached', id: row.id, run, actual: row.run })
   if (row.status === 'RUNNING') draft.waiting.push({ id: row.id, replyTo })
   else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
 }

@@ -72,10 +72,14 @@ export class Runner {
 
   #argumentsOf(task: AnyTask, message: TaskMessage): unknown[] | Promise<unknown[]> {
     const { input, args } = message
-    if (input.kind !== Kind.reference && args.kind !== Kind.reference) return this.#checked(task, message, input, args)
+    // What is decoded from one message needs no I/O, mostly.
+    if (input.kind !== Kind.reference && input.kind !== Kind.set && args.kind !== Kind.reference) return this.#checked(task, message, input, args)
     const { values } = this.#options
     const prefix = message.run === '' ? '' : blobPrefix(message.id, message.run)
-    return Promise.all([values.fetch(prefix, input), values.fetch(prefix, args)]).then(([up, own]) => this.#checked(task, message, up, own))
+    const up = values.fetch(prefix, input)
+    const own = values.fetch(prefix, args)
+    if (!(up instanceof Promise) && !(own instanceof Promise)) return this.#checked(task, message, up, own)
+    return Promise.all([up, own]).then(([upstream, list]) => this.#checked(task, message, upstream, list))
   }
 
   #checked(task: AnyTask, message: TaskMessage, input: Value, args: Value): unknown[] | Promise<unknown[]> {

@@ -100,7 +100,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const lane = works && settings.localLane ? executor : undefined
   const owning = !roles.includes('owner')
     ? Promise.resolve()
-    : space.own({ leaseMs }).run((session) => new Owner({ session, space, values, lane, turns, clock, logger, leaseMs }).run(), stopOwning.signal)
+    : space
+        .own({ leaseMs })
+        .run((session) => new Owner({ session, space, values, lane, turns, clock, logger, leaseMs }).run(), stopOwning.signal)
+        .catch((error: unknown) => logger.error({ error, namespace: tasks.namespace }, 'this worker owns no partitions any more'))
 
   let closing: Promise<void> | undefined
   let onClosed!: () => void

@@ -1,0 +1,14 @@
+import type { ConformanceCase } from '../case'
+import { composition } from './composition'
+import { inEveryLane } from './engine-case'
+import { faults } from './faults'
+import { identity } from './identity'
+import { loneTasks } from './lone-tasks'
+
+/** Whole pipelines on the transport, with owners and workers as processes would have them. */
+export const engineCases: readonly ConformanceCase[] = inEveryLane([
+  ...composition,
+  ...identity,
+  ...loneTasks,
+  ...faults,
+])
