@@ -75,6 +75,15 @@ export interface ListOptions {
   readonly limit?: number
 }
 
+/** Who answers for the partitions of a namespace. */
+export interface Owners {
+  readonly partitions: number
+  /** Partitions whose owner answered in time. */
+  readonly answering: number
+  /** How long the slowest answer took; 0 without one. */
+  readonly slowestMs: number
+}
+
 export interface Client {
   readonly namespace: string
   /** Submits a task with one argument as a pipeline of one entry; tasks with more: `submit(task.send(a, b))`. */
@@ -94,6 +103,8 @@ export interface Client {
   /** Where a pipeline stands; undefined if there is none. */
   status(id: string): Promise<PipelineStatus | undefined>
   list(options?: ListOptions): Promise<readonly PipelineStatus[]>
+  /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
+  owners(): Promise<Owners>
   readonly deadLetters: DeadLetterBox
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -360,6 +371,25 @@ class ConnectedClient implements Client {
       }),
     )
     return lists.flat().sort((a, b) => b.createdAt - a.createdAt).slice(0, limit)
+  }
+
+  async owners(): Promise<Owners> {
+    const { space, replies } = await this.#connect()
+    const since = this.#clock.monotonic()
+    let answering = 0
+    let slowestMs = 0
+    const ask = async (partition: number): Promise<void> => {
+      try {
+        await replies.ask(partition, { ask: 'list', limit: 1 }, this.#answerMs)
+      } catch (error) {
+        if (TaskError.is(error) && error.code === 'TASKS_UNAVAILABLE') return
+        throw error
+      }
+      answering++
+      slowestMs = this.#clock.monotonic() - since
+    }
+    await Promise.all(Array.from({ length: space.partitions }, (_, partition) => ask(partition)))
+    return { partitions: space.partitions, answering, slowestMs }
   }
 
   async close(): Promise<void> {
