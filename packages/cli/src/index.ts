@@ -1,1 +1,3 @@
-export {}
+export type { ExitCode } from './exit-codes'
+export { exitCodes } from './exit-codes'
+export { run } from './program'

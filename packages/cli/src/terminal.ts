@@ -1,0 +1,80 @@
+// Where a command speaks. Answers go to stdout, everything else to stderr. With `--json` stdout is one JSON document, whatever happens.
+import { exitCodes, type ExitCode } from './exit-codes'
+import { printable } from './printable'
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow'
+
+const CODES: Readonly<Record<Style, readonly [on: number, off: number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+}
+
+type Stream = NodeJS.WriteStream
+
+export class Terminal {
+  readonly json: boolean
+  /** What the shell is told in the end. */
+  exitCode: ExitCode = exitCodes.ok
+  readonly #out: Stream
+  readonly #err: Stream
+  #answered = false
+  #live = ''
+
+  constructor(json: boolean, out: Stream = process.stdout, err: Stream = process.stderr) {
+    this.json = json
+    this.#out = out
+    this.#err = err
+  }
+
+  /** Whether a person watches: only then lines are rewritten. */
+  get isLive(): boolean {
+    return !this.json && this.#err.isTTY === true && process.env['TERM'] !== 'dumb'
+  }
+
+  /** The answer of the command: once. `text` is for people, `document` for `--json`. */
+  answer(document: unknown, text: string | ((style: (style: Style, text: string) => string) => string)): void {
+    if (this.#answered) throw new Error('a command answers once')
+    this.#answered = true
+    this.settle()
+    if (this.json) this.#out.write(`${JSON.stringify(printable(document), undefined, 2)}\n`)
+    else {
+      const line = typeof text === 'string' ? text : text((style, x) => paint(this.#out, style, x))
+      if (line !== '') this.#out.write(`${line}\n`)
+    }
+  }
+
+  get hasAnswered(): boolean {
+    return this.#answered
+  }
+
+  /** A line beside the answer. */
+  note(text: string, style?: Style): void {
+    this.settle()
+    this.#err.write(`${style === undefined ? text : paint(this.#err, style, text)}\n`)
+  }
+
+  /** A line that the next one replaces. Silent unless a person watches. */
+  live(text: string): void {
+    if (!this.isLive || text === this.#live) return
+    const width = this.#err.columns ?? 80
+    this.#err.write(`\r\u001b[2K${text.slice(0, width - 1)}`)
+    this.#live = text
+  }
+
+  /** Takes the live line away. */
+  settle(): void {
+    if (this.#live === '') return
+    this.#err.write('\r\u001b[2K')
+    this.#live = ''
+  }
+}
+
+function paint(stream: Stream, style: Style, text: string): string {
+  // https://no-color.org: present and not empty.
+  if (stream.isTTY !== true || (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb') return text
+  const [on, off] = CODES[style]
+  return `\u001b[${on}m${text}\u001b[${off}m`
+}
