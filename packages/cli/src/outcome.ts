@@ -9,12 +9,25 @@ import type { Terminal } from './terminal'
 const REFRESH_MS = 150
 const FRAMES = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
 
+export interface OutcomeOptions {
+  readonly timeoutMs: number | undefined
+  /** Why there is nothing to wait for, once that is known. */
+  readonly refusal?: Promise<Error | undefined>
+}
+
 /** Waits, shows how far the run is to whoever watches, and answers with its outcome. */
-export async function answerOutcome(terminal: Terminal, run: PipelineHandle<unknown>, timeoutMs: number | undefined): Promise<void> {
+export async function answerOutcome(terminal: Terminal, run: PipelineHandle<unknown>, { timeoutMs, refusal }: OutcomeOptions): Promise<void> {
   const { id } = run
   let result: unknown
   try {
-    result = await interruptible((signal) => watched(terminal, run, () => run.result({ signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) })))
+    result = await interruptible((signal) =>
+      watched(terminal, run, () =>
+        Promise.race([
+          run.result({ signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+          new Promise<never>((_, reject) => void refusal?.then((error) => error && reject(error))),
+        ]),
+      ),
+    )
   } catch (error) {
     const status = await endOf(run, error)
     const shown = printableError(error)

@@ -11,10 +11,12 @@ import {
   type Connection,
   type LoadedConfig,
   type Logger,
-  type Tasks,
   type Transport,
 } from '@tasks/core'
 import { importModule, isRegistry, loadTaskModule, type TaskModule } from './task-module'
+
+/** How long owners may take to answer a question: a person waits. */
+const ANSWER_MS = 2_000
 
 /** The flags that every command takes. */
 export interface CommonFlags {
@@ -121,10 +123,10 @@ export class Project {
   }
 
   /** Calls `use` with a client, and closes everything after it. */
-  async withClient<Result>(mode: 'create' | 'existing', use: (client: Client) => Promise<Result>, tasks?: Tasks): Promise<Result> {
+  async withClient<Result>(mode: 'create' | 'existing', use: (client: Client) => Promise<Result>): Promise<Result> {
     const namespace = await this.namespace()
     const connection = await this.connect(mode)
-    const client = createClient({ transport: connection.transport, namespace, logger: this.logger(), ...(tasks === undefined ? {} : { tasks }) })
+    const client = createClient({ transport: connection.transport, namespace, logger: this.logger(), answerMs: ANSWER_MS })
     try {
       return await use(client)
     } finally {

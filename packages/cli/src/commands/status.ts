@@ -1,6 +1,7 @@
-import { TaskError, type PipelineStatus } from '@tasks/core'
+import type { PipelineStatus } from '@tasks/core'
 import type { Command } from 'commander'
 import { showDuration } from '../duration'
+import { lookUp } from '../lookup'
 import { Project, type CommonFlags } from '../project'
 import { pairs } from '../table'
 import type { Terminal } from '../terminal'
@@ -12,8 +13,7 @@ export function addStatus(program: Command, terminal: Terminal): void {
     .argument('<id>', 'the id that `submit` printed')
     .action(async (id: string, _: unknown, command: Command) => {
       const project = await Project.load(command.optsWithGlobals<CommonFlags>())
-      const status = await project.withClient('existing', (client) => client.status(id))
-      if (status === undefined) throw new TaskError('TASKS_NOT_FOUND', `there is no pipeline "${id}": it was never submitted, or its retention has ended`)
+      const status = await project.withClient('existing', (client) => lookUp(client, id))
       const { tasks, done, attempts, createdAt, finishedAt, meta } = status
       terminal.answer(statusDocument(status), (style) =>
         pairs([

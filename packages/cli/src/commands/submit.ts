@@ -54,7 +54,7 @@ async function submit(terminal: Terminal, name: string, words: readonly string[]
     const run: PipelineHandle<unknown> = await client.submit(pipeline as never, options)
     if (flags.wait !== true) return terminal.answer({ id: run.id, namespace }, run.id)
     if (!terminal.json) terminal.note(run.id, 'dim')
-    return answerOutcome(terminal, run, timeoutMs)
+    return answerOutcome(terminal, run, { timeoutMs })
   })
 }
 
