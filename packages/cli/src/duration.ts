@@ -8,7 +8,8 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h:
  */
 export function parseDuration(flag: string, text: string): number {
   const [, number, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text) ?? []
-  if (number === undefined) throw new TaskError('TASKS_OPTIONS', `${flag} must be a duration like 500ms, 30s or 5m, not "${text}"`)
+  if (number === undefined)
+    throw new TaskError('TASKS_OPTIONS', `${flag} must be a duration like 500ms, 30s or 5m, not "${text}"`)
   return Math.round(Number(number) * UNITS[unit]!)
 }
 
@@ -16,5 +17,7 @@ export function showDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`
   const minutes = Math.floor(ms / 60_000)
-  return minutes < 60 ? `${minutes} min ${Math.round((ms % 60_000) / 1_000)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+  return minutes < 60
+    ? `${minutes} min ${Math.round((ms % 60_000) / 1_000)} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }

@@ -16,7 +16,11 @@ export interface OutcomeOptions {
 }
 
 /** Waits, shows how far the run is to whoever watches, and answers with its outcome. */
-export async function answerOutcome(terminal: Terminal, run: PipelineHandle<unknown>, { timeoutMs, refusal }: OutcomeOptions): Promise<void> {
+export async function answerOutcome(
+  terminal: Terminal,
+  run: PipelineHandle<unknown>,
+  { timeoutMs, refusal }: OutcomeOptions,
+): Promise<void> {
   const { id } = run
   let result: unknown
   try {
@@ -36,7 +40,10 @@ export async function answerOutcome(terminal: Terminal, run: PipelineHandle<unkn
     if (!terminal.json) tellFailure(terminal, id, status, error)
     return
   }
-  terminal.answer({ id, status: 'COMPLETED', result: printable(result) }, JSON.stringify(printable(result), undefined, 2))
+  terminal.answer(
+    { id, status: 'COMPLETED', result: printable(result) },
+    JSON.stringify(printable(result), undefined, 2),
+  )
 }
 
 /** How the run ended, if that is what the error tells; else the error is thrown on: it is one of ours. */
@@ -44,7 +51,8 @@ async function endOf(run: PipelineHandle<unknown>, error: unknown): Promise<'FAI
   if (!TaskError.is(error)) throw error
   if (error.task !== undefined || error.code === 'TASKS_GROUP_FAILED') return 'FAILED'
   if (error.code === 'TASKS_CANCELLED') return 'CANCELLED'
-  if (error.code === 'TASKS_RESULT_TIMEOUT' || error.code === 'TASKS_ID_CONFLICT' || error.code === 'TASKS_NOT_FOUND') throw error
+  if (error.code === 'TASKS_RESULT_TIMEOUT' || error.code === 'TASKS_ID_CONFLICT' || error.code === 'TASKS_NOT_FOUND')
+    throw error
   const status = await run.status().catch(() => undefined)
   if (status?.status === 'FAILED') return 'FAILED'
   throw error
@@ -57,11 +65,16 @@ function tellFailure(terminal: Terminal, id: string, status: string, error: unkn
   if (where !== undefined) terminal.note(`task ${where.name} (${where.id}), attempt ${where.attempt}`)
   terminal.note(`${code ?? 'error'}: ${message}`)
   if (stack !== undefined) terminal.note(stack, 'dim')
-  for (const inner of errors ?? []) terminal.note(`- ${(inner.task as { readonly id: string } | undefined)?.id ?? ''} ${inner.message}`)
+  for (const inner of errors ?? [])
+    terminal.note(`- ${(inner.task as { readonly id: string } | undefined)?.id ?? ''} ${inner.message}`)
   if (errorCount !== undefined && errorCount > (errors?.length ?? 0)) terminal.note(`… ${errorCount} in all`)
 }
 
-async function watched<Result>(terminal: Terminal, run: PipelineHandle<unknown>, wait: () => Promise<Result>): Promise<Result> {
+async function watched<Result>(
+  terminal: Terminal,
+  run: PipelineHandle<unknown>,
+  wait: () => Promise<Result>,
+): Promise<Result> {
   if (!terminal.isLive) return wait()
   const since = performance.now()
   let frame = 0
@@ -72,7 +85,9 @@ async function watched<Result>(terminal: Terminal, run: PipelineHandle<unknown>,
     run.status().then(
       (status) => {
         asking = false
-        terminal.live(`${FRAMES[frame++ % FRAMES.length]} ${describe(status)}  ${showDuration(performance.now() - since)}`)
+        terminal.live(
+          `${FRAMES[frame++ % FRAMES.length]} ${describe(status)}  ${showDuration(performance.now() - since)}`,
+        )
       },
       () => (asking = false),
     )

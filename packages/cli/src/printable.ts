@@ -15,9 +15,14 @@ export function printable(value: unknown, above: readonly unknown[] = []): unkno
   if (value instanceof Set) return Array.from(value, inner)
   if (Array.isArray(value)) return value.map(inner)
   if (value instanceof ArrayBuffer) return { base64: Buffer.from(value).toString('base64') }
-  if (value instanceof Uint8Array) return { base64: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') }
+  if (value instanceof Uint8Array)
+    return { base64: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') }
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>, inner)
-  return Object.fromEntries(Object.entries(value).filter(([, x]) => x !== undefined).map(([key, x]) => [key, inner(x)]))
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, x]) => x !== undefined)
+      .map(([key, x]) => [key, inner(x)]),
+  )
 }
 
 export interface PrintableError {

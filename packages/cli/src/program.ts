@@ -54,7 +54,10 @@ function createProgram(terminal: Terminal, complain: (text: string) => void): Co
     .configureOutput({ writeErr: complain })
     .exitOverride()
     .showSuggestionAfterError()
-  program.addHelpText('after', `\nA flag wins over the environment, that over tasks.config.*, that over the default: \`tasks doctor\` tells.\n\nExit codes:\n${exitCodeTable()}`)
+  program.addHelpText(
+    'after',
+    `\nA flag wins over the environment, that over tasks.config.*, that over the default: \`tasks doctor\` tells.\n\nExit codes:\n${exitCodeTable()}`,
+  )
   for (const add of COMMANDS) add(program, terminal)
   return program
 }

@@ -45,7 +45,12 @@ export class Project {
   static async load(flags: WorkerFlags, cwd: string = process.cwd()): Promise<Project> {
     const { config: file, module: tasks, transport, namespace, concurrency, queues, leaseMs, drainMs } = flags
     const settings = { transport, namespace, tasks, concurrency, queues, leaseMs, drainMs }
-    const config = await loadConfig({ cwd, ...(file === undefined ? {} : { file }), flags: settings, load: importModule })
+    const config = await loadConfig({
+      cwd,
+      ...(file === undefined ? {} : { file }),
+      flags: settings,
+      load: importModule,
+    })
     return new Project(config, flags, cwd)
   }
 
@@ -72,7 +77,10 @@ export class Project {
   async requireModule(): Promise<TaskModule> {
     const module = await this.module()
     if (module !== undefined) return module
-    throw new TaskError('TASKS_CONFIG', 'which tasks? Name their module: --module ./tasks.ts, TASKS_MODULE, or tasks in tasks.config.ts')
+    throw new TaskError(
+      'TASKS_CONFIG',
+      'which tasks? Name their module: --module ./tasks.ts, TASKS_MODULE, or tasks in tasks.config.ts',
+    )
   }
 
   /**
@@ -86,10 +94,16 @@ export class Project {
     const namespace = (await this.module())?.tasks.namespace
     if (value === undefined) {
       if (namespace !== undefined) return namespace
-      throw new TaskError('TASKS_CONFIG', 'which namespace? Name it: --namespace, TASKS_NAMESPACE, or namespace in tasks.config.ts; or --module, whose registry has one')
+      throw new TaskError(
+        'TASKS_CONFIG',
+        'which namespace? Name it: --namespace, TASKS_NAMESPACE, or namespace in tasks.config.ts; or --module, whose registry has one',
+      )
     }
     if (namespace !== undefined && namespace !== value) {
-      throw new TaskError('TASKS_CONFIG', `the namespace is "${value}" (${name ?? source}), but the tasks are of "${namespace}"`)
+      throw new TaskError(
+        'TASKS_CONFIG',
+        `the namespace is "${value}" (${name ?? source}), but the tasks are of "${namespace}"`,
+      )
     }
     return value
   }
@@ -105,7 +119,10 @@ export class Project {
   async connect(mode: 'create' | 'existing'): Promise<Connection> {
     const { transport, adapters } = this.config.settings
     if (transport.value === undefined) {
-      throw new TaskError('TASKS_CONFIG', 'which transport? Name it: --transport sqlite:./tasks.db, TASKS_URL, or transport in tasks.config.ts')
+      throw new TaskError(
+        'TASKS_CONFIG',
+        'which transport? Name it: --transport sqlite:./tasks.db, TASKS_URL, or transport in tasks.config.ts',
+      )
     }
     const { transport: opened, close } = await connect(transport.value, {
       ...(adapters.value === undefined ? {} : { adapters: adapters.value }),
@@ -126,7 +143,12 @@ export class Project {
   async withClient<Result>(mode: 'create' | 'existing', use: (client: Client) => Promise<Result>): Promise<Result> {
     const namespace = await this.namespace()
     const connection = await this.connect(mode)
-    const client = createClient({ transport: connection.transport, namespace, logger: this.logger(), answerMs: ANSWER_MS })
+    const client = createClient({
+      transport: connection.transport,
+      namespace,
+      logger: this.logger(),
+      answerMs: ANSWER_MS,
+    })
     try {
       return await use(client)
     } finally {
@@ -156,9 +178,16 @@ function existingOnly(transport: Transport): Transport {
 
 function terminalLogger(verbose: boolean): Logger {
   const line = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
-    const text = JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? `${value.name}: ${value.message}` : value))
+    const text = JSON.stringify(fields, (_, value: unknown) =>
+      value instanceof Error ? `${value.name}: ${value.message}` : value,
+    )
     process.stderr.write(`[tasks] ${level} ${message}${text === '{}' ? '' : ` ${text}`}\n`)
   }
   const silent = (): void => undefined
-  return { debug: verbose ? line('debug') : silent, info: verbose ? line('info') : silent, warn: line('warn'), error: line('error') }
+  return {
+    debug: verbose ? line('debug') : silent,
+    info: verbose ? line('info') : silent,
+    warn: line('warn'),
+    error: line('error'),
+  }
 }

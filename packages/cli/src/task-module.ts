@@ -17,12 +17,16 @@ export interface TaskModule {
  */
 export async function loadTaskModule(given: string, cwd: string): Promise<TaskModule> {
   const path = resolve(cwd, given)
-  if (!(statSync(path, { throwIfNoEntry: false })?.isFile() ?? false)) throw new TaskError('TASKS_CONFIG', `there is no module ${path}`)
+  if (!(statSync(path, { throwIfNoEntry: false })?.isFile() ?? false))
+    throw new TaskError('TASKS_CONFIG', `there is no module ${path}`)
   const exports = flatten(await importModule(path))
   const tasks = [exports['tasks'], exports['default']].find(isRegistry)
   if (tasks === undefined) {
     const names = Object.keys(exports).join(', ') || 'nothing'
-    throw new TaskError('TASKS_CONFIG', `${path} must export its registry, as "tasks" or by default: export const tasks = createTasks({ … }); it exports ${names}`)
+    throw new TaskError(
+      'TASKS_CONFIG',
+      `${path} must export its registry, as "tasks" or by default: export const tasks = createTasks({ … }); it exports ${names}`,
+    )
   }
   return { path, tasks, exports }
 }
@@ -33,7 +37,13 @@ export async function importModule(path: string): Promise<Readonly<Record<string
   try {
     return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>
   } catch (cause) {
-    throw TaskError.is(cause) ? cause : new TaskError('TASKS_CONFIG', `${path} could not be loaded: ${cause instanceof Error ? cause.message : String(cause)}${hint(path, cause)}`, { cause })
+    throw TaskError.is(cause)
+      ? cause
+      : new TaskError(
+          'TASKS_CONFIG',
+          `${path} could not be loaded: ${cause instanceof Error ? cause.message : String(cause)}${hint(path, cause)}`,
+          { cause },
+        )
   }
 }
 
@@ -59,7 +69,8 @@ async function registerTsx(path: string): Promise<void> {
       continue
     }
     // Without a namespace: the user's modules get the same @tasks/core as this command.
-    for (const api of [esm, cjs]) ((await import(pathToFileURL(api).href)) as { readonly register: () => void }).register()
+    for (const api of [esm, cjs])
+      ((await import(pathToFileURL(api).href)) as { readonly register: () => void }).register()
     return
   }
   throw new TaskError(
@@ -70,7 +81,8 @@ async function registerTsx(path: string): Promise<void> {
 
 function hint(path: string, cause: unknown): string {
   const { code } = cause as { readonly code?: string }
-  if (extname(path) === '.js' || (code !== 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' && code !== 'ERR_MODULE_NOT_FOUND')) return ''
+  if (extname(path) === '.js' || (code !== 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' && code !== 'ERR_MODULE_NOT_FOUND'))
+    return ''
   return '. Node itself reads plain types only, and imports need their extensions; for the rest: NODE_OPTIONS=--import=tsx'
 }
 
@@ -84,21 +96,37 @@ function flatten(module: Readonly<Record<string, unknown>>): Readonly<Record<str
 export function isRegistry(x: unknown): x is Tasks {
   if (typeof x !== 'object' || x === null) return false
   const { namespace, bind, find, names } = x as Partial<Tasks>
-  return typeof namespace === 'string' && typeof bind === 'function' && typeof find === 'function' && typeof names === 'function'
+  return (
+    typeof namespace === 'string' &&
+    typeof bind === 'function' &&
+    typeof find === 'function' &&
+    typeof names === 'function'
+  )
 }
 
 /** A task as a pipeline of one entry; or, if no task has that name, the pipeline that the module exports under it. */
-export function workOf({ tasks, exports, path }: TaskModule, name: string, args: readonly unknown[]): Pipeline<unknown, never> {
+export function workOf(
+  { tasks, exports, path }: TaskModule,
+  name: string,
+  args: readonly unknown[],
+): Pipeline<unknown, never> {
   const task = taskOf(tasks, name)
   if (task !== undefined) return task.send(...args)
   const exported = exports[name]
   if (isPipeline(exported)) {
-    if (args.length > 0) throw new TaskError('TASKS_ARGUMENTS', `"${name}" is a pipeline, which has its arguments already`)
+    if (args.length > 0)
+      throw new TaskError('TASKS_ARGUMENTS', `"${name}" is a pipeline, which has its arguments already`)
     return exported
   }
   const pipelines = Object.keys(exports).filter((key) => isPipeline(exports[key]))
-  const known = [`tasks ${tasks.names().join(', ') || 'none'}`, ...(pipelines.length > 0 ? [`pipelines ${pipelines.join(', ')}`] : [])]
-  throw new TaskError('TASKS_UNKNOWN_TASK', `${path} has no task or exported pipeline "${name}"; known: ${known.join('; ')}`)
+  const known = [
+    `tasks ${tasks.names().join(', ') || 'none'}`,
+    ...(pipelines.length > 0 ? [`pipelines ${pipelines.join(', ')}`] : []),
+  ]
+  throw new TaskError(
+    'TASKS_UNKNOWN_TASK',
+    `${path} has no task or exported pipeline "${name}"; known: ${known.join('; ')}`,
+  )
 }
 
 export function taskOf(tasks: Tasks, name: string): Task<readonly unknown[], unknown> | undefined {

@@ -23,5 +23,9 @@ export function versionOf(name: string, folders: readonly string[]): string | un
 }
 
 export function versions(): Record<string, string> {
-  return { node: process.versions.node, '@tasks/cli': ownVersion(), '@tasks/core': versionOf('@tasks/core', [here]) ?? 'unknown' }
+  return {
+    node: process.versions.node,
+    '@tasks/cli': ownVersion(),
+    '@tasks/core': versionOf('@tasks/core', [here]) ?? 'unknown',
+  }
 }

@@ -108,33 +108,47 @@ interface Field {
 const FIELDS: Readonly<Record<keyof Config, Field>> = {
   transport: {
     variable: 'TASKS_URL',
-    flaw: (x) => (isText(x) || has(x, 'open', 'close') ? undefined : 'must be a URL, like "sqlite:./tasks.db", or a transport'),
+    flaw: (x) =>
+      isText(x) || has(x, 'open', 'close') ? undefined : 'must be a URL, like "sqlite:./tasks.db", or a transport',
   },
   namespace: { variable: 'TASKS_NAMESPACE', flaw: (x) => refusal(() => checkNamespace(x as string)) },
   tasks: {
     variable: 'TASKS_MODULE',
-    flaw: (x) => (isText(x) || has(x, 'bind', 'names') ? undefined : 'must be what createTasks() gives, or the path of the module that exports it'),
+    flaw: (x) =>
+      isText(x) || has(x, 'bind', 'names')
+        ? undefined
+        : 'must be what createTasks() gives, or the path of the module that exports it',
   },
   concurrency: { variable: 'TASKS_CONCURRENCY', fallback: 10, parse: Number, flaw: countFrom(1) },
   queues: {
     variable: 'TASKS_QUEUES',
     parse: (text) => text.split(',').map((name) => name.trim()),
-    flaw: (x) => (Array.isArray(x) && x.length > 0 ? refusal(() => x.forEach(checkQueueName)) : 'must be a list of names'),
+    flaw: (x) =>
+      Array.isArray(x) && x.length > 0 ? refusal(() => x.forEach(checkQueueName)) : 'must be a list of names',
   },
   leaseMs: { variable: 'TASKS_LEASE_MS', fallback: 10_000, parse: Number, flaw: countFrom(50) },
   drainMs: { variable: 'TASKS_DRAIN_MS', fallback: 10_000, parse: Number, flaw: countFrom(0) },
   logger: {
-    flaw: (x) => (has(x, 'debug', 'info', 'warn', 'error') ? undefined : 'must have the functions debug, info, warn and error'),
+    flaw: (x) =>
+      has(x, 'debug', 'info', 'warn', 'error') ? undefined : 'must have the functions debug, info, warn and error',
   },
   adapters: {
     flaw: (x) =>
-      isObject(x) && Object.values(x).every((adapter) => has(adapter, 'fromUrl')) ? undefined : 'must map URL schemes to adapters, which have a function fromUrl',
+      isObject(x) && Object.values(x).every((adapter) => has(adapter, 'fromUrl'))
+        ? undefined
+        : 'must map URL schemes to adapters, which have a function fromUrl',
   },
 }
 
 const FIELD_NAMES = Object.keys(FIELDS) as (keyof Config)[]
 
-function settle(name: keyof Config, flag: unknown, env: Readonly<Record<string, string | undefined>>, inFile: unknown, file: string | undefined): Setting<unknown> {
+function settle(
+  name: keyof Config,
+  flag: unknown,
+  env: Readonly<Record<string, string | undefined>>,
+  inFile: unknown,
+  file: string | undefined,
+): Setting<unknown> {
   const { variable, fallback } = FIELDS[name]
   if (flag !== undefined) return said(name, flag, 'flag', flagOf(name))
   const text = variable === undefined ? undefined : env[variable]
@@ -144,11 +158,21 @@ function settle(name: keyof Config, flag: unknown, env: Readonly<Record<string, 
   return { value: fallback, source: 'default', name: undefined }
 }
 
-function said(field: keyof Config, raw: unknown, source: 'flag' | 'environment' | 'file', name: string): Setting<unknown> {
+function said(
+  field: keyof Config,
+  raw: unknown,
+  source: 'flag' | 'environment' | 'file',
+  name: string,
+): Setting<unknown> {
   const { parse, flaw } = FIELDS[field]
   const value = source !== 'file' && typeof raw === 'string' && parse !== undefined ? parse(raw) : raw
   const why = flaw(value)
-  if (why === undefined) return { value: source === 'file' && field === 'tasks' && isText(value) ? resolve(name, '..', value) : value, source, name }
+  if (why === undefined)
+    return {
+      value: source === 'file' && field === 'tasks' && isText(value) ? resolve(name, '..', value) : value,
+      source,
+      name,
+    }
   const where = source === 'file' ? `${name}: ${field}` : name
   throw new TaskError('TASKS_CONFIG', `${where} ${why}, not ${show(raw)}`, { details: { source, name, field } })
 }
@@ -159,7 +183,8 @@ function flagOf(field: keyof Config): string {
 }
 
 function countFrom(least: number): (x: unknown) => string | undefined {
-  return (x) => (Number.isSafeInteger(x) && (x as number) >= least ? undefined : `must be an integer of at least ${least}`)
+  return (x) =>
+    Number.isSafeInteger(x) && (x as number) >= least ? undefined : `must be an integer of at least ${least}`
 }
 
 function refusal(check: () => void): string | undefined {
@@ -181,16 +206,28 @@ function isObject(x: unknown): x is Record<string, unknown> {
 }
 
 function has(x: unknown, ...methods: readonly string[]): boolean {
-  return ((typeof x === 'object' && x !== null) || typeof x === 'function') && methods.every((name) => typeof (x as Record<string, unknown>)[name] === 'function')
+  return (
+    ((typeof x === 'object' && x !== null) || typeof x === 'function') &&
+    methods.every((name) => typeof (x as Record<string, unknown>)[name] === 'function')
+  )
 }
 
 function show(x: unknown): string {
-  return typeof x === 'string' || Array.isArray(x) ? JSON.stringify(x) : x === null ? 'null' : typeof x === 'object' ? 'an object' : String(x)
+  return typeof x === 'string' || Array.isArray(x)
+    ? JSON.stringify(x)
+    : x === null
+      ? 'null'
+      : typeof x === 'object'
+        ? 'an object'
+        : String(x)
 }
 
 // ---- The file ------------------------------------------------------------------------------------------------------
 
-async function read(file: string, load: (path: string) => Promise<unknown>): Promise<Readonly<Record<string, unknown>>> {
+async function read(
+  file: string,
+  load: (path: string) => Promise<unknown>,
+): Promise<Readonly<Record<string, unknown>>> {
   const config = exportOf(await load(file).catch((error: unknown) => Promise.reject(unreadable(file, error))))
   if (!isObject(config)) {
     throw new TaskError('TASKS_CONFIG', `${file}: it must export defineConfig({ … }) by default, not ${show(config)}`)

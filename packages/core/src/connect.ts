@@ -1,5 +1,6 @@
 // From a URL to a transport. Core knows the names of the packages that are published, as data, and imports none of them.
 import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { systemClock, type Clock } from './clock'
 import { loadConfig } from './config'
@@ -15,7 +16,7 @@ export interface ConnectOptions {
   /** Adapters for further schemes, or in place of the published ones. */
   readonly adapters?: Readonly<Record<string, Adapter>>
   readonly clock?: Clock
-  /** Folders whose installed packages are searched for an adapter, after core's own neighbours. Default: the working directory. */
+  /** Folders whose packages are searched for an adapter, after core's own neighbours. Default: the working directory, and that of the program. */
   readonly from?: readonly string[]
 }
 
@@ -42,7 +43,7 @@ export interface Connection {
 
 /**
  * Opens a transport by URL: `memory:`, `sqlite:./tasks.db`, `redis://…`, `nats://…`, `kafka://…`.
- * The adapter is resolved from the working directory's project, so that strict installs work.
+ * The adapter is resolved from the project of the working directory or of the program, so that strict installs work.
  * @param transport a URL; a transport made by hand is passed through; absent, `TASKS_URL` of the environment, else that of `tasks.config.*`
  * @throws TaskError TASKS_UNKNOWN_SCHEME naming the known ones, TASKS_MISSING_PACKAGE with the command that installs it, TASKS_CONFIG
  */
@@ -71,7 +72,7 @@ async function connectAsConfigured(options: ConnectOptions): Promise<Connection>
   return connect(value, { ...options, adapters: { ...settings.adapters.value, ...options.adapters } })
 }
 
-async function published(scheme: string, from: readonly string[] = [process.cwd()]): Promise<Adapter | undefined> {
+async function published(scheme: string, from: readonly string[] = homes()): Promise<Adapter | undefined> {
   if (scheme === 'memory') return (await import('./memory/index')) as unknown as Adapter
   const entry = PUBLISHED[scheme]
   if (entry === undefined) return undefined
@@ -93,6 +94,12 @@ async function published(scheme: string, from: readonly string[] = [process.cwd(
   }
   const install = entry.peer === undefined ? entry.package : `${entry.package} ${entry.peer}`
   throw new TaskError('TASKS_MISSING_PACKAGE', `"${scheme}:" needs a package that is not installed: npm install ${install}`)
+}
+
+/** Where the program may be at home: it can have been started from anywhere. */
+function homes(): readonly string[] {
+  const [, program] = process.argv
+  return program === undefined ? [process.cwd()] : [process.cwd(), dirname(program)]
 }
 
 /** A URL as it may be shown: without password and token. */

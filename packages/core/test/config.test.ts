@@ -55,7 +55,11 @@ test('an empty variable says nothing', async () => {
 })
 
 test('text of flags is read as the environment is', async () => {
-  const { settings } = await loadConfig({ cwd: folder(), env: {}, flags: { concurrency: '4', queues: 'a, b', leaseMs: '900' } })
+  const { settings } = await loadConfig({
+    cwd: folder(),
+    env: {},
+    flags: { concurrency: '4', queues: 'a, b', leaseMs: '900' },
+  })
   expect(settings.concurrency.value).toBe(4)
   expect(settings.queues.value).toEqual(['a', 'b'])
   expect(settings.leaseMs).toEqual({ value: 900, source: 'flag', name: '--lease-ms' })
@@ -70,7 +74,9 @@ test('findConfig looks in the folder only, and refuses two files', () => {
   expect(findConfig(folder())).toBeUndefined()
   const one = folder({ 'tasks.config.js': '' })
   expect(findConfig(one)).toBe(join(one, 'tasks.config.js'))
-  expect(() => findConfig(folder({ 'tasks.config.js': '', 'tasks.config.ts': '' }))).toThrow(/there are both .*config\.ts and .*config\.js: remove one/)
+  expect(() => findConfig(folder({ 'tasks.config.js': '', 'tasks.config.ts': '' }))).toThrow(
+    /there are both .*config\.ts and .*config\.js: remove one/,
+  )
 })
 
 test('defineConfig gives the object back', () => {
@@ -79,7 +85,10 @@ test('defineConfig gives the object back', () => {
 })
 
 test.each([
-  [`{ concurency: 3 }`, /tasks\.config\.mjs: there is no setting "concurency"; known: transport, namespace, tasks, concurrency/],
+  [
+    `{ concurency: 3 }`,
+    /tasks\.config\.mjs: there is no setting "concurency"; known: transport, namespace, tasks, concurrency/,
+  ],
   [`{ concurrency: 0 }`, /tasks\.config\.mjs: concurrency must be an integer of at least 1, not 0/],
   [`{ concurrency: '3' }`, /tasks\.config\.mjs: concurrency must be an integer of at least 1, not "3"/],
   [`{ namespace: 'a b' }`, /tasks\.config\.mjs: namespace must have 1 to 64 .*, not "a b"/],
@@ -95,7 +104,9 @@ test.each([
 
 test('a bad variable and a bad flag are refused by their names', async () => {
   const cwd = folder()
-  expect((await refusal({ cwd, env: { TASKS_CONCURRENCY: 'many' } })).message).toBe('TASKS_CONCURRENCY must be an integer of at least 1, not "many"')
+  expect((await refusal({ cwd, env: { TASKS_CONCURRENCY: 'many' } })).message).toBe(
+    'TASKS_CONCURRENCY must be an integer of at least 1, not "many"',
+  )
   expect((await refusal({ cwd, flags: { namespace: '' } })).message).toMatch(/^--namespace must have 1 to 64/)
   expect((await refusal({ cwd, flags: { tasks: 7 as never } })).message).toMatch(/^--module must be/)
 })
@@ -103,11 +114,16 @@ test('a bad variable and a bad flag are refused by their names', async () => {
 test('a file that throws is refused with its message, and one that is named but missing by its path', async () => {
   const cwd = folder({ [FILE]: `throw new Error('no such secret')` })
   expect((await refusal({ cwd })).message).toMatch(/tasks\.config\.mjs: it could not be loaded: no such secret/)
-  expect((await refusal({ cwd, file: 'other.js' })).message).toBe(`there is no configuration file ${join(cwd, 'other.js')}`)
+  expect((await refusal({ cwd, file: 'other.js' })).message).toBe(
+    `there is no configuration file ${join(cwd, 'other.js')}`,
+  )
 })
 
 test('a TypeScript file that this Node cannot read is refused with what to do', async () => {
   const cwd = folder({ 'tasks.config.ts': 'export default {}' })
-  const load = () => Promise.reject(Object.assign(new TypeError('Unknown file extension ".ts"'), { code: 'ERR_UNKNOWN_FILE_EXTENSION' }))
-  expect((await refusal({ cwd, load })).message).toMatch(/tasks\.config\.ts: Node v\S+ reads no TypeScript: start it with "node --import tsx"/)
+  const load = () =>
+    Promise.reject(Object.assign(new TypeError('Unknown file extension ".ts"'), { code: 'ERR_UNKNOWN_FILE_EXTENSION' }))
+  expect((await refusal({ cwd, load })).message).toMatch(
+    /tasks\.config\.ts: Node v\S+ reads no TypeScript: start it with "node --import tsx"/,
+  )
 })

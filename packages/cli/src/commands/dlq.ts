@@ -26,9 +26,21 @@ export function addDlq(program: Command, terminal: Terminal): void {
     .action(async (_: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ListFlags>()
       const limit = parseLimit(flags.limit)
-      const letters = await withLetters(flags, ({ deadLetters }) => deadLetters.list({ limit, ...(flags.after === undefined ? {} : { after: flags.after }) }))
-      const rows = letters.map((letter) => [letter.id, letter.at.toISOString(), letter.reason, letter.task ?? '', letter.source, oneLine(letter.message)])
-      terminal.answer({ letters: letters.map(summaryOf) }, rows.length === 0 ? '' : table(['ID', 'AT', 'REASON', 'TASK', 'SOURCE', 'MESSAGE'], rows))
+      const letters = await withLetters(flags, ({ deadLetters }) =>
+        deadLetters.list({ limit, ...(flags.after === undefined ? {} : { after: flags.after }) }),
+      )
+      const rows = letters.map((letter) => [
+        letter.id,
+        letter.at.toISOString(),
+        letter.reason,
+        letter.task ?? '',
+        letter.source,
+        oneLine(letter.message),
+      ])
+      terminal.answer(
+        { letters: letters.map(summaryOf) },
+        rows.length === 0 ? '' : table(['ID', 'AT', 'REASON', 'TASK', 'SOURCE', 'MESSAGE'], rows),
+      )
       if (rows.length === 0 && !terminal.json) terminal.note('no dead letters')
     })
 
@@ -64,19 +76,29 @@ export function addDlq(program: Command, terminal: Terminal): void {
     .description('send dead letters again, to where they were')
     .argument('[ids...]')
     .option('--all', 'all there are')
-    .action((ids: readonly string[], _: unknown, command: Command) => move(terminal, 'redrive', ids, command.optsWithGlobals()))
+    .action((ids: readonly string[], _: unknown, command: Command) =>
+      move(terminal, 'redrive', ids, command.optsWithGlobals()),
+    )
 
   dlq
     .command('drop')
     .description('delete dead letters for good')
     .argument('[ids...]')
     .option('--all', 'all there are')
-    .action((ids: readonly string[], _: unknown, command: Command) => move(terminal, 'drop', ids, command.optsWithGlobals()))
+    .action((ids: readonly string[], _: unknown, command: Command) =>
+      move(terminal, 'drop', ids, command.optsWithGlobals()),
+    )
 }
 
 /** Each by itself: one that is refused does not stop the others, and decides the exit code. */
-async function move(terminal: Terminal, what: 'redrive' | 'drop', ids: readonly string[], flags: CommonFlags & { readonly all?: boolean }): Promise<void> {
-  if ((ids.length > 0) === (flags.all === true)) throw new TaskError('TASKS_ARGUMENTS', `dlq ${what} takes either ids or --all`)
+async function move(
+  terminal: Terminal,
+  what: 'redrive' | 'drop',
+  ids: readonly string[],
+  flags: CommonFlags & { readonly all?: boolean },
+): Promise<void> {
+  if (ids.length > 0 === (flags.all === true))
+    throw new TaskError('TASKS_ARGUMENTS', `dlq ${what} takes either ids or --all`)
   const done: string[] = []
   const failed: { readonly id: string; readonly error: unknown }[] = []
   await withLetters(flags, async (client) => {
@@ -90,7 +112,10 @@ async function move(terminal: Terminal, what: 'redrive' | 'drop', ids: readonly 
       }
     }
   })
-  const document = { [what === 'drop' ? 'dropped' : 'redriven']: done, failed: failed.map(({ id, error }) => ({ id, error: printableError(error) })) }
+  const document = {
+    [what === 'drop' ? 'dropped' : 'redriven']: done,
+    failed: failed.map(({ id, error }) => ({ id, error: printableError(error) })),
+  }
   terminal.answer(document, done.join('\n'))
   if (failed.length === 0) return
   terminal.exitCode = exitCodeOf(failed[0]!.error)
@@ -111,9 +136,22 @@ async function withLetters<Result>(flags: CommonFlags, use: (client: Client) => 
   return (await Project.load(flags)).withClient('existing', use)
 }
 
-function summaryOf({ id, at, reason, message, source, task, pipelineId, error }: DeadLetterView): Readonly<Record<string, unknown>> {
+function summaryOf({
+  id,
+  at,
+  reason,
+  message,
+  source,
+  task,
+  pipelineId,
+  error,
+}: DeadLetterView): Readonly<Record<string, unknown>> {
   return {
-    id, at, reason, message, source,
+    id,
+    at,
+    reason,
+    message,
+    source,
     ...(task === undefined ? {} : { task }),
     ...(pipelineId === undefined ? {} : { pipelineId }),
     ...(error === undefined ? {} : { error: printableError(error) }),

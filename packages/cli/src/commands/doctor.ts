@@ -1,5 +1,14 @@
 // Looks at everything that a program of this project would meet, changes nothing, and says what is wrong.
-import { createClient, redactUrl, TaskError, type Capabilities, type Connection, type Setting, type Settings, type Transport } from '@tasks/core'
+import {
+  createClient,
+  redactUrl,
+  TaskError,
+  type Capabilities,
+  type Connection,
+  type Setting,
+  type Settings,
+  type Transport,
+} from '@tasks/core'
 import type { Command } from 'commander'
 import { showDuration } from '../duration'
 import { exitCodeOf, exitCodes, type ExitCode } from '../exit-codes'
@@ -20,7 +29,12 @@ interface Check {
 
 interface Report {
   readonly versions: Record<string, string>
-  readonly settings: readonly { readonly name: string; readonly value: unknown; readonly source: string; readonly from?: string }[]
+  readonly settings: readonly {
+    readonly name: string
+    readonly value: unknown
+    readonly source: string
+    readonly from?: string
+  }[]
   readonly checks: Check[]
   capabilities?: Capabilities
   partitions?: number
@@ -36,18 +50,26 @@ const DURABILITY: Readonly<Record<Capabilities['durability'], string>> = {
 export function addDoctor(program: Command, terminal: Terminal): void {
   program
     .command('doctor')
-    .description('can the transport be reached, is it safe, does anybody answer, which versions, and which settings are in force and why')
+    .description(
+      'can the transport be reached, is it safe, does anybody answer, which versions, and which settings are in force and why',
+    )
     .option('--answer-ms <number>', 'how long owners may take to answer', '2000')
     .action(async (_: unknown, command: Command) => {
       const flags = command.optsWithGlobals<CommonFlags & { answerMs: string }>()
       const answerMs = Number(flags.answerMs)
-      if (!(answerMs > 0)) throw new TaskError('TASKS_OPTIONS', `--answer-ms must be a number above 0, not "${flags.answerMs}"`)
+      if (!(answerMs > 0))
+        throw new TaskError('TASKS_OPTIONS', `--answer-ms must be a number above 0, not "${flags.answerMs}"`)
       const project = await Project.load(flags)
       const report = await examine(project, answerMs)
       const problem = report.checks.find(({ verdict }) => verdict === 'problem')
       terminal.exitCode = problem === undefined ? exitCodes.ok : (problem.exitCode ?? exitCodes.failed)
       const { checks, ...rest } = report
-      const document = { ok: problem === undefined, configFile: project.config.file ?? null, ...rest, checks: checks.map(({ name, verdict, message }) => ({ name, verdict, message })) }
+      const document = {
+        ok: problem === undefined,
+        configFile: project.config.file ?? null,
+        ...rest,
+        checks: checks.map(({ name, verdict, message }) => ({ name, verdict, message })),
+      }
       terminal.answer(document, (style) => show(report, style))
     })
 }
@@ -57,12 +79,24 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
   const report: Report = { versions: versions(), settings: shownSettings(project.config.settings), checks }
   const module = await attempt(checks, 'tasks', async () => {
     const found = await project.module()
-    return { value: found, message: found === undefined ? 'no module is set: none is needed but for `worker`, and to submit as the tasks are bound' : `${found.tasks.names().length} in ${found.path}: ${found.tasks.names().join(', ')}` }
+    return {
+      value: found,
+      message:
+        found === undefined
+          ? 'no module is set: none is needed but for `worker`, and to submit as the tasks are bound'
+          : `${found.tasks.names().length} in ${found.path}: ${found.tasks.names().join(', ')}`,
+    }
   })
-  const namespace = await attempt(checks, 'namespace', async () => ({ value: await project.namespace(), message: await project.namespace() }))
+  const namespace = await attempt(checks, 'namespace', async () => ({
+    value: await project.namespace(),
+    message: await project.namespace(),
+  }))
   const connection = await attempt(checks, 'transport', async () => {
     const opened = await project.connect('existing')
-    return { value: opened, message: `${showTransport(project.config.settings.transport.value!)} (${opened.transport.capabilities.server})` }
+    return {
+      value: opened,
+      message: `${showTransport(project.config.settings.transport.value!)} (${opened.transport.capabilities.server})`,
+    }
   })
   if (connection === undefined) return report
   try {
@@ -71,7 +105,8 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
     const adapter = versionOf(`@tasks/transport-${transport.name}`, project.folders())
     if (adapter !== undefined) report.versions[`@tasks/transport-${transport.name}`] = adapter
     checks.push(safety(transport))
-    if (namespace !== undefined) await examineNamespace(report, connection, namespace, module?.tasks.queues() ?? ['default'], answerMs)
+    if (namespace !== undefined)
+      await examineNamespace(report, connection, namespace, module?.tasks.queues() ?? ['default'], answerMs)
   } finally {
     await connection.close()
   }
@@ -80,15 +115,28 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
 
 function safety({ capabilities: { durability, shared } }: Transport): Check {
   const message = `durability "${durability}": ${DURABILITY[durability]}${shared ? '' : '; no other process sees it'}`
-  return { name: 'safety', verdict: durability === 'none' || durability === 'process' || !shared ? 'warning' : 'ok', message }
+  return {
+    name: 'safety',
+    verdict: durability === 'none' || durability === 'process' || !shared ? 'warning' : 'ok',
+    message,
+  }
 }
 
-async function examineNamespace(report: Report, { transport }: Connection, namespace: string, queues: readonly string[], answerMs: number): Promise<void> {
+async function examineNamespace(
+  report: Report,
+  { transport }: Connection,
+  namespace: string,
+  queues: readonly string[],
+  answerMs: number,
+): Promise<void> {
   const { checks } = report
   const space = await attempt(checks, 'store', async () => {
     const since = performance.now()
     const opened = await transport.open({ namespace })
-    return { value: opened, message: `"${namespace}" has ${opened.partitions} partitions; opened in ${showDuration(performance.now() - since)}` }
+    return {
+      value: opened,
+      message: `"${namespace}" has ${opened.partitions} partitions; opened in ${showDuration(performance.now() - since)}`,
+    }
   })
   if (space === undefined) return
   report.partitions = space.partitions
@@ -98,7 +146,10 @@ async function examineNamespace(report: Report, { transport }: Connection, names
       const { partitions, answering: count, slowestMs } = await client.owners()
       return {
         value: count,
-        message: count === 0 ? `no owner answered within ${answerMs} ms: is a worker up?` : `${count} of ${partitions} partitions answered, the slowest after ${showDuration(slowestMs)}`,
+        message:
+          count === 0
+            ? `no owner answered within ${answerMs} ms: is a worker up?`
+            : `${count} of ${partitions} partitions answered, the slowest after ${showDuration(slowestMs)}`,
         verdict: count === partitions ? ('ok' as const) : ('warning' as const),
       }
     })
@@ -108,7 +159,10 @@ async function examineNamespace(report: Report, { transport }: Connection, names
         const waits = age !== undefined && age > 10_000
         return {
           value: age,
-          message: age === undefined ? 'nothing waits' : `the oldest message has waited for ${showDuration(age)}${waits && answering === 0 ? ': no worker takes it' : ''}`,
+          message:
+            age === undefined
+              ? 'nothing waits'
+              : `the oldest message has waited for ${showDuration(age)}${waits && answering === 0 ? ': no worker takes it' : ''}`,
           verdict: waits ? ('warning' as const) : ('ok' as const),
         }
       })
@@ -117,7 +171,11 @@ async function examineNamespace(report: Report, { transport }: Connection, names
       const most = 1_000
       const { length } = await client.deadLetters.list({ limit: most })
       const count = length === most ? `${most} or more` : String(length)
-      return { value: length, message: length === 0 ? 'none' : `${count}: look at them with tasks dlq ls`, verdict: length === 0 ? ('ok' as const) : ('warning' as const) }
+      return {
+        value: length,
+        message: length === 0 ? 'none' : `${count}: look at them with tasks dlq ls`,
+        verdict: length === 0 ? ('ok' as const) : ('warning' as const),
+      }
     })
   } finally {
     await client.close()
@@ -126,25 +184,36 @@ async function examineNamespace(report: Report, { transport }: Connection, names
 }
 
 /** One check. What it throws is the problem, and the others go on. */
-async function attempt<Value>(checks: Check[], name: string, look: () => Promise<{ readonly value: Value; readonly message: string; readonly verdict?: Check['verdict'] }>): Promise<Value | undefined> {
+async function attempt<Value>(
+  checks: Check[],
+  name: string,
+  look: () => Promise<{ readonly value: Value; readonly message: string; readonly verdict?: Check['verdict'] }>,
+): Promise<Value | undefined> {
   try {
     const { value, message, verdict = 'ok' } = await look()
     checks.push({ name, verdict, message })
     return value
   } catch (error) {
     const { code, message } = printableError(error)
-    checks.push({ name, verdict: 'problem', message: code === undefined ? message : `${message} (${code})`, exitCode: exitCodeOf(error) })
+    checks.push({
+      name,
+      verdict: 'problem',
+      message: code === undefined ? message : `${message} (${code})`,
+      exitCode: exitCodeOf(error),
+    })
     return undefined
   }
 }
 
 function shownSettings(settings: Settings): Report['settings'] {
-  return Object.entries(settings as Readonly<Record<string, Setting<unknown>>>).map(([name, { value, source, name: from }]) => ({
-    name,
-    value: shownValue(value),
-    source,
-    ...(from === undefined ? {} : { from }),
-  }))
+  return Object.entries(settings as Readonly<Record<string, Setting<unknown>>>).map(
+    ([name, { value, source, name: from }]) => ({
+      name,
+      value: shownValue(value),
+      source,
+      ...(from === undefined ? {} : { from }),
+    }),
+  )
 }
 
 function shownValue(value: unknown): unknown {
@@ -164,9 +233,20 @@ function show({ versions: found, settings, checks }: Report, style: (style: Styl
     pairs(Object.entries(found)),
     '',
     style('bold', 'Settings'),
-    pairs(settings.map(({ name, value, source, from }) => [name, `${Array.isArray(value) ? value.join(', ') : String(value ?? '-')}  ${style('dim', `(${source}${from === undefined ? '' : ` ${from}`})`)}`] as const)),
+    pairs(
+      settings.map(
+        ({ name, value, source, from }) =>
+          [
+            name,
+            `${Array.isArray(value) ? value.join(', ') : String(value ?? '-')}  ${style('dim', `(${source}${from === undefined ? '' : ` ${from}`})`)}`,
+          ] as const,
+      ),
+    ),
     '',
     style('bold', 'Checks'),
-    ...checks.map(({ name, verdict, message }) => `${style(MARKS[verdict][1], MARKS[verdict][0])} ${name.padEnd(width)}  ${message}`),
+    ...checks.map(
+      ({ name, verdict, message }) =>
+        `${style(MARKS[verdict][1], MARKS[verdict][0])} ${name.padEnd(width)}  ${message}`,
+    ),
   ].join('\n')
 }

@@ -1,6 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { text as readAll } from 'node:stream/consumers'
-import { isPipeline, parseDefinition, TaskError, toMermaid, toText, type Definition, type DrawOptions, type Pipeline } from '@tasks/core'
+import {
+  isPipeline,
+  parseDefinition,
+  TaskError,
+  toMermaid,
+  toText,
+  type Definition,
+  type DrawOptions,
+  type Pipeline,
+} from '@tasks/core'
 import type { Command } from 'commander'
 import { parseArguments } from '../json-arguments'
 import { Project, type CommonFlags } from '../project'
@@ -30,12 +39,21 @@ export function addGraph(program: Command, terminal: Terminal): void {
       const options: DrawOptions = flags.maxChains === undefined ? {} : { maxChains: parseLimit(flags.maxChains) }
       const work = await workToDraw(terminal, name, words, flags)
       const [text, mermaid] = [toText(work, options), toMermaid(work, options)]
-      terminal.answer({ definition: isPipeline(work) ? work.toJSON() : work, text, mermaid }, flags.mermaid === true ? mermaid : text)
+      terminal.answer(
+        { definition: isPipeline(work) ? work.toJSON() : work, text, mermaid },
+        flags.mermaid === true ? mermaid : text,
+      )
     })
 }
 
-async function workToDraw(terminal: Terminal, name: string | undefined, words: readonly string[], flags: GraphFlags): Promise<Pipeline<unknown, never> | Definition> {
-  if ((name === undefined) === (flags.definition === undefined)) throw new TaskError('TASKS_ARGUMENTS', 'graph takes either a name or --definition')
+async function workToDraw(
+  terminal: Terminal,
+  name: string | undefined,
+  words: readonly string[],
+  flags: GraphFlags,
+): Promise<Pipeline<unknown, never> | Definition> {
+  if ((name === undefined) === (flags.definition === undefined))
+    throw new TaskError('TASKS_ARGUMENTS', 'graph takes either a name or --definition')
   if (name === undefined) return readDefinition(flags.definition!)
   const args = parseArguments(words)
   const module = await (await Project.load(flags)).requireModule()
@@ -43,12 +61,16 @@ async function workToDraw(terminal: Terminal, name: string | undefined, words: r
   const task = taskOf(module.tasks, name)
   if (task === undefined) return work
   if (flags.call !== true) {
-    if (!terminal.json) terminal.note(`"${name}" is one task; if it returns a pipeline, --call calls it here and draws that`, 'dim')
+    if (!terminal.json)
+      terminal.note(`"${name}" is one task; if it returns a pipeline, --call calls it here and draws that`, 'dim')
     return work
   }
   const returned: unknown = await task(...args)
   if (isPipeline(returned)) return returned
-  throw new TaskError('TASKS_ARGUMENTS', `the task "${name}" returned no pipeline that could be drawn, but ${returned === null ? 'null' : typeof returned}`)
+  throw new TaskError(
+    'TASKS_ARGUMENTS',
+    `the task "${name}" returned no pipeline that could be drawn, but ${returned === null ? 'null' : typeof returned}`,
+  )
 }
 
 async function readDefinition(file: string): Promise<Definition> {

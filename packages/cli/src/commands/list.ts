@@ -23,7 +23,9 @@ export function addList(program: Command, terminal: Terminal): void {
         throw new TaskError('TASKS_OPTIONS', `--status must be one of ${STATUSES.join(', ')}, not "${flags.status}"`)
       }
       const project = await Project.load(flags)
-      const pipelines = await project.withClient('existing', (client) => client.list({ limit, ...(status === undefined ? {} : { status }) }))
+      const pipelines = await project.withClient('existing', (client) =>
+        client.list({ limit, ...(status === undefined ? {} : { status }) }),
+      )
       const rows = pipelines.map(({ id, status: its, done, tasks, createdAt, finishedAt }) => [
         id,
         its,
@@ -31,7 +33,10 @@ export function addList(program: Command, terminal: Terminal): void {
         new Date(createdAt).toISOString(),
         finishedAt === undefined ? '' : showDuration(finishedAt - createdAt),
       ])
-      terminal.answer({ pipelines: pipelines.map(statusDocument) }, rows.length === 0 ? '' : table(['ID', 'STATUS', 'TASKS', 'CREATED', 'TOOK'], rows))
+      terminal.answer(
+        { pipelines: pipelines.map(statusDocument) },
+        rows.length === 0 ? '' : table(['ID', 'STATUS', 'TASKS', 'CREATED', 'TOOK'], rows),
+      )
       if (rows.length === 0 && !terminal.json) terminal.note('no pipelines')
     })
 }

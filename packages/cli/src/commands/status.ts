@@ -21,7 +21,14 @@ export function addStatus(program: Command, terminal: Terminal): void {
           ['status', style(styleOf(status), status.status)],
           ['tasks', `${done} of ${tasks} done, ${attempts} attempts`],
           ['created', new Date(createdAt).toISOString()],
-          ...(finishedAt === undefined ? [] : [['finished', `${new Date(finishedAt).toISOString()} (after ${showDuration(finishedAt - createdAt)})`] as const]),
+          ...(finishedAt === undefined
+            ? []
+            : [
+                [
+                  'finished',
+                  `${new Date(finishedAt).toISOString()} (after ${showDuration(finishedAt - createdAt)})`,
+                ] as const,
+              ]),
           ...(meta === undefined ? [] : [['meta', JSON.stringify(meta)] as const]),
         ]),
       )
@@ -29,8 +36,16 @@ export function addStatus(program: Command, terminal: Terminal): void {
 }
 
 /** Times as text: what people and other programs read. */
-export function statusDocument({ createdAt, finishedAt, ...status }: PipelineStatus): Readonly<Record<string, unknown>> {
-  return { ...status, createdAt: new Date(createdAt), ...(finishedAt === undefined ? {} : { finishedAt: new Date(finishedAt) }) }
+export function statusDocument({
+  createdAt,
+  finishedAt,
+  ...status
+}: PipelineStatus): Readonly<Record<string, unknown>> {
+  return {
+    ...status,
+    createdAt: new Date(createdAt),
+    ...(finishedAt === undefined ? {} : { finishedAt: new Date(finishedAt) }),
+  }
 }
 
 export function styleOf({ status }: PipelineStatus): 'green' | 'red' | 'yellow' {

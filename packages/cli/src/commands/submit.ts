@@ -32,7 +32,10 @@ export function addSubmit(program: Command, terminal: Terminal): void {
     .option('--meta <json>', 'an object that travels with the pipeline')
     .option('--on-duplicate <what>', 'if the id exists: return (default), reject or restart')
     .option('--queue <name>', 'the queue of the task, where no module says it')
-    .addHelpText('after', '\nWithout --module the name is sent as it is, to queue `default`, without retries: how a task is bound is known to its module.')
+    .addHelpText(
+      'after',
+      '\nWithout --module the name is sent as it is, to queue `default`, without retries: how a task is bound is known to its module.',
+    )
     .action(async (name: string, words: readonly string[], _: unknown, command: Command) => {
       await submit(terminal, name, words, command.optsWithGlobals<SubmitFlags>())
     })
@@ -59,7 +62,10 @@ async function submit(terminal: Terminal, name: string, words: readonly string[]
 }
 
 function declared(namespace: string, name: string, queue: string | undefined) {
-  return createTasks({ namespace }).declare<(...args: readonly unknown[]) => unknown>(name, queue === undefined ? {} : { queue })
+  return createTasks({ namespace }).declare<(...args: readonly unknown[]) => unknown>(
+    name,
+    queue === undefined ? {} : { queue },
+  )
 }
 
 function optionsOf({ id, delay, meta, onDuplicate, timeout, wait }: SubmitFlags): SubmitOptions {

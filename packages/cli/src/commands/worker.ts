@@ -9,7 +9,9 @@ const ROLES = ['owner', 'worker'] as const
 export function addWorker(program: Command, terminal: Terminal): void {
   program
     .command('worker')
-    .description('run the tasks of a module until SIGINT or SIGTERM; running tasks are waited for, a second signal exits at once')
+    .description(
+      'run the tasks of a module until SIGINT or SIGTERM; running tasks are waited for, a second signal exits at once',
+    )
     .argument('[module]', 'the module that exports the registry, as "tasks" or by default; .ts too')
     .option('-c, --concurrency <number>', 'most tasks at a time (default: 10)')
     .option('-q, --queues <names>', 'queues to serve, with commas (default: those of the tasks)')
@@ -24,7 +26,8 @@ export function addWorker(program: Command, terminal: Terminal): void {
 
 async function runWorker(terminal: Terminal, flags: WorkerFlags & { readonly role?: string }): Promise<void> {
   const role = ROLES.find((known) => known === flags.role)
-  if (flags.role !== undefined && role === undefined) throw new TaskError('TASKS_OPTIONS', `--role must be owner or worker, not "${flags.role}"`)
+  if (flags.role !== undefined && role === undefined)
+    throw new TaskError('TASKS_OPTIONS', `--role must be owner or worker, not "${flags.role}"`)
   const project = await Project.load(flags)
   const { tasks } = await project.requireModule()
   await project.namespace()
