@@ -59,9 +59,12 @@ async function sendAll(total: number, batch: number, target: (i: number) => Send
 
 async function drain(total: number, batch: number): Promise<void> {
   const consumer = space.consume({ queues: ['q'], leaseMs: 30_000 })
-  for (let done = 0; done < total; ) {
+  for (let done = 0; done < total;) {
     const leases = await consumer.receive({ max: batch, waitMs: 1000, suspects: false })
-    await consumer.settle(leases.map((lease) => ({ lease, op: 'ack' })), [])
+    await consumer.settle(
+      leases.map((lease) => ({ lease, op: 'ack' })),
+      [],
+    )
     done += leases.length
   }
   await consumer.close()
@@ -95,26 +98,44 @@ for (let round = 0; round <= ROUNDS; round++) {
     let seq = session.seq
     const key = (i: number): string => `entity${i % 1000}/row`
     await measure('commit: one row', SINGLE, async () => {
-      for (let i = 0; i < SINGLE; i++) await session.commit({ seq: ++seq, time: 1, rows: new Map([[key(i), body]]), sends: [] })
+      for (let i = 0; i < SINGLE; i++)
+        await session.commit({ seq: ++seq, time: 1, rows: new Map([[key(i), body]]), sends: [] })
     })
     await measure('commit: one row, one task', SINGLE, async () => {
       for (let i = 0; i < SINGLE; i++) {
-        await session.commit({ seq: ++seq, time: 1, rows: new Map([[key(i), body]]), sends: sends(1, () => ({ to: 'task', queue: 'c' })) })
+        await session.commit({
+          seq: ++seq,
+          time: 1,
+          rows: new Map([[key(i), body]]),
+          sends: sends(1, () => ({ to: 'task', queue: 'c' })),
+        })
       }
     })
     await measure('commit: 1000 rows, rows', MANY, async () => {
       for (let i = 0; i < MANY; i += 1000) {
-        await session.commit({ seq: ++seq, time: 1, rows: new Map(Array.from({ length: 1000 }, (_, j) => [`x/r/${i + j}`, body])), sends: [] })
+        await session.commit({
+          seq: ++seq,
+          time: 1,
+          rows: new Map(Array.from({ length: 1000 }, (_, j) => [`x/r/${i + j}`, body])),
+          sends: [],
+        })
       }
     })
     await measure('delete: 1000 rows', MANY, async () => {
       for (let i = 0; i < MANY; i += 1000) {
-        await session.commit({ seq: ++seq, time: 1, rows: new Map(Array.from({ length: 1000 }, (_, j) => [`x/r/${i + j}`, null])), sends: [] })
+        await session.commit({
+          seq: ++seq,
+          time: 1,
+          rows: new Map(Array.from({ length: 1000 }, (_, j) => [`x/r/${i + j}`, null])),
+          sends: [],
+        })
       }
     })
-    await measure('inbox: send, 1000 a batch', MANY, () => sendAll(MANY, 1000, () => ({ to: 'inbox', partition: session.partition })))
+    await measure('inbox: send, 1000 a batch', MANY, () =>
+      sendAll(MANY, 1000, () => ({ to: 'inbox', partition: session.partition })),
+    )
     await measure('inbox: poll and commit through, 1000 a batch', MANY, async () => {
-      for (let done = 0; done < MANY; ) {
+      for (let done = 0; done < MANY;) {
         const messages = await session.poll({ max: 1000, waitMs: 1000 })
         done += messages.length
         await session.commit({ seq: ++seq, time: 1, through: messages.at(-1)!.position, rows: new Map(), sends: [] })
@@ -126,16 +147,25 @@ for (let round = 0; round <= ROUNDS; round++) {
     await measure(`queue: send, ${batch} a batch`, MANY, () => sendAll(MANY, batch, () => ({ to: 'task', queue: 'q' })))
     await measure(`queue: receive and ack, ${batch} a batch`, MANY, () => drain(MANY, batch))
   }
-  await measure('inbox: send to 16 partitions, 1000 a batch', MANY, () => sendAll(MANY, 1000, (i) => ({ to: 'inbox', partition: i % 16 })))
+  await measure('inbox: send to 16 partitions, 1000 a batch', MANY, () =>
+    sendAll(MANY, 1000, (i) => ({ to: 'inbox', partition: i % 16 })),
+  )
 }
 await transport.close()
 raw.close()
 rmSync(folder, { recursive: true })
 
 const rate = (name: string): number => median(figures.get(name)!)
-console.log(`Node ${process.versions.node}, ${transport.capabilities.server}, synchronous FULL, median of ${ROUNDS} rounds`)
-for (const name of figures.keys()) console.log(`${name.padEnd(46)} ${Math.round(rate(name)).toLocaleString('en').padStart(10)} /s`)
-console.log(`one-row commit: ${(rate('raw: one row a transaction') / rate('commit: one row')).toFixed(2)} of a raw one-row transaction`)
+console.log(
+  `Node ${process.versions.node}, ${transport.capabilities.server}, synchronous FULL, median of ${ROUNDS} rounds`,
+)
+for (const name of figures.keys())
+  console.log(`${name.padEnd(46)} ${Math.round(rate(name)).toLocaleString('en').padStart(10)} /s`)
+console.log(
+  `one-row commit: ${(rate('raw: one row a transaction') / rate('commit: one row')).toFixed(2)} of a raw one-row transaction`,
+)
 for (const batch of [100, 1000]) {
-  console.log(`send, ${batch} a batch: ${(rate(`queue: send, ${batch} a batch`) / rate(`raw: insert, ${batch} a transaction`)).toFixed(2)} of the raw insert rate`)
+  console.log(
+    `send, ${batch} a batch: ${(rate(`queue: send, ${batch} a batch`) / rate(`raw: insert, ${batch} a transaction`)).toFixed(2)} of the raw insert rate`,
+  )
 }

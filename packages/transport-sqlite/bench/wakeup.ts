@@ -30,7 +30,9 @@ async function measureAll(): Promise<void> {
     const { micros, idleCpu } = await measure(join(folder, 'tasks.db'), strategy)
     const sorted = [...micros].sort((a, b) => a - b)
     const at = (share: number): string => `${(sorted[Math.floor(share * sorted.length)]! / 1000).toFixed(2)} ms`
-    console.log(`${strategy.padEnd(10)} p50 ${at(0.5)}  p99 ${at(0.99)}  max ${at(0.9999)}  idle CPU ${(idleCpu * 100).toFixed(2)} %`)
+    console.log(
+      `${strategy.padEnd(10)} p50 ${at(0.5)}  p99 ${at(0.99)}  max ${at(0.9999)}  idle CPU ${(idleCpu * 100).toFixed(2)} %`,
+    )
     rmSync(folder, { recursive: true })
   }
 }
@@ -101,7 +103,10 @@ async function receive(seen: (at: string) => void): Promise<void> {
   for (;;) {
     const leases = await consumer.receive({ max: 100, waitMs: 60_000, suspects: false })
     for (const { body } of leases) seen(new TextDecoder().decode(body))
-    await consumer.settle(leases.map((lease) => ({ lease, op: 'ack' })), [])
+    await consumer.settle(
+      leases.map((lease) => ({ lease, op: 'ack' })),
+      [],
+    )
   }
 }
 

@@ -28,18 +28,19 @@ export function concernsFile(error: unknown): boolean {
   return code === IOERR || code === CORRUPT || code === NOTADB || code === READONLY || code === CANTOPEN
 }
 
-/** `applied` says whether a write that failed so may have been stored all the same. */
-export function failure(error: unknown, path: string): TaskError {
+/** `inDoubt` says that it was COMMIT which failed, so that the write may have been stored all the same. */
+export function failure(error: unknown, path: string, inDoubt = false): TaskError {
   if (TaskError.is(error)) return error
   const text = error instanceof Error ? error.message : String(error)
-  const make = (code: string, message: string, applied: 'no' | 'unknown' = 'no'): TaskError =>
+  const make = (code: string, message: string, applied = inDoubt ? 'unknown' : 'no'): TaskError =>
     new TaskError(code, `${path}: ${message}`, { cause: error, details: { path, applied } })
   switch (resultCode(error)) {
     case BUSY:
     case LOCKED:
       return make('TASKS_UNAVAILABLE', 'another process holds the write lock of the file and does not let go')
     case FULL:
-      return make('TASKS_UNAVAILABLE', 'the disk is full; nothing was stored')
+      // The mark that makes a transaction whole is written last.
+      return make('TASKS_UNAVAILABLE', 'the disk is full; nothing was stored', 'no')
     case READONLY:
       return make('TASKS_UNAVAILABLE', 'the file, or its folder, cannot be written')
     case CANTOPEN:
@@ -47,12 +48,11 @@ export function failure(error: unknown, path: string): TaskError {
     case NOTADB:
       return make('TASKS_STORE_FOREIGN', 'this is not an SQLite file')
     case CORRUPT:
-      return make('TASKS_STORE_CORRUPT', `the file is damaged (${text})`, 'unknown')
+      return make('TASKS_STORE_CORRUPT', `the file is damaged (${text})`)
     case TOOBIG:
       return make('TASKS_TOO_LARGE', 'a value is over the limit of SQLite')
     default:
-      // An I/O error may come after the pages were written: whether they last is not known.
-      return make('TASKS_UNAVAILABLE', text, 'unknown')
+      return make('TASKS_UNAVAILABLE', text)
   }
 }
 

@@ -75,6 +75,8 @@ export class Group {
   #scheduled = false
   #closed: TaskError | undefined
   #waitsForDisk: boolean
+  /** Whether the last transaction failed at its COMMIT. */
+  #inDoubt = false
   #tries = 0
   #lockedSince: number | undefined
   #cancelRetry: (() => void) | undefined
@@ -176,7 +178,7 @@ export class Group {
     } catch (error) {
       if (isBusy(error)) return this.#waitForLock(batch, error)
       if (concernsFile(error) || batch.length === 1) {
-        const reason = failure(error, this.#options.path)
+        const reason = failure(error, this.#options.path, this.#inDoubt)
         for (const each of batch) each.reject(reason)
         return []
       }
@@ -202,6 +204,7 @@ export class Group {
   #transact(batch: readonly Pending[]): number {
     const transaction = new Transaction((sql) => this.#prepare(sql))
     const outcomes: { readonly failed: boolean; readonly value: unknown }[] = []
+    this.#inDoubt = false
     let woken: { readonly shared: boolean } | undefined
     this.#waitForDisk(batch.some(({ promised }) => promised))
     this.#prepare('BEGIN IMMEDIATE').run()
@@ -218,6 +221,7 @@ export class Group {
       }
       transaction.finish()
       woken = isEmpty(transaction.changed) ? undefined : { shared: this.#options.isShared(transaction) }
+      this.#inDoubt = true
       this.#prepare('COMMIT').run()
     } catch (error) {
       transaction.rollback()

@@ -20,7 +20,6 @@ export class Neighbours {
   readonly #clock: Clock
   readonly #me: Identity
   readonly id: number
-  #others: readonly Neighbour[] = []
   #seenAt: number
 
   /** Registers this process under a number of its own. */
@@ -40,36 +39,30 @@ export class Neighbours {
     this.#me = me
     this.id = id
     this.#seenAt = now
-    this.refresh()
   }
 
-  /** Others have written: they may be new, or gone. */
-  refresh(): void {
-    this.#others = this.#group.all('SELECT * FROM process WHERE id <> ?', this.id) as unknown as Neighbour[]
-  }
-
-  /** Buries the dead, and says from time to time that this process lives. */
+  /** Buries the dead, and says from time to time that this process lives. Called every now and then. */
   check(): void {
     const now = this.#clock.now()
-    const dead = this.#others.filter((other) =>
-      other.machine === this.#me.machine && other.pid !== this.#me.pid ? isGone(other) : other.seen < now - SILENT_MS,
-    )
+    const others = this.#group.all('SELECT * FROM process WHERE id <> ?', this.id) as unknown as Neighbour[]
+    const dead = others.filter((other) => this.#isDead(other, now))
     const due = now - this.#seenAt >= SEEN_EVERY_MS
     if (dead.length === 0 && !due) return
     if (due) this.#seenAt = now
-    this.#group
-      .note((write) => {
-        for (const { id } of dead) bury(write, id)
-        if (!due) return
-        if (write.run('UPDATE process SET seen = ? WHERE id = ?', now, this.id) === 0)
-          register(write, this.id, this.#me, now)
-        write.run('DELETE FROM host WHERE expires < ?', now - SILENT_MS)
-      })
-      .then(
-        () => this.refresh(),
-        // Tried again at the next beat.
-        () => {},
-      )
+    const noted = this.#group.note((write) => {
+      for (const { id } of dead) bury(write, id)
+      if (!due) return
+      if (write.run('UPDATE process SET seen = ? WHERE id = ?', now, this.id) === 0)
+        register(write, this.id, this.#me, now)
+      write.run('DELETE FROM host WHERE expires < ?', now - SILENT_MS)
+    })
+    // What failed is tried again.
+    noted.catch(() => {})
+  }
+
+  #isDead(other: Neighbour, now: number): boolean {
+    if (other.machine !== this.#me.machine || other.pid === this.#me.pid) return other.seen < now - SILENT_MS
+    return isGone(other)
   }
 
   /** Says goodbye: partitions are free at once; leases are not, since their tasks may still be running. */

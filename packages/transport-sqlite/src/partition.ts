@@ -4,7 +4,7 @@ import type { Bytes, Commit, InboxMessage, PartitionSession, Position, RowKey } 
 import { TaskError } from '@tasks/core/adapter'
 import type { LeaseStore } from '@tasks/core/adapter'
 import type { Write } from './group'
-import { refuseTooLargeCommit } from './limits'
+import { fitting, refuseTooLargeCommit } from './limits'
 import type { Lifetime } from './lifetime'
 import type { Namespace } from './namespace'
 import type { Outbox } from './outbox'
@@ -128,12 +128,9 @@ class Session implements PartitionSession {
   }
 
   #read(max: number): readonly InboxMessage[] {
-    const found = this.#store.group.all(
-      'SELECT seq, id, body FROM inbox WHERE slot = ? AND seq > ? ORDER BY seq LIMIT ?',
-      this.slot,
-      this.#polled,
-      max,
-    )
+    const { group } = this.#store
+    const bytes = (count: number): number => group.get(INBOX_BYTES, this.slot, this.#polled, count)!['bytes'] as number
+    const found = group.all(INBOX, this.slot, this.#polled, fitting(max, bytes))
     if (found.length > 0) this.#polled = found.at(-1)!['seq'] as number
     return found.map(({ seq, id, body }) => ({
       position: String(seq) as Position,
@@ -142,6 +139,9 @@ class Session implements PartitionSession {
     }))
   }
 }
+
+const INBOX = 'SELECT seq, id, body FROM inbox WHERE slot = ? AND seq > ? ORDER BY seq LIMIT ?'
+const INBOX_BYTES = `SELECT total(length(body)) AS bytes FROM (${INBOX})`
 
 const FENCE = `
 UPDATE partition SET seq = ?, time = ?, through = coalesce(?, through) WHERE slot = ? AND epoch = ? AND nonce = ? AND seq = ?`
@@ -168,7 +168,8 @@ export function leaseStore(
   const expectExpiry = (at: number | null): void => {
     cancelExpiry()
     if (at === null) return
-    const wake = (): void => store.waiting.wake({ queues: new Set(), slots: new Set(), owners: new Set([namespace.id]) })
+    const wake = (): void =>
+      store.waiting.wake({ queues: new Set(), slots: new Set(), owners: new Set([namespace.id]) })
     cancelExpiry = clock.after(Math.max(0, at - clock.now()) + 1, wake, { unref: true })
   }
   return {

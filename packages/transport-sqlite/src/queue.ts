@@ -9,6 +9,7 @@ import { TaskError } from '@tasks/core/adapter'
 import { addLetter } from './deadletters'
 import type { Row, Write } from './group'
 import type { Lifetime } from './lifetime'
+import { fitting } from './limits'
 import type { Namespace } from './namespace'
 import type { Outbox } from './outbox'
 import { makeReady } from './returns'
@@ -158,7 +159,9 @@ export class Consumer implements TaskConsumer {
 
   #takeReady(write: Write, max: number): Row[] {
     const queues = this.#queues!
-    const found = write.all(readySql(queues.length), ...queues, max)
+    const { heads, bytes } = readySql(queues.length)
+    const count = fitting(max, (count) => write.get(bytes, ...queues, count)!['bytes'] as number)
+    const found = write.all(heads, ...queues, count)
     // What was taken of a queue is the head of its index.
     const last = new Map(found.map((row) => [row['queue']!, row]))
     for (const [queue, { rank, seq }] of last) {
@@ -274,10 +277,15 @@ const SUSPECT = `
 SELECT s.queue, s.seq, m.id, m.expired, m.body FROM suspect s JOIN message m ON m.seq = s.seq
 WHERE s.queue IN (SELECT value FROM json_each(?)) ORDER BY s.seq LIMIT 1`
 
-const readyStatements = new Map<number, string>()
+interface ReadySql {
+  readonly heads: string
+  readonly bytes: string
+}
+
+const readyStatements = new Map<number, ReadySql>()
 
 // The heads of all queues, each read in the order of its index, and the best of them.
-function readySql(queues: number): string {
+function readySql(queues: number): ReadySql {
   let sql = readyStatements.get(queues)
   if (sql === undefined) {
     const limit = `?${queues + 1}`
@@ -286,8 +294,9 @@ function readySql(queues: number): string {
       (_, i) =>
         `SELECT * FROM (SELECT queue, rank, seq FROM ready WHERE queue = ?${i + 1} ORDER BY rank, seq LIMIT ${limit})`,
     )
-    sql = `SELECT h.queue, h.rank, h.seq, m.id, m.expired, m.body FROM (${heads.join(' UNION ALL ')} ORDER BY rank, seq LIMIT ${limit}) h
+    const rows = `SELECT h.queue, h.rank, h.seq, m.id, m.expired, m.body FROM (${heads.join(' UNION ALL ')} ORDER BY rank, seq LIMIT ${limit}) h
 JOIN message m ON m.seq = h.seq ORDER BY h.rank, h.seq`
+    sql = { heads: rows, bytes: `SELECT total(length(body)) AS bytes FROM (${rows})` }
     readyStatements.set(queues, sql)
   }
   return sql

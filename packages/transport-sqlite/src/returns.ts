@@ -29,6 +29,7 @@ export function makeReady(write: Write, seq: number): void {
 
 // Two clocks of one machine never differ, but a timer may be early by a fraction.
 const SLACK_MS = 1
+const RETRY_MS = 1000
 
 /** One timer for the whole file, set to what is due next; it runs while somebody of this process receives. */
 export class Returns {
@@ -93,11 +94,9 @@ export class Returns {
         for (const { seq } of write.all('DELETE FROM delayed WHERE due <= ? RETURNING seq', now))
           makeReady(write, seq as number)
       })
-      .then(
-        () => this.refresh(),
-        // The file is busy or in trouble: whoever calls hears of it; this comes again.
-        () => this.#users > 0 && this.#arm(this.#clock.now() + 1000),
-      )
+      .then(() => this.refresh())
+      // The file is busy or in trouble: whoever calls hears of it; this comes again.
+      .catch(() => this.#users > 0 && this.#arm(this.#clock.now() + RETRY_MS))
   }
 }
 

@@ -73,6 +73,8 @@ export interface FileOptions {
 // Processes that start together, or a recovery after a crash, hold each other up for a moment.
 const PATIENCE_MS = 10_000
 const RETRY_MS = 5
+// What the log is cut back to after it was longer.
+const LOG_BYTES = 64 * 1024 * 1024
 
 /** Opens the file, makes it ours if it is new and `create` is set, and refuses it (unchanged) if it is not ours or newer. */
 export async function openFile(options: FileOptions, create: boolean): Promise<Database> {
@@ -97,7 +99,7 @@ function attempt({ driver, path, synchronous }: FileOptions, create: boolean): D
     const state = recognise(db, path)
     if (state === 'empty' && !create) throw missing(path)
     db.exec('PRAGMA journal_mode = WAL')
-    db.exec(`PRAGMA synchronous = ${synchronous}`)
+    db.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA journal_size_limit = ${LOG_BYTES}`)
     if (state === 'empty') createTables(db, path)
     return db
   } catch (error) {

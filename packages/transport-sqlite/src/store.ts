@@ -26,7 +26,7 @@ export async function openStore(options: FileOptions, create: boolean): Promise<
   const { path, synchronous, clock } = options
   const db = await openFile(options, create)
   let wakeup: Wakeup | undefined
-  const group = new Group({
+  const group: Group = new Group({
     db,
     path,
     clock,
@@ -40,7 +40,7 @@ export async function openStore(options: FileOptions, create: boolean): Promise<
   })
   const waiting = new Waiting(group)
   const returns = new Returns(group, clock)
-  const neighbours = await Neighbours.join(group, clock, thisProcess()).catch((error: TaskError) => {
+  const neighbours: Neighbours = await Neighbours.join(group, clock, thisProcess()).catch((error: TaskError) => {
     group.close(error, () => {})
     throw error
   })
@@ -53,7 +53,6 @@ export async function openStore(options: FileOptions, create: boolean): Promise<
       waiting.look()
       mail.look()
       returns.refresh()
-      neighbours.refresh()
     },
     onBeat: () => neighbours.check(),
   })

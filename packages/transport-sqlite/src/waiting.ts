@@ -64,8 +64,7 @@ export class Waiting {
   wake({ queues, slots, owners }: Pick<Changes, 'queues' | 'slots' | 'owners'>): void {
     for (const queue of queues) for (const waiter of this.#queues.get(queue) ?? []) waiter.wake()
     for (const slot of slots) this.#slots.get(slot)?.wake()
-    for (const namespace of owners)
-      for (const listener of this.#owners.get(namespace)?.listeners ?? []) listener()
+    for (const namespace of owners) for (const listener of this.#owners.get(namespace)?.listeners ?? []) listener()
   }
 
   /** Wakes those for whom another process has left something. */

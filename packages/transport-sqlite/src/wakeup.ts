@@ -62,7 +62,7 @@ export class Wakeup {
     this.#watches = false
     try {
       this.#fd ??= openSync(this.#path, constants.O_RDWR | constants.O_CREAT)
-      this.#watcher = watch(this.#path, (event) => {
+      this.#watcher = watch(this.#path, { persistent: false }, (event) => {
         if (event === 'rename') return this.#rearm()
         this.#watches = true
         this.#notice()
@@ -97,8 +97,8 @@ export class Wakeup {
     try {
       const version = this.#readVersion()
       if (version === this.#version) return
-      this.#version = version
       this.#options.onElsewhere()
+      this.#version = version
     } catch {
       // A file in trouble is reported by the calls that need it. The next beat asks again.
     }
@@ -108,13 +108,18 @@ export class Wakeup {
     return this.#options.group.get('PRAGMA data_version')!['data_version'] as number
   }
 
+  // This timer keeps the process alive, as an open connection does elsewhere.
   #beat(): void {
     if (this.#closed) return
-    this.#cancel = this.#options.clock.after(this.#watches ? BEAT_MS : POLL_MS, () => this.#beat(), { unref: true })
+    this.#cancel = this.#options.clock.after(this.#watches ? BEAT_MS : POLL_MS, () => this.#beat())
     this.#check()
     const now = this.#options.clock.monotonic()
     if (now - this.#beatAt < BEAT_MS - POLL_MS) return
     this.#beatAt = now
-    this.#options.onBeat()
+    try {
+      this.#options.onBeat()
+    } catch {
+      // As above.
+    }
   }
 }

@@ -32,12 +32,16 @@ function refusal(versions: Partial<Record<DriverName, string>>): TaskError {
 
 describe('the driver', () => {
   test('is that of Node where it is new enough', () => {
-    expect(chooseDriver(loading({ 'node:sqlite': '3.51.3', '@photostructure/sqlite': '3.53.0' })).name).toBe('node:sqlite')
+    expect(chooseDriver(loading({ 'node:sqlite': '3.51.3', '@photostructure/sqlite': '3.53.0' })).name).toBe(
+      'node:sqlite',
+    )
   })
 
   test('is the package where Node has none, or an unsafe one', () => {
     expect(chooseDriver(loading({ '@photostructure/sqlite': '3.53.0' })).name).toBe('@photostructure/sqlite')
-    expect(chooseDriver(loading({ 'node:sqlite': '3.46.1', '@photostructure/sqlite': '3.53.0' })).name).toBe('@photostructure/sqlite')
+    expect(chooseDriver(loading({ 'node:sqlite': '3.46.1', '@photostructure/sqlite': '3.53.0' })).name).toBe(
+      '@photostructure/sqlite',
+    )
   })
 
   test('that is missing is an error with the command that installs it', () => {
@@ -89,5 +93,8 @@ describe('the driver', () => {
 function run(program: string): string {
   const args = ['--import', 'tsx', '--conditions=@tasks/source', '--input-type=module', '--eval', program]
   const cwd = fileURLToPath(new URL('..', import.meta.url))
-  return execFileSync('/bin/sh', ['-c', '"$0" "$@" 2>&1 >/dev/null', process.execPath, ...args], { cwd, encoding: 'utf8' })
+  return execFileSync('/bin/sh', ['-c', '"$0" "$@" 2>&1 >/dev/null', process.execPath, ...args], {
+    cwd,
+    encoding: 'utf8',
+  })
 }

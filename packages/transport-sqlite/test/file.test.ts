@@ -45,7 +45,8 @@ describe('the file', () => {
     const path = newPath()
     const space = await open(path)
     await space.close()
-    const pragma = (name: string): unknown => sql(path, (db) => Object.values(db.prepare(`PRAGMA ${name}`).get() as object)[0])
+    const pragma = (name: string): unknown =>
+      sql(path, (db) => Object.values(db.prepare(`PRAGMA ${name}`).get() as object)[0])
     expect(pragma('application_id')).toBe(APPLICATION_ID)
     expect(pragma('user_version')).toBe(SCHEMA_VERSION)
     expect(pragma('journal_mode')).toBe('wal')
@@ -94,7 +95,13 @@ describe('the file', () => {
     const path = newPath()
     const first = sqliteTransport({ path })
     const space = await first.open({ namespace: 'n' })
-    await space.send(Array.from({ length: 50 }, (_, i) => ({ target: { to: 'task', queue: 'q' }, id: `${i}`, body: new Uint8Array(3000) })))
+    await space.send(
+      Array.from({ length: 50 }, (_, i) => ({
+        target: { to: 'task', queue: 'q' },
+        id: `${i}`,
+        body: new Uint8Array(3000),
+      })),
+    )
     await first.close()
     const bytes = readFileSync(path)
     bytes.fill(0xa5, 4096)
@@ -128,7 +135,10 @@ describe('the file', () => {
       // Nothing is read-only for root.
       const peer = await startPeer(path, { uid: 65534 }).catch(() => context.skip('another user cannot run this Node'))
       const refused = peer.call('open', 'n')
-      await expect(refused).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE', message: expect.stringContaining(`${path}: the file cannot be read and written`) })
+      await expect(refused).rejects.toMatchObject({
+        code: 'TASKS_UNAVAILABLE',
+        message: expect.stringContaining(`${path}: the file cannot be read and written`),
+      })
     } else {
       expect((await refusal(path)).code).toBe('TASKS_UNAVAILABLE')
     }
@@ -186,7 +196,11 @@ describe('a full disk', () => {
     driver.limitPages(120)
     const small = { target: { to: 'task', queue: 'q' }, id: 'small', body: new Uint8Array(10) } as const
     const large = { target: { to: 'task', queue: 'q' }, id: 'large', body: new Uint8Array(2_000_000) } as const
-    const [[first], [second], [third]] = await Promise.all([space.send([small]), space.send([large]), space.send([small])])
+    const [[first], [second], [third]] = await Promise.all([
+      space.send([small]),
+      space.send([large]),
+      space.send([small]),
+    ])
     expect([first!.ok, second!.ok, third!.ok]).toEqual([true, false, true])
   })
 
@@ -200,10 +214,15 @@ describe('a full disk', () => {
       return context.skip('no file system may be mounted here')
     }
     output = execFileSync('unshare', ['-rm', 'sh', '-c', script], { encoding: 'utf8' })
-    const { stored, failed, errors } = JSON.parse(output) as { stored: string[]; failed: number; errors: { code: string; message: string }[] }
+    const { stored, failed, errors } = JSON.parse(output) as {
+      stored: string[]
+      failed: number
+      errors: { code: string; message: string }[]
+    }
     expect(stored.length).toBeGreaterThan(0)
     expect(failed).toBeGreaterThan(0)
-    for (const error of errors) expect(error).toMatchObject({ code: 'TASKS_UNAVAILABLE', message: expect.stringContaining(folder) })
+    for (const error of errors)
+      expect(error).toMatchObject({ code: 'TASKS_UNAVAILABLE', message: expect.stringContaining(folder) })
   })
 })
 
@@ -214,7 +233,13 @@ describe('the size of the file', () => {
     const consumer = space.consume({ queues: ['q'], leaseMs: 10_000 })
     const pass = async (): Promise<number> => {
       for (let i = 0; i < 20; i++) {
-        await space.send(Array.from({ length: 100 }, (_, j) => ({ target: { to: 'task', queue: 'q' }, id: `${i}.${j}`, body: new Uint8Array(500) })))
+        await space.send(
+          Array.from({ length: 100 }, (_, j) => ({
+            target: { to: 'task', queue: 'q' },
+            id: `${i}.${j}`,
+            body: new Uint8Array(500),
+          })),
+        )
         const leases = await consumer.receive({ max: 100, waitMs: 0, suspects: false })
         await consumer.settle(
           leases.map((lease) => ({ lease, op: 'ack' })),

@@ -29,7 +29,9 @@ describe('a URL', () => {
     ['sqlite:%zz', 'a % is not followed by'],
     ['redis://localhost', 'not an sqlite: URL'],
   ])('%s is refused: %s', (url, why) => {
-    expect(() => fromUrl(url)).toThrow(expect.objectContaining({ code: 'TASKS_OPTIONS', message: expect.stringContaining(why) }))
+    expect(() => fromUrl(url)).toThrow(
+      expect.objectContaining({ code: 'TASKS_OPTIONS', message: expect.stringContaining(why) }),
+    )
   })
 
   test('that asks for memory points to the transport for that', () => {
@@ -43,6 +45,8 @@ describe('a URL', () => {
   })
 
   test('has no other durability than full and normal', () => {
-    expect(() => sqliteTransport({ path: 'a.db', synchronous: 'off' as 'full' })).toThrow(/'full' or 'normal', not 'off'/)
+    expect(() => sqliteTransport({ path: 'a.db', synchronous: 'off' as 'full' })).toThrow(
+      /'full' or 'normal', not 'off'/,
+    )
   })
 })

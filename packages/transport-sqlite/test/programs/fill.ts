@@ -19,7 +19,12 @@ for (let i = 0; i < 60; i++) {
   }
 }
 const db = chooseDriver().open(path)
-const there = new Set(db.prepare('SELECT id FROM message').all().map((row) => (row as { id: string }).id))
+const there = new Set(
+  db
+    .prepare('SELECT id FROM message')
+    .all()
+    .map((row) => (row as { id: string }).id),
+)
 const lost = stored.filter((id) => !there.has(id))
 if (lost.length > 0) throw new Error(`called stored, and not there: ${lost.join(' ')}`)
 console.log(JSON.stringify({ stored, failed, errors }))

@@ -28,7 +28,12 @@ const calls = {
     return outcomes.map(({ ok }) => ok)
   },
 
-  async receive(max: number, waitMs: number, suspects: boolean, leaseMs = 60_000): Promise<{ id: string; deliveries: number }[]> {
+  async receive(
+    max: number,
+    waitMs: number,
+    suspects: boolean,
+    leaseMs = 60_000,
+  ): Promise<{ id: string; deliveries: number }[]> {
     consumer ??= space.consume({ queues: ['q'], leaseMs })
     const batch = await consumer.receive({ max, waitMs, suspects })
     for (const lease of batch) leases.set(lease.id, lease)
@@ -58,12 +63,11 @@ const calls = {
     void space.own({ leaseMs }).run(async (session) => {
       sessions.set(session.partition, session)
       if (!session.lost.aborted) await new Promise((resolve) => session.lost.addEventListener('abort', resolve))
-      sessions.delete(session.partition)
     }, new AbortController().signal)
   },
 
   owned(): number[] {
-    return [...sessions.keys()]
+    return [...sessions].filter(([, { lost }]) => !lost.aborted).map(([partition]) => partition)
   },
 
   async commit(partition: number, key: string, value: string): Promise<string> {
@@ -72,9 +76,9 @@ const calls = {
     return session.claim
   },
 
-  /** The same, told while the process is stopped: it is done as soon as it runs again, before anything else. */
-  async commitOnce(partition: number, key: string, value: string): Promise<string> {
-    return calls.commit(partition, key, value).catch((error: { code: string }) => error.code)
+  /** The same by a session that is perhaps over; answers how it went. */
+  async tryCommit(partition: number, key: string, value: string): Promise<string> {
+    return calls.commit(partition, key, value).catch(({ code }: { code: string }) => code)
   },
 
   async replyAddress(): Promise<string> {
@@ -97,7 +101,11 @@ const calls = {
       for (let i = 0; ; i++) {
         const ids = Array.from({ length: 1 + (i % 7) }, (_, j) => `r${round}.l${lane}.${i}.${j}`)
         const outcomes = await space.send(
-          ids.map((id, j) => ({ target: j % 2 ? { to: 'task', queue: 'q' } : { to: 'inbox', partition: j }, id, body: bytes(id) })),
+          ids.map((id, j) => ({
+            target: j % 2 ? { to: 'task', queue: 'q' } : { to: 'inbox', partition: j },
+            id,
+            body: bytes(id),
+          })),
         )
         for (const [j, { ok }] of outcomes.entries()) if (ok) said(`send ${ids[j]}`)
       }
@@ -105,7 +113,12 @@ const calls = {
     const committing = async (session: PartitionSession): Promise<void> => {
       for (let seq = session.seq + 1; ; seq++) {
         const key = `e${seq % 50}/row`
-        await session.commit({ seq, time: seq, rows: new Map([[key, bytes(`${seq}`)]]), sends: [{ target: { to: 'task', queue: 'q' }, id: `c${session.partition}.${seq}`, body: bytes(key) }] })
+        await session.commit({
+          seq,
+          time: seq,
+          rows: new Map([[key, bytes(`${seq}`)]]),
+          sends: [{ target: { to: 'task', queue: 'q' }, id: `c${session.partition}.${seq}`, body: bytes(key) }],
+        })
         said(`commit ${session.partition} ${seq}`)
       }
     }
@@ -115,7 +128,7 @@ const calls = {
 
   async close(): Promise<void> {
     await transport.close()
-    process.disconnect()
+    setImmediate(() => process.disconnect())
   },
 }
 

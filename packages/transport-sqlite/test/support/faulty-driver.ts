@@ -102,7 +102,9 @@ export class FaultyDriver implements Driver {
 const SQLITE_IOERR = 10
 
 /** Transports for the conformance suite, and what can be done to them. */
-export function faultyTransports(options: SqliteTransportOptions): Required<Pick<TransportHarness, 'crash' | 'stall' | 'faults'>> & {
+export function faultyTransports(options: SqliteTransportOptions): Required<
+  Pick<TransportHarness, 'crash' | 'stall' | 'faults'>
+> & {
   create(): Transport
 } {
   const drivers = new WeakMap<Transport, FaultyDriver>()

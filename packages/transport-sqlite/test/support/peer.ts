@@ -14,19 +14,29 @@ export interface Peer {
   /** Calls a function of programs/peer.ts over there. */
   call<K extends keyof Calls>(name: K, ...args: Parameters<Calls[K]>): Promise<Awaited<ReturnType<Calls[K]>>>
   kill(signal: NodeJS.Signals): void
+  /** What it has written to stdout so far. */
+  output(): string
   readonly exited: Promise<unknown>
 }
 
 export async function startPeer(path: string, options: { readonly uid?: number } = {}): Promise<Peer> {
-  const child = fork(PROGRAM, [path], { execArgv: FROM_SOURCE, ...options })
+  const child = fork(PROGRAM, [path], {
+    execArgv: FROM_SOURCE,
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    ...options,
+  })
+  let output = ''
+  child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()))
   onTestFinished(() => void child.kill('SIGKILL'))
-  const exited = once(child, 'exit')
+  // Not 'exit': what it has written may come after that.
+  const exited = once(child, 'close')
   const [ready] = (await Promise.race([once(child, 'message'), exited])) as [unknown]
   if (ready !== 'ready') throw new Error(`the peer ended with ${String(ready)}`)
   return {
     pid: child.pid!,
     call: caller(child),
     kill: (signal) => void child.kill(signal),
+    output: () => output,
     exited,
   }
 }
@@ -34,12 +44,15 @@ export async function startPeer(path: string, options: { readonly uid?: number }
 function caller(child: ChildProcess): Peer['call'] {
   let last = 0
   const pending = new Map<number, { resolve(value: never): void; reject(error: Error): void }>()
-  child.on('message', ({ id, value, error }: { id: number; value?: never; error?: { code: string; message: string } }) => {
-    const call = pending.get(id)
-    pending.delete(id)
-    if (error) call?.reject(Object.assign(new Error(error.message), { code: error.code }))
-    else call?.resolve(value!)
-  })
+  child.on(
+    'message',
+    ({ id, value, error }: { id: number; value?: never; error?: { code: string; message: string } }) => {
+      const call = pending.get(id)
+      pending.delete(id)
+      if (error) call?.reject(Object.assign(new Error(error.message), { code: error.code }))
+      else call?.resolve(value!)
+    },
+  )
   child.on('exit', () => {
     for (const { reject } of pending.values()) reject(new Error('the peer has died'))
   })
