@@ -4,6 +4,7 @@ import type { ArgsData, Step } from '../definition'
 import type { Bytes, RowKey, Target } from '../transport'
 import { FrameWriter, type Value } from '../value'
 import { encodeReply, type ReplyBody, type Status } from '../wire'
+import type { GroupView } from './groups'
 import type { ListQuestion } from './queries'
 import { RunKeys, type PipelineRow, type Row } from './rows'
 
@@ -55,10 +56,11 @@ export interface Ended {
   readonly value: Value
 }
 
-/** One pipeline in a draft: its keys, and its row, already copied for writing. */
+/** One pipeline in a draft: its keys, its row, already copied for writing, and the groups that were looked at. */
 export interface RunView {
   readonly keys: RunKeys
   readonly row: PipelineRow
+  readonly groups: Map<string, GroupView>
 }
 
 export class Draft {
@@ -134,7 +136,7 @@ export class Draft {
   }
 
   #remember(row: PipelineRow): RunView {
-    const view = { keys: new RunKeys(row.id, row.gen), row }
+    const view: RunView = { keys: new RunKeys(row.id, row.gen), row, groups: new Map() }
     this.#runs.set(row.id, view)
     return view
   }

@@ -5,6 +5,7 @@ import type { Bytes, RowKey } from '../transport'
 import { FIRST_CAUSES, FrameReader, FrameWriter, failuresValue, isFailure, Kind, type Value } from '../value'
 import { groupEnded } from './chains'
 import type { Draft } from './draft'
+import { deleteGroup } from './groups'
 import { CHUNK, chunkOfResults, RunKeys, type GroupRow, type JobRow } from './rows'
 
 export interface Joined {
@@ -77,7 +78,6 @@ export function groupJoined(draft: Draft, job: JobRow, joined: Joined): void {
   if (run === undefined || run.row.run !== job.run) return
   const group = draft.get<GroupRow>(keys.group(job.path))
   if (group === undefined) return
-  for (let index = 0; index < group.size; index += CHUNK) draft.delete(keys.chunk(job.path, index))
-  draft.delete(keys.group(job.path))
+  deleteGroup(draft, run, job.path, group)
   if (run.row.status === 'RUNNING') groupEnded(draft, run, job.path, joined.value, joined.failed)
 }

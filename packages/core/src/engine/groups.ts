@@ -1,14 +1,105 @@
 // What is kept of a group: one row of counters, two bits a chain, and its results, packed per chunk and commit. So the cost of a
 // chain that ends does not depend on how many there are, and a chain that never did anything special has no row.
-import type { GroupEntry } from '../definition'
+import type { Chain, Definition, GroupEntry } from '../definition'
 import { isFailure, type Value } from '../value'
+import type { RowKey } from '../transport'
 import type { Draft, RunView } from './draft'
-import {
-  CHUNK, clearBit, firstStep, hasBit, newChunk, setBit, type ChainRow, type ChunkRow, type GroupRow,
-} from './rows'
+import { CHUNK, clearBit, firstStep, hasBit, newChunk, setBit, type ChainRow, type ChunkRow, type GroupRow } from './rows'
+
+/** The chains of a group, as its definition has them. */
+export interface GroupChains {
+  readonly definition: Definition
+  readonly group: GroupEntry
+  readonly page: (number: number) => readonly Chain[]
+}
+
+/** A group in a draft. What a thousand of its chains look up for each outcome is looked up once. */
+export class GroupView {
+  /** Found by chains.ts when first needed. */
+  chains: GroupChains | undefined
+  readonly #draft: Draft
+  readonly #run: RunView
+  readonly #entry: string
+  #row: GroupRow | undefined
+  #edited: GroupRow | undefined
+  #chunkNumber = -1
+  #chunk: ChunkRow | undefined
+  #chunkEdited = false
+  #resultsKey: RowKey = ''
+
+  constructor(draft: Draft, run: RunView, entry: string) {
+    this.#draft = draft
+    this.#run = run
+    this.#entry = entry
+  }
+
+  /** Undefined if there is no such group now. */
+  get row(): GroupRow | undefined {
+    return (this.#edited ?? (this.#row ??= this.#draft.get<GroupRow>(this.#run.keys.group(this.#entry))))
+  }
+
+  edit(): GroupRow | undefined {
+    return (this.#edited ??= this.#draft.edit<GroupRow>(this.#run.keys.group(this.#entry), (group) => ({ ...group })))
+  }
+
+  #chunkOf(index: number, editable: boolean): ChunkRow | undefined {
+    const number = (index / CHUNK) | 0
+    if (number === this.#chunkNumber && (this.#chunkEdited || !editable)) return this.#chunk
+    const key = this.#run.keys.chunk(this.#entry, index)
+    this.#chunk = editable
+      ? this.#draft.edit<ChunkRow>(key, ({ ended, live }) => ({ ended: ended.slice(), live: live.slice() }))
+      : this.#draft.get<ChunkRow>(key)
+    this.#chunkNumber = number
+    this.#chunkEdited = editable
+    this.#resultsKey = this.#run.keys.results(this.#entry, index, this.#draft.seq)
+    return this.#chunk
+  }
+
+  /** The state of a chain, or undefined if it does not run now. */
+  child(base: string, index: number): ChainRow | undefined {
+    const group = this.row
+    if (group === undefined || index >= group.next) return undefined
+    const chunk = this.#chunkOf(index, false)
+    const bit = index % CHUNK
+    if (chunk === undefined || hasBit(chunk.ended, bit)) return undefined
+    return hasBit(chunk.live, bit) ? this.#draft.get<ChainRow>(this.#run.keys.chain(base)) : firstStep(group.input)
+  }
+
+  /** Whether the chain has a row of its own. */
+  isLive(index: number): boolean {
+    const chunk = this.#chunkOf(index, false)
+    return chunk !== undefined && hasBit(chunk.live, index % CHUNK)
+  }
+
+  markLive(index: number): void {
+    if (!this.isLive(index)) setBit(this.#chunkOf(index, true)!.live, index % CHUNK)
+  }
+
+  /** A chain has ended with this result or failure. The last one makes the group ready to be joined. */
+  markEnded(index: number, value: Value): void {
+    const group = this.edit()!
+    const chunk = this.#chunkOf(index, true)!
+    const bit = index % CHUNK
+    setBit(chunk.ended, bit)
+    clearBit(chunk.live, bit)
+    this.#draft.addResult(this.#resultsKey, index, value)
+    group.ended++
+    if (isFailure(value)) group.failed++
+    if (group.ended < group.size) return
+    const { id, run, gen } = this.#run.row
+    this.#draft.put(this.#run.keys.job('fan-in', this.#entry), { kind: 'fan-in', id, run, gen, path: this.#entry })
+  }
+}
+
+export function viewGroup(draft: Draft, run: RunView, entry: string): GroupView {
+  let view = run.groups.get(entry)
+  if (view === undefined) run.groups.set(entry, (view = new GroupView(draft, run, entry)))
+  return view
+}
 
 /** Makes the rows of a group. Its chains are started by the pump, as capacity allows. */
 export function startGroup(draft: Draft, run: RunView, entry: string, group: GroupEntry, input: Value): void {
+  run.groups.delete(entry)
   draft.put(run.keys.group(entry), {
     size: group.group, next: 0, ended: 0, failed: 0, returnExceptions: group.returnExceptions === 1, most: group.maxParallelism ?? 0, input,
   })
@@ -16,45 +107,9 @@ export function startGroup(draft: Draft, run: RunView, entry: string, group: Gro
   draft.put(run.keys.job('pump', entry), { kind: 'pump', id: run.row.id, run: run.row.run, gen: run.row.gen, path: entry })
 }
 
-export function editGroup(draft: Draft, run: RunView, entry: string): GroupRow | undefined {
-  return draft.edit<GroupRow>(run.keys.group(entry), (group) => ({ ...group }))
-}
-
-function editChunk(draft: Draft, run: RunView, entry: string, index: number): ChunkRow {
-  return draft.edit<ChunkRow>(run.keys.chunk(entry, index), ({ ended, live }) => ({ ended: ended.slice(), live: live.slice() }))!
-}
-
-/** The state of a chain of a group, or undefined if it does not run now. */
-export function childState(draft: Draft, run: RunView, base: string, entry: string, index: number): ChainRow | undefined {
-  const group = draft.get<GroupRow>(run.keys.group(entry))
-  if (group === undefined || index >= group.next) return undefined
-  const chunk = draft.get<ChunkRow>(run.keys.chunk(entry, index))
-  const bit = index % CHUNK
-  if (chunk === undefined || hasBit(chunk.ended, bit)) return undefined
-  return hasBit(chunk.live, bit) ? draft.get<ChainRow>(run.keys.chain(base)) : firstStep(group.input)
-}
-
-export function isLive(draft: Draft, run: RunView, entry: string, index: number): boolean {
-  const chunk = draft.get<ChunkRow>(run.keys.chunk(entry, index))
-  return chunk !== undefined && hasBit(chunk.live, index % CHUNK)
-}
-
-/** From now on the chain has a row of its own. */
-export function markLive(draft: Draft, run: RunView, entry: string, index: number): void {
-  if (!isLive(draft, run, entry, index)) setBit(editChunk(draft, run, entry, index).live, index % CHUNK)
-}
-
-/** A chain has ended with this result or failure. The last one makes the group ready to be joined. */
-export function markEnded(draft: Draft, run: RunView, entry: string, index: number, value: Value): void {
-  const group = editGroup(draft, run, entry)!
-  const chunk = editChunk(draft, run, entry, index)
-  const bit = index % CHUNK
-  setBit(chunk.ended, bit)
-  clearBit(chunk.live, bit)
-  draft.addResult(run.keys.results(entry, index, draft.seq), index, value)
-  group.ended++
-  if (isFailure(value)) group.failed++
-  if (group.ended === group.size) {
-    draft.put(run.keys.job('fan-in', entry), { kind: 'fan-in', id: run.row.id, run: run.row.run, gen: run.row.gen, path: entry })
-  }
+/** Deletes the rows of a group that was joined. */
+export function deleteGroup(draft: Draft, run: RunView, entry: string, group: GroupRow): void {
+  run.groups.delete(entry)
+  for (let index = 0; index < group.size; index += CHUNK) draft.delete(run.keys.chunk(entry, index))
+  draft.delete(run.keys.group(entry))
 }

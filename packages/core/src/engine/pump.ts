@@ -1,9 +1,9 @@
 // The pump starts the chains of a group, a few at a time, from a cursor: so a group of a million neither floods the queue nor
 // makes a commit that is too large. How many at a time is the owner's to say; which, is the cursor's.
 import { childChain, isGroup, type TaskEntry } from '../definition'
-import { groupAt, startEntry } from './chains'
+import { groupAt, startChild } from './chains'
 import type { Draft } from './draft'
-import { editGroup } from './groups'
+import { viewGroup } from './groups'
 import { childPath, entryPath } from './paths'
 import { firstStep, type JobRow } from './rows'
 
@@ -15,7 +15,7 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
   const { id, path } = job
   const run = draft.run(id)
   if (run === undefined || run.row.run !== job.run || run.row.status !== 'RUNNING') return
-  const group = editGroup(draft, run, path)
+  const group = viewGroup(draft, run, path).edit()
   if (group === undefined) return
   const inFlight = group.next - group.ended
   const most = Math.min(OUT_AT_ONCE, group.most || Infinity) - inFlight
@@ -27,7 +27,7 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
     const base = childPath(path, index)
     group.next = index + 1
     if (isGroup(first)) {
-      startEntry(draft, run, base, base, firstStep(group.input), 0, group.input)
+      startChild(draft, run, base, firstStep(group.input))
       continue
     }
     const [step, args] = first as TaskEntry

@@ -15,7 +15,6 @@ import { parseDefinition, parsePage, type Chain, type Definition } from '../defi
 import { TaskError } from '../errors'
 import { escapeId } from '../ids'
 import { decodeRecord, encodeRecord, type Payload } from '../record'
-import type { RetryData } from '../retry'
 import type { Bytes, RowKey } from '../transport'
 import { NONE, type Kind, type Value } from '../value'
 import type { Status } from '../wire'
@@ -61,8 +60,6 @@ export interface ChainRow {
   input: Value
   /** If this chain is a frame: where its definition is. */
   definition: DefinitionSource | undefined
-  /** The retry policy that the worker told, where the definition has none. */
-  retry: RetryData | undefined
 }
 
 export interface DefinitionSource {
@@ -73,7 +70,7 @@ export interface DefinitionSource {
 
 /** The state of a chain of a group that has no row: at its first entry, sent once. */
 export function firstStep(input: Value): ChainRow {
-  return { hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input, definition: undefined, retry: undefined }
+  return { hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input, definition: undefined }
 }
 
 // ---- Groups --------------------------------------------------------------------------------------------------------
@@ -226,19 +223,18 @@ const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame']
 const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
 
 function chainHeader(row: ChainRow): unknown[] {
-  const { hop, at, phase, attempt, resends, input, definition, retry } = row
-  return [hop, at, PHASES.indexOf(phase), attempt, resends, input.kind, input.bytes.length, definition ?? 0, retry ?? 0]
+  const { hop, at, phase, attempt, resends, input, definition } = row
+  return [hop, at, PHASES.indexOf(phase), attempt, resends, input.kind, input.bytes.length, definition ?? 0]
 }
 
 function chainOf(header: readonly unknown[], payload: Payload): ChainRow {
-  const [hop, at, phase, attempt, resends, kind, length, definition, retry] = header as [
-    number, number, number, number, number, Kind, number, DefinitionSource | 0, RetryData | 0,
+  const [hop, at, phase, attempt, resends, kind, length, definition] = header as [
+    number, number, number, number, number, Kind, number, DefinitionSource | 0,
   ]
   return {
     hop, at, phase: PHASES[phase]!, attempt, resends,
     input: valueOf(kind, length, payload),
     definition: definition === 0 ? undefined : definition,
-    retry: retry === 0 ? undefined : retry,
   }
 }
 

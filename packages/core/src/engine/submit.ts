@@ -1,7 +1,7 @@
 // What an owner does with a submit: a new run, the run that is there, or a refusal.
 import { NONE } from '../value'
 import type { SubmitMessage } from '../wire'
-import { entryFailed, startEntry, waitUntil } from './chains'
+import { entryFailed, startRoot } from './chains'
 import type { Draft, RunView } from './draft'
 import { finish } from './finish'
 import { sourceOf, writePages } from './frames'
@@ -39,7 +39,7 @@ function start(draft: Draft, message: SubmitMessage, gen: number): void {
     lone: options.lone === 1,
     tasks: definition.tasks, done: 0, attempts: 0,
     chain: {
-      hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE, retry: undefined,
+      hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE,
       definition: sourceOf(definition),
     },
     outcome: NONE,
@@ -51,10 +51,7 @@ function start(draft: Draft, message: SubmitMessage, gen: number): void {
     row.chain = { ...row.chain!, attempt: options.failed.attempt }
     return entryFailed(draft, view, entryPath(ROOT, 0), options.failed.attempt, message.failure, options.failed.verdict)
   }
-  if (options.runAt !== undefined && options.runAt > draft.now) {
-    return waitUntil(draft, view, entryPath(ROOT, 0), ROOT, row.chain!, options.runAt)
-  }
-  startEntry(draft, view, ROOT, ROOT, row.chain!, 0, NONE)
+  startRoot(draft, view, options.runAt ?? 0)
 }
 
 /** A live run is cancelled first; whatever it had goes in steps, and its late outcomes name a run that is no more. */
