@@ -145,6 +145,15 @@ export class Stage {
     return messages.map((message) => message.id)
   }
 
+  /** Does it again and again until `done`; what it throws is thrown at once. */
+  async until(what: string, done: () => boolean, again: () => Promise<void>): Promise<void> {
+    const until = performance.now() + this.eventuallyMs
+    while (!done()) {
+      assert.ok(performance.now() < until, `it did not come to this: ${what}`)
+      await again()
+    }
+  }
+
   eventually<T>(attempt: () => T | Promise<T>): Promise<T> {
     return eventually(this.eventuallyMs, attempt)
   }

@@ -57,7 +57,7 @@ export const blobs: readonly ConformanceCase[] = [
         for (const { at } of page)
           assert.ok(Math.abs(at - before) < 60_000, `it was written at ${before}, not at ${at}`)
         seen.push(...page.map(({ key }) => key))
-        if (page.length < 10) break
+        if (page.length < 10 || seen.length > 25) break
         after = page.at(-1)!.key
       }
       assert.deepEqual(seen, [...keys].sort())

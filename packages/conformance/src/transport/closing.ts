@@ -138,6 +138,7 @@ export const closing: readonly ConformanceCase[] = [
       const owner = stage.own(other, { leaseMs: stage.leaseMs })
       const session = await owner.session(0)
       const receiving = stage.receive(stage.consume(other), { waitMs: stage.eventuallyMs })
+      receiving.catch(() => {})
       await stage.transportOf(closed).close()
       await stage.quiet()
       await session.commit(commitOf(1, { sends: [toTask('q', 'a')] }))

@@ -184,4 +184,41 @@ export const commits: readonly ConformanceCase[] = [
       assert.equal(text((await stage.receive(consumer))[0]!.body), 'task', 'a received body is the stored one')
     }),
   },
+  {
+    name: 'keeps apart what is committed and sent at the same time',
+    promise: 'S1',
+    because: 'adapters write many commits at once; one that is refused must not take its neighbours with it',
+    run: staged(async (stage) => {
+      const space = await stage.open({ partitions: 4 })
+      const owner = stage.own(space)
+      const sessions = await Promise.all([0, 1, 2, 3].map((partition) => owner.session(partition)))
+      for (let seq = 1; seq <= 10; seq++) {
+        await Promise.all(
+          sessions
+            .slice(0, 3)
+            .map((session, p) =>
+              session.commit(commitOf(seq, { rows: { 'e/n': `${p} ${seq}` }, sends: [toTask('q', `${p} ${seq}`)] })),
+            ),
+        )
+      }
+      const tooLarge = new Uint8Array(stage.harness.capabilities.maxMessageBytes + 1)
+      const [good, gap, alsoGood, large, sent] = await Promise.allSettled([
+        sessions[0]!.commit(commitOf(11, { rows: { 'e/n': 'good' }, sends: [toTask('q', 'good')] })),
+        sessions[1]!.commit(commitOf(99, { rows: { 'e/n': 'gap' }, sends: [toTask('bad', 'gap')] })),
+        sessions[2]!.commit(commitOf(11, { rows: { 'e/n': 'also good' }, sends: [toTask('q', 'also good')] })),
+        sessions[3]!.commit(commitOf(1, { rows: { 'e/n': 'large' }, sends: [toTask('bad', 'large', tooLarge)] })),
+        space.send([toTask('q', 'sent')]),
+      ])
+      const statuses = [good, gap, alsoGood, large, sent].map(({ status }) => status)
+      assert.deepEqual(statuses, ['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'])
+      assert.equal((gap as PromiseRejectedResult).reason.code, 'TASKS_FENCED')
+      assert.equal((large as PromiseRejectedResult).reason.code, 'TASKS_TOO_LARGE')
+      await stage.collect(stage.consume(space), 33)
+      assert.deepEqual(await stage.surprises(stage.consume(space, 'bad')), [])
+      const values = [sessions[0]!, await owner.next(1), sessions[2]!, sessions[3]!].map(async (session) =>
+        text((await session.load(['e/n']))[0]),
+      )
+      assert.deepEqual(await Promise.all(values), ['good', '1 10', 'also good', undefined])
+    }),
+  },
 ]

@@ -46,7 +46,7 @@ export const deadLetters: readonly ConformanceCase[] = [
         const page = await space.dead.list({ limit: 10, ...(after === undefined ? {} : { after }) })
         assert.ok(page.length <= 10, `a page of 10 has ${page.length}`)
         seen.push(...page.map(({ info }) => info.message))
-        if (page.length < 10) break
+        if (page.length < 10 || seen.length > 25) break
         after = page.at(-1)!.id
       }
       assert.deepEqual(

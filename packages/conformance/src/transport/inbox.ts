@@ -75,12 +75,15 @@ export const inbox: readonly ConformanceCase[] = [
       const session = await stage.own(space).session(0)
       await space.send(Array.from({ length: 20 }, (_, i) => toInbox(0, `m${i}`)))
       let seen = 0
-      await stage.eventually(async () => {
-        const batch = await session.poll({ max: 7, waitMs: 50 })
-        assert.ok(batch.length <= 7, `7 were asked for, ${batch.length} came`)
-        seen += batch.length
-        assert.ok(seen >= 20)
-      })
+      await stage.until(
+        '20 messages have come',
+        () => seen >= 20,
+        async () => {
+          const batch = await session.poll({ max: 7, waitMs: 50 })
+          assert.ok(batch.length <= 7, `7 were asked for, ${batch.length} came`)
+          seen += batch.length
+        },
+      )
     }),
   },
   {

@@ -135,7 +135,7 @@ export const recovery: readonly ConformanceCase[] = [
         const page = await session.scan('e/', after, 64)
         assert.ok(page.length <= 64, `a page of 64 has ${page.length} rows`)
         seen.push(...page.map(([name]) => name))
-        if (page.length < 64) break
+        if (page.length < 64 || seen.length > 300) break
         after = page.at(-1)![0]
       }
       assert.deepEqual(

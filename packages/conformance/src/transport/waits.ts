@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ConformanceCase } from '../case'
 import { staged } from '../case'
-import { toInbox, toTask } from '../content'
+import { commitOf, toInbox, toTask } from '../content'
 import { within } from '../patience'
 
 export const waits: readonly ConformanceCase[] = [
@@ -106,6 +106,41 @@ export const waits: readonly ConformanceCase[] = [
       const missing = 20 - new Set(seen).size
       if (missing > 0) seen.push(...(await stage.poll(session, missing)).map(({ id }) => id))
       assert.equal(new Set(seen).size, 20)
+    }),
+  },
+  {
+    name: 'holds up nothing else while it waits',
+    promise: 'S9',
+    because: 'an owner polls and commits at the same time, a worker receives and settles',
+    run: staged(async (stage) => {
+      const space = await stage.open()
+      const session = await stage.own(space).session(0)
+      const consumer = stage.consume(space, ['q', 'idle'])
+      await space.send([toTask('q', 'a')])
+      const [lease] = await stage.receive(consumer)
+      const waitMs = stage.eventuallyMs * 10
+      const cancelling = new AbortController()
+      const waits = Promise.all([
+        session.poll({ max: 1, waitMs, signal: cancelling.signal }),
+        consumer.receive({ max: 1, waitMs, suspects: true, signal: cancelling.signal }),
+      ])
+      waits.catch(() => {})
+      await stage.pause(5)
+      const others = async (): Promise<void> => {
+        await session.load(['e/a'])
+        await session.commit(commitOf(1, { rows: { 'e/a': 'x' } }))
+        await session.scan('e/', undefined, 1)
+        await consumer.extend([lease!])
+        await consumer.settle([{ lease: lease!, op: 'ack' }], [toTask('other', 'b')])
+        await space.send([toTask('other', 'c')])
+        await stage.collect(stage.consume(space, 'other'), 2)
+        await space.backlog('q')
+        await space.dead.list({ limit: 1 })
+        await space.blobs.put('b', 0, new Uint8Array(1))
+      }
+      await within(stage.eventuallyMs, 'something beside a waiting poll and receive', others())
+      cancelling.abort()
+      assert.deepEqual(await within(stage.eventuallyMs, 'cancelled waits', waits), [[], []])
     }),
   },
 ]
