@@ -10,7 +10,8 @@ const FILE = join(dirname(createRequire(import.meta.url).resolve('vega-datasets'
 export async function readPrices(stock: string): Promise<number[]> {
   const rows = await readRows()
   const prices = rows.filter(([symbol]) => symbol === stock).map(([, , price]) => Number(price))
-  if (prices.length === 0) throw new RangeError(`there are no prices of "${stock}"; known: ${[...symbolsOf(rows)].join(', ')}`)
+  if (prices.length === 0)
+    throw new RangeError(`there are no prices of "${stock}"; known: ${[...symbolsOf(rows)].join(', ')}`)
   return prices
 }
 

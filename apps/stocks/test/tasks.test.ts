@@ -23,7 +23,9 @@ test('prices come in order, oldest first', async () => {
 })
 
 test('a stock without prices is an error that lists those with', async () => {
-  await expect(loadTimeseries('TSLA')).rejects.toThrow('there are no prices of "TSLA"; known: MSFT, AMZN, IBM, GOOG, AAPL')
+  await expect(loadTimeseries('TSLA')).rejects.toThrow(
+    'there are no prices of "TSLA"; known: MSFT, AMZN, IBM, GOOG, AAPL',
+  )
 })
 
 test('the deviation is that of the population', () => {
@@ -36,7 +38,16 @@ test('portfolioRisk describes one chain for each stock, and their average', () =
   expect(isPipeline(pipeline)).toBe(true)
   const { steps, chain } = pipeline.toJSON()
   expect(steps.map(({ task }) => task)).toEqual(['loadTimeseries', 'stdDev', 'average'])
-  expect(chain).toMatchObject([{ group: 2, chains: [[[0, expect.stringContaining('MSFT')], [1]], [[0, expect.stringContaining('IBM')], [1]]] }, [2]])
+  expect(chain).toMatchObject([
+    {
+      group: 2,
+      chains: [
+        [[0, expect.stringContaining('MSFT')], [1]],
+        [[0, expect.stringContaining('IBM')], [1]],
+      ],
+    },
+    [2],
+  ])
 })
 
 test('the registry has the four tasks', () => {

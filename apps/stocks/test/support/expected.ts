@@ -2,7 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const csv = readFileSync(fileURLToPath(new URL('../../node_modules/vega-datasets/data/stocks.csv', import.meta.url)), 'utf8')
+const csv = readFileSync(
+  fileURLToPath(new URL('../../node_modules/vega-datasets/data/stocks.csv', import.meta.url)),
+  'utf8',
+)
 
 const sums = new Map<string, { count: number; sum: number; squares: number }>()
 for (const [, symbol = '', price = ''] of csv.matchAll(/^([A-Z]+),[^,]*,([\d.]+)\s*$/gm)) {

@@ -1,0 +1,45 @@
+// A worker process of the demo. It runs the tasks of tasks.ts as they are, and reports over IPC when each starts and ends.
+//
+//   worker.ts <transport URL> <ms that each task takes longer>
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createTasks, startWorker, taskContext, type Tasks } from '@tasks/core'
+import type { Report } from './reports'
+import { tasks } from './tasks'
+
+const [, , transport = '', taskMs = '0'] = process.argv
+
+/** The same tasks, under the same names and options, that report. */
+function reporting(plain: Tasks): Tasks {
+  const registry = createTasks({ namespace: plain.namespace })
+  for (const name of plain.names()) {
+    const { fn, options } = plain.find(name)!
+    registry.bind(
+      name,
+      async (...args: readonly unknown[]) => {
+        const { taskId, rootId } = taskContext()
+        // Before the function runs: a start that is followed by SIGKILL counts too.
+        await tell({ type: 'start', task: name, taskId, rootId, args })
+        await sleep(Number(taskMs))
+        const result = await fn(...args)
+        await tell({ type: 'end', taskId, rootId })
+        return result
+      },
+      options,
+    )
+  }
+  return registry
+}
+
+/** Resolves when the report has left this process. */
+function tell(report: Report): Promise<void> {
+  return new Promise((resolve, reject) =>
+    process.send!(report, undefined, {}, (error) => (error === null ? resolve() : reject(error))),
+  )
+}
+
+const worker = await startWorker({ tasks: reporting(tasks), transport, handleSignals: true })
+// The demo is over, however it ended.
+process.once('disconnect', () => void worker.close())
+await tell({ type: 'ready' })
+await worker.closed
+if (process.connected) process.disconnect()
