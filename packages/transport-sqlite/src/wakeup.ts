@@ -2,7 +2,7 @@
 // Where watching does not work (or has not yet shown that it does), `PRAGMA data_version` is asked every few milliseconds;
 // and now and then in any case, so that a lost notification costs a moment and not more. Measurements: HOW_IT_WORKS.md.
 import type { FSWatcher } from 'node:fs'
-import { closeSync, constants, openSync, watch, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, statSync, watch, writeSync } from 'node:fs'
 import type { Clock } from '@tasks/core/adapter'
 import type { Group } from './group'
 
@@ -24,6 +24,7 @@ export class Wakeup {
   readonly #path: string
   readonly #byte = Buffer.from('.')
   #fd: number | undefined
+  #inode = 0
   #watcher: FSWatcher | undefined
   #watches = false
   #version = -1
@@ -43,8 +44,7 @@ export class Wakeup {
   /** Wakes the other processes. */
   touch(): void {
     try {
-      this.#fd ??= openSync(this.#path, constants.O_RDWR | constants.O_CREAT)
-      writeSync(this.#fd, this.#byte, 0, 1, 0)
+      writeSync(this.#fd ?? this.#openFile(), this.#byte, 0, 1, 0)
     } catch {
       // The others poll.
     }
@@ -53,7 +53,18 @@ export class Wakeup {
   close(): void {
     this.#closed = true
     this.#cancel()
+    this.#closeFile()
+  }
+
+  #openFile(): number {
+    this.#fd = openSync(this.#path, constants.O_RDWR | constants.O_CREAT)
+    this.#inode = fstatSync(this.#fd).ino
+    return this.#fd
+  }
+
+  #closeFile(): void {
     this.#watcher?.close()
+    this.#watcher = undefined
     if (this.#fd !== undefined) closeSync(this.#fd)
     this.#fd = undefined
   }
@@ -61,26 +72,25 @@ export class Wakeup {
   #arm(): void {
     this.#watches = false
     try {
-      this.#fd ??= openSync(this.#path, constants.O_RDWR | constants.O_CREAT)
+      this.#openFile()
       this.#watcher = watch(this.#path, { persistent: false }, (event) => {
-        if (event === 'rename') return this.#rearm()
+        if (event === 'rename') return
         this.#watches = true
         this.#notice()
       })
-      this.#watcher.on('error', () => this.#watcher?.close())
+      this.#watcher.on('error', () => (this.#watches = false))
       // Seen by this process too, and so the proof that watching works here.
       this.touch()
     } catch {
-      this.#watcher = undefined
+      this.#closeFile()
     }
   }
 
-  // Somebody has removed the file.
-  #rearm(): void {
-    this.#watcher?.close()
-    if (this.#fd !== undefined) closeSync(this.#fd)
-    this.#fd = undefined
-    if (!this.#closed) this.#arm()
+  // Somebody may have removed the file: what this process watches then is another than what others touch.
+  #rearmIfGone(): void {
+    if (this.#fd !== undefined && statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode) return
+    this.#closeFile()
+    this.#arm()
   }
 
   // Several notifications of one turn are one look.
@@ -117,6 +127,7 @@ export class Wakeup {
     if (now - this.#beatAt < BEAT_MS - POLL_MS) return
     this.#beatAt = now
     try {
+      this.#rearmIfGone()
       this.#options.onBeat()
     } catch {
       // As above.

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { TaskError } from '@tasks/core/adapter'
+import type { TaskError } from '@tasks/core/adapter'
 import { describe, expect, test } from 'vitest'
 import type { DriverName, Load } from '../src/driver'
 import { chooseDriver, isSafe } from '../src/driver'

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PartitionSession, Space } from '@tasks/core'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { chooseDriver } from '../src/driver'
 import { sqliteTransport } from '../src/index'
 import { newPath } from './support/folder'
 import type { Peer } from './support/peer'
@@ -237,5 +238,9 @@ describe('several processes', () => {
     )
     console.log(`planned hand-over of all partitions: ${(performance.now() - start).toFixed(0)} ms`)
     await other.exited
+    const db = chooseDriver().open(path)
+    onTestFinished(() => db.close())
+    const count = (table: string): unknown => db.prepare(`SELECT count(*) AS n FROM ${table}`).get()
+    expect([count('process'), count('host')]).toEqual([{ n: 1 }, { n: 1 }])
   })
 })

@@ -1,0 +1,146 @@
+import type { Clock } from '@tasks/core/adapter'
+import { systemClock, TaskError } from '@tasks/core/adapter'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Driver } from '../src/driver'
+import { chooseDriver } from '../src/driver'
+import { Group } from '../src/group'
+import { openFile } from '../src/schema'
+import { FaultyDriver } from './support/faulty-driver'
+import { newPath } from './support/folder'
+
+const SQLITE_IOERR = 10
+
+async function setup(
+  options: { driver?: Driver; clock?: Clock; path?: string } = {},
+): Promise<{ group: Group; path: string }> {
+  const { driver = chooseDriver(), clock = systemClock, path = newPath() } = options
+  const db = await openFile({ driver, path, synchronous: 'full', clock }, true)
+  const group = new Group({ db, path, clock, synchronous: 'full', isShared: () => false, onCommit: () => {} })
+  onTestFinished(() => group.close(new TaskError('TASKS_CLOSED', 'the test is over'), () => {}))
+  return { group, path }
+}
+
+const INSERT = 'INSERT INTO queue VALUES (?, 1, ?)'
+
+function names(group: Group): unknown[] {
+  return group.all('SELECT name FROM queue ORDER BY id').map(({ name }) => name)
+}
+
+describe('group commit', () => {
+  test('makes one transaction of what is asked for in one turn', async () => {
+    const driver = new FaultyDriver()
+    const { group } = await setup({ driver })
+    const before = driver.commits
+    await Promise.all(Array.from({ length: 50 }, (_, i) => group.write((write) => write.run(INSERT, i, `q${i}`))))
+    expect(driver.commits - before).toBe(1)
+    await group.write((write) => write.run(INSERT, 50, 'q50'))
+    expect(driver.commits - before).toBe(2)
+    expect(names(group).length).toBe(51)
+  })
+
+  test('settles nothing before the commit', async () => {
+    const driver = new FaultyDriver()
+    const { group } = await setup({ driver })
+    driver.fail({ having: /INSERT INTO queue/, applied: false, errcode: SQLITE_IOERR })
+    const outcomes = await Promise.allSettled([0, 1].map((i) => group.write((write) => write.run(INSERT, i, `q${i}`))))
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(names(group)).toEqual([])
+  })
+
+  test('fails a write alone that refuses before it writes', async () => {
+    const driver = new FaultyDriver()
+    const { group } = await setup({ driver })
+    const before = driver.commits
+    const refuse = (): never => {
+      throw new TaskError('TASKS_FENCED', 'no')
+    }
+    const outcomes = await Promise.allSettled([
+      group.write((write) => write.run(INSERT, 1, 'a')),
+      group.write(refuse),
+      group.write((write) => write.run(INSERT, 2, 'b')),
+    ])
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(driver.commits - before).toBe(1)
+    expect(names(group)).toEqual(['a', 'b'])
+  })
+
+  test('fails a write alone that SQLite refuses half-way, and undoes what it did in memory', async () => {
+    const { group } = await setup()
+    const undone: string[] = []
+    const insert = (id: number, name: string): Promise<unknown> =>
+      group.write((write) => {
+        write.undo(() => undone.push(name))
+        write.run(INSERT, id, name)
+      })
+    const outcomes = await Promise.allSettled([insert(1, 'a'), insert(1, 'same id'), insert(2, 'b')])
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(names(group)).toEqual(['a', 'b'])
+    // Both of the first attempt, and the one that failed again by itself.
+    expect(undone).toEqual(['same id', 'a', 'same id'])
+  })
+
+  test('draws numbers that were never drawn before, whatever was rolled back', async () => {
+    const { group } = await setup()
+    const first = await group.write((write) => write.draw(3))
+    const failing = group.write((write) => {
+      write.draw(5)
+      write.run('INSERT INTO nowhere VALUES (1)')
+    })
+    await expect(failing).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
+    const [second, third] = await Promise.all([
+      group.write((write) => write.draw(2)),
+      group.write((write) => write.draw(1)),
+    ])
+    expect([first, second, third]).toEqual([1, 4, 6])
+  })
+
+  test('waits for another writer without holding up the event loop', async () => {
+    const { group, path } = await setup()
+    const other = chooseDriver().open(path)
+    onTestFinished(() => other.close())
+    other.exec('BEGIN IMMEDIATE')
+    const writing = group.write((write) => write.run(INSERT, 1, 'late'))
+    let turns = 0
+    for (const until = performance.now() + 60; performance.now() < until; turns++)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    expect(turns).toBeGreaterThan(20)
+    other.exec('COMMIT')
+    await writing
+    expect(names(group)).toEqual(['late'])
+  })
+
+  test('gives up on a writer that never ends, with nothing stored', async () => {
+    // A thousand times as fast.
+    const clock = { ...systemClock, monotonic: () => performance.now() * 1000 }
+    const { group, path } = await setup({ clock })
+    const other = chooseDriver().open(path)
+    onTestFinished(() => other.close())
+    other.exec('BEGIN IMMEDIATE')
+    const error: unknown = await group.write((write) => write.run(INSERT, 1, 'never')).catch((error: unknown) => error)
+    expect(error).toMatchObject({ code: 'TASKS_UNAVAILABLE', details: { path, applied: 'no' } })
+    other.exec('COMMIT')
+    await group.write((write) => write.run(INSERT, 1, 'later'))
+    expect(names(group)).toEqual(['later'])
+  })
+
+  test('says of a failed COMMIT, and of nothing else, that its outcome is not known', async () => {
+    const driver = new FaultyDriver()
+    const { group } = await setup({ driver })
+    driver.fail({ having: /INSERT INTO queue/, applied: true, errcode: SQLITE_IOERR })
+    await expect(group.write((write) => write.run(INSERT, 1, 'a'))).rejects.toMatchObject({
+      details: { applied: 'unknown' },
+    })
+    await expect(group.write((write) => write.run(INSERT, 1, 'a'))).rejects.toMatchObject({
+      details: { applied: 'no' },
+    })
+  })
+
+  test('rejects what waits when it is closed, and everything after that', async () => {
+    const { group } = await setup()
+    const waiting = group.write((write) => write.run(INSERT, 1, 'a'))
+    group.close(new TaskError('TASKS_CLOSED', 'closed'), () => {})
+    await expect(waiting).rejects.toMatchObject({ code: 'TASKS_CLOSED' })
+    await expect(group.write(() => {})).rejects.toMatchObject({ code: 'TASKS_CLOSED' })
+    expect(() => group.get('SELECT 1')).toThrow('closed')
+  })
+})
