@@ -18,7 +18,7 @@ export class DemoOutput {
   /** A line that the next one replaces: on a terminal only. */
   live(text: string): void {
     if (this.#json || process.stdout.isTTY !== true) return
-    process.stdout.write(`\r\u001b[2K${text.slice(0, (process.stdout.columns ?? 80) - 1)}`)
+    process.stdout.write(`\r\u001b[2K${text.slice(0, (process.stdout.columns || 80) - 1)}`)
     this.#live = true
   }
 

@@ -71,6 +71,8 @@ async function run(options: DemoOptions, output: DemoOutput): Promise<void> {
         `${redactUrl(url)}: the worker is another process, and would not see this transport`,
       )
     }
+    // What is wrong with it is said here, once, and not by a worker that dies of it.
+    await (await transport.open({ namespace: tasks.namespace })).close()
     const stocks = await readSymbols()
     output.say(
       `Transport  ${redactUrl(url)} (${transport.capabilities.server}, durability "${transport.capabilities.durability}")`,
