@@ -1,0 +1,191 @@
+// What a workload runs on: one transport, one namespace, workers and clients, the floors, and the place for its figures.
+import assert from 'node:assert/strict'
+import { dirname, join } from 'node:path'
+import { connect, createClient, startWorker, type Client, type Connection, type PipelineHandle, type Transport, type Worker, type WorkerOptions } from '@tasks/core'
+import { bindBenchTasks, resultOf, type BenchTasks } from './bench-tasks'
+import { adaptersOf } from './adapters'
+import { median } from './figures'
+import { envelopeFloors } from './floors/envelopes'
+import type { Floors } from './floors/floor'
+import { sqliteFloors } from './floors/sqlite-rows'
+import { fileOf, placeOf, schemeOf, type Place } from './place'
+import type { Aim, Figure, Unit } from './workload'
+
+export interface BedOptions {
+  readonly url: string
+  /** Whether tasks may run in their owner's process without a queue. */
+  readonly lane: 'local' | 'queue'
+  /** Sizes that a test can afford: the figures mean nothing. */
+  readonly quick: boolean
+}
+
+/** By scheme: an aim that was set for one transport says nothing of another. */
+export type Aims = Readonly<Record<string, Aim>>
+
+export interface Turns {
+  readonly seconds: number
+  readonly floorSeconds: number
+  /** The cost, in times that of the floor. */
+  readonly ratio: number
+}
+
+export const CONCURRENCY = 100
+export const PATIENCE_MS = 300_000
+
+export class Bed {
+  readonly url: string
+  readonly namespace: string
+  readonly lane: 'local' | 'queue'
+  readonly quick: boolean
+  readonly transport: Transport
+  readonly tasks: BenchTasks
+  readonly figures: Figure[] = []
+  readonly floorTitles: Record<string, string> = {}
+  readonly #scheme: string
+  readonly #place: Place
+  readonly #connection: Connection
+  readonly #open: { close(): Promise<unknown> }[] = []
+  #floors: Floors | undefined
+
+  private constructor(options: BedOptions, place: Place, connection: Connection) {
+    this.url = place.url
+    this.#scheme = schemeOf(place.url)
+    this.#place = place
+    this.#connection = connection
+    this.transport = connection.transport
+    this.namespace = `bench-${process.pid}-${Date.now().toString(36)}`
+    this.lane = options.lane
+    this.quick = options.quick
+    this.tasks = bindBenchTasks(this.namespace)
+  }
+
+  static async make(options: BedOptions): Promise<Bed> {
+    const place = placeOf(options.url)
+    return new Bed(options, place, await connect(place.url, { adapters: await adaptersOf(place.url) }))
+  }
+
+  size(full: number, quick: number): number {
+    return this.quick ? quick : full
+  }
+
+  async startWorker(options: Partial<WorkerOptions> = {}): Promise<Worker> {
+    const worker = await startWorker({
+      tasks: this.tasks.tasks,
+      transport: this.transport,
+      concurrency: CONCURRENCY,
+      localLane: this.lane === 'local',
+      ...options,
+    })
+    this.#open.push(worker)
+    return worker
+  }
+
+  createClient(): Client {
+    const client = createClient({ namespace: this.namespace, transport: this.transport })
+    this.#open.push(client)
+    return client
+  }
+
+  /** A worker that owns every partition, and a client. */
+  async start(): Promise<{ readonly worker: Worker; readonly client: Client }> {
+    const worker = await this.startWorker()
+    const client = this.createClient()
+    await everyPartitionAnswers(client)
+    return { worker, client }
+  }
+
+  // ---- Figures ------------------------------------------------------------------------------------------------------
+
+  note(name: string, value: number, unit: Unit, aims: Aims | Aim = {}): void {
+    const aim = 'most' in aims ? (aims as Aim) : (aims as Aims)[this.#scheme]
+    this.figures.push({ name, value, unit, ...(aim === undefined ? {} : { aim }) })
+  }
+
+  /** Notes the rate, the floor's, and the ratio of their costs. */
+  noteTurns(name: string, count: number, of: keyof Floors & ('items' | 'steps'), turns: Turns, aims: Aims = {}): void {
+    this.note(name, count / turns.seconds, '/s')
+    if (Number.isNaN(turns.ratio)) return
+    this.note(`floor of ${name}`, count / turns.floorSeconds, '/s')
+    this.note(`${name}: cost against the floor`, turns.ratio, 'x', aims)
+    this.floorTitles[of] = this.floors!.items === this.floors!.steps ? this.floors![of].title : this.floors![of].title
+  }
+
+  /** Undefined on a transport that has none yet. */
+  get floors(): Floors | undefined {
+    if (this.#floors !== undefined) return this.#floors
+    if (this.#scheme === 'memory') this.#floors = envelopeFloors(resultOf)
+    if (this.#scheme === 'sqlite') {
+      const file = fileOf(this.url)
+      const synchronous = this.transport.capabilities.durability === 'fsync' ? 'FULL' : 'NORMAL'
+      this.#floors = sqliteFloors(join(dirname(file), 'floor.db'), this.transport.capabilities.server, synchronous)
+    }
+    return this.#floors
+  }
+
+  /**
+   * Runs the work and its floor in turns, so that both meet the same machine. One turn before is not counted.
+   * @param work says how many seconds it took
+   */
+  async takeTurns(turns: number, of: 'items' | 'steps', count: number, work: () => Promise<number>): Promise<Turns> {
+    const floor = this.floors?.[of]
+    const seconds: number[] = []
+    const floors: number[] = []
+    for (let turn = -1; turn < (this.quick ? 1 : turns); turn++) {
+      collectGarbage()
+      const floorSeconds = floor?.run(count) ?? Number.NaN
+      collectGarbage()
+      const workSeconds = await work()
+      if (turn < 0) continue
+      seconds.push(workSeconds)
+      floors.push(floorSeconds)
+    }
+    return {
+      seconds: median(seconds),
+      floorSeconds: median(floors),
+      ratio: median(seconds.map((value, i) => value / floors[i]!)),
+    }
+  }
+
+  // ---- Checks -------------------------------------------------------------------------------------------------------
+
+  /** The run has ended well, each of its tasks has started once, and each result was taken once. */
+  async checkCompleted(run: PipelineHandle<unknown>, tasks: number): Promise<void> {
+    const { status, tasks: known, done, attempts } = await run.status()
+    assert.deepEqual({ status, tasks: known, done, attempts }, { status: 'COMPLETED', tasks, done: tasks, attempts: tasks })
+  }
+
+  /** Nothing was given up. */
+  async checkNoDeadLetters(client: Client): Promise<void> {
+    const letters = await client.deadLetters.list({ limit: 3 })
+    assert.deepEqual(letters, [], 'there are dead letters')
+  }
+
+  // ---- End ----------------------------------------------------------------------------------------------------------
+
+  /** Closes what was opened, the last first, and removes the store. */
+  async close(): Promise<void> {
+    for (const opened of this.#open.reverse()) await opened.close()
+    await this.#connection.close()
+    this.#floors?.close()
+    this.#place.remove()
+  }
+}
+
+/** Waits until every partition has an owner: a measurement must not begin with the claims. */
+export async function everyPartitionAnswers(client: Client): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    const { partitions, answering } = await client.owners()
+    if (answering === partitions) return
+  }
+  assert.fail('not every partition has found an owner')
+}
+
+export function collectGarbage(): void {
+  globalThis.gc?.()
+}
+
+export async function secondsOfAsync(work: () => Promise<unknown>): Promise<number> {
+  const since = performance.now()
+  await work()
+  return (performance.now() - since) / 1000
+}

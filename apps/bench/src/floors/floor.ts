@@ -1,0 +1,19 @@
+/** What the same work costs without an engine. Both run `count` times and say how many seconds that took. */
+export interface Floors {
+  /** Many independent items: what a fan-out and lone tasks are held against. */
+  readonly items: Floor
+  /** One thing after the other, each safe before the next: what a chain is held against. */
+  readonly steps: Floor
+  close(): void
+}
+
+export interface Floor {
+  readonly title: string
+  run(count: number): number
+}
+
+export function secondsOf(work: () => void): number {
+  const since = performance.now()
+  work()
+  return (performance.now() - since) / 1000
+}

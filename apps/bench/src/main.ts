@@ -1,0 +1,39 @@
+// `npm run bench`.
+import { compile } from './bundle'
+import { workloads } from './catalogue'
+import { HELP, parseCommandLine, type CommandLine } from './command-line'
+import { describeThisMachine } from './machine'
+import { runRounds } from './schedule'
+import { summarize } from './summary'
+import { renderTable } from './table'
+
+function readCommandLine(): CommandLine | undefined {
+  try {
+    const parsed = parseCommandLine(process.argv.slice(2))
+    if (typeof parsed === 'object') return parsed
+    console.log(parsed === 'help' ? HELP : workloads.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join('\n'))
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}; --help says more`)
+    process.exitCode = 2
+  }
+  return undefined
+}
+
+async function runBench(commandLine: CommandLine): Promise<void> {
+  const bundle = await compile()
+  try {
+    const series = await runRounds({ ...commandLine, bundle, tell: (line) => console.error(line) })
+    const { rounds, lane, quick, json } = commandLine
+    const machine = describeThisMachine()
+    const summaries = series.map(summarize)
+    const settings = `lane ${lane}, medians of ${rounds} rounds${quick ? '; quick: the figures mean nothing' : ''}`
+    if (json) console.log(JSON.stringify({ machine, settings: { rounds, lane, quick }, summaries, series }, undefined, 2))
+    else console.log(renderTable(machine, settings, summaries))
+    if (series.some(({ failures }) => failures.length > 0)) process.exitCode = 1
+  } finally {
+    bundle.remove()
+  }
+}
+
+const commandLine = readCommandLine()
+if (commandLine !== undefined) await runBench(commandLine)

@@ -1,0 +1,57 @@
+// The report for people.
+import type { Machine } from './machine'
+import type { Row, Summary } from './summary'
+import type { Unit } from './workload'
+
+const NAME_WIDTH = 46
+const CELL_WIDTH = 34
+
+export function renderTable(machine: Machine, settings: string, summaries: readonly Summary[]): string {
+  const transports = [...new Set(summaries.map(({ transport }) => transport))]
+  const lines = [describeMachine(machine), settings]
+  for (const transport of transports) lines.push(...describeTransport(transport, summaries))
+  lines.push('', ' '.repeat(NAME_WIDTH) + transports.map((transport) => transport.padStart(16).padEnd(CELL_WIDTH)).join('').trimEnd())
+  for (const workload of new Set(summaries.map((summary) => summary.workload))) {
+    const here = summaries.filter((summary) => summary.workload === workload)
+    const cells = transports.map((transport) => here.find((summary) => summary.transport === transport)!)
+    lines.push('', `${workload}: ${here[0]!.title}`)
+    for (const name of new Set(cells.flatMap(({ rows }) => rows.map((row) => row.name)))) {
+      const texts = cells.map(({ rows }) => renderCell(rows.find((row) => row.name === name)))
+      lines.push(`  ${name}`.padEnd(NAME_WIDTH) + texts.map((text) => text.padEnd(CELL_WIDTH)).join('').trimEnd())
+    }
+    for (const { transport, refused, failures } of cells) {
+      if (refused !== undefined) lines.push(`  not on ${transport} because ${refused}`)
+      for (const failure of failures) lines.push(`  FAILED on ${transport} ${failure.split('\n', 1)[0]}`)
+    }
+  }
+  return lines.join('\n')
+}
+
+function describeMachine({ cpu, cores, node, platform, commit, versions }: Machine): string {
+  const ours = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return `${cpu}, ${cores} cores, ${platform}, Node ${node}, ${ours.join(', ')}${commit === undefined ? '' : ` at ${commit}`}`
+}
+
+function describeTransport(transport: string, summaries: readonly Summary[]): string[] {
+  const here = summaries.filter((summary) => summary.transport === transport && summary.server !== undefined)
+  if (here.length === 0) return [`${transport}  ran nothing`]
+  const floors = new Map(here.flatMap((summary) => Object.entries(summary.floors)))
+  return [
+    `${transport}  ${here[0]!.server}, durability ${here[0]!.durability}`,
+    ...[...floors].map(([of, title]) => `${' '.repeat(transport.length)}  floor of ${of}: ${title}`),
+  ]
+}
+
+function renderCell(row: Row | undefined): string {
+  if (row === undefined) return ''
+  const value = formatValue(row.median, row.unit).padStart(16)
+  if (row.aim === undefined) return value
+  const aim = `aim at most ${formatValue(row.aim.most, row.unit)}`
+  return `${value}  ${row.aim.reached ? 'ok,' : 'MISSED,'} ${aim}`
+}
+
+export function formatValue(value: number, unit: Unit): string {
+  const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3
+  const text = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  return unit === '' ? text : `${text} ${unit}`
+}

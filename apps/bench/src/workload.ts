@@ -1,0 +1,42 @@
+// What a workload is: one file of `workloads/`, a function of a bed, which runs once in every round, in a process of its own.
+import type { Capabilities } from '@tasks/core'
+import type { Bed } from './bed'
+
+export interface Workload {
+  readonly name: string
+  /** One line: what is done, and how often. */
+  readonly title: string
+  /** The most rounds that its length is worth. Default: all that were asked for. */
+  readonly mostRounds?: number
+  /** Why it cannot run on this transport; undefined if it can. */
+  readonly refuses?: (capabilities: Capabilities) => string | undefined
+  /** Measures, notes figures on the bed, and checks that everything ran as often as it must. */
+  readonly run: (bed: Bed) => Promise<void>
+}
+
+/** A transport whose store only one process sees. */
+export const needsSharedStore = ({ shared }: Capabilities): string | undefined =>
+  shared ? undefined : 'its store belongs to one process'
+
+export type Unit = '/s' | 'ms' | 'µs' | 'B' | 'MiB' | 'x' | ''
+
+export interface Aim {
+  readonly most: number
+}
+
+/** One number of one round. Its name is the row of the table; the summary takes the median over the rounds. */
+export interface Figure {
+  readonly name: string
+  readonly value: number
+  readonly unit: Unit
+  readonly aim?: Aim
+}
+
+export interface RoundResult {
+  readonly figures: readonly Figure[]
+  /** What the ratios compare with, by what the floor is a floor of. */
+  readonly floors: Readonly<Record<string, string>>
+  readonly server: string
+  readonly durability: Capabilities['durability']
+  readonly seconds: number
+}

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { PATIENCE_MS, secondsOfAsync } from '../bed'
+import type { Workload } from '../workload'
+
+const STEPS = 50
+
+export const chain: Workload = {
+  name: 'chain',
+  title: 'chains of 50 steps, one chain at a time',
+  async run(bed) {
+    const chains = bed.size(10, 2)
+    const { client } = await bed.start()
+    const { ran, chain: chainOf } = bed.tasks
+    const pipeline = chainOf(STEPS)
+    const runChains = async (): Promise<number> => {
+      const runs: string[] = []
+      const seconds = await secondsOfAsync(async () => {
+        for (let i = 0; i < chains; i++) {
+          const run = await client.submit(pipeline)
+          runs.push(run.id)
+          assert.equal(await run.result({ timeoutMs: PATIENCE_MS }), STEPS)
+        }
+      })
+      ran.step.checkAndReset(STEPS, chains)
+      for (const id of runs) await bed.checkCompleted(client.attach(id), STEPS)
+      return seconds
+    }
+    await runChains()
+    const turns = await bed.takeTurns(5, 'steps', chains * STEPS, runChains)
+    bed.noteTurns('steps', chains * STEPS, 'steps', turns, { sqlite: { most: 1.5 } })
+    bed.note('a step', (turns.seconds / (chains * STEPS)) * 1000, 'ms')
+    await bed.checkNoDeadLetters(client)
+  },
+}

@@ -1,0 +1,24 @@
+import type { Workload } from '../workload'
+import { runFanOut } from './fan-out-run'
+
+export const fanOutLarge: Workload = {
+  name: 'fan-out-large',
+  title: '1-N-1 with 250,000 children, and what a child of it costs against one of 1,000',
+  async run(bed) {
+    const few = bed.size(1_000, 100)
+    const many = bed.size(250_000, 5_000)
+    const { client } = await bed.start()
+    const repeat = 20
+    const small = await bed.takeTurns(3, 'items', few * repeat, async () => {
+      let seconds = 0
+      for (let i = 0; i < repeat; i++) seconds += await runFanOut(bed, client, few)
+      return seconds
+    })
+    const large = await bed.takeTurns(1, 'items', many, () => runFanOut(bed, client, many))
+    bed.noteTurns('children, 250,000', many, 'items', large, { memory: { most: 5 }, sqlite: { most: 2 } })
+    bed.note('children, 1,000', (few * repeat) / small.seconds, '/s')
+    const growth = large.seconds / many / (small.seconds / (few * repeat))
+    bed.note('a child of 250,000 against one of 1,000', growth, 'x', { most: 1.25 })
+    await bed.checkNoDeadLetters(client)
+  },
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { PATIENCE_MS, secondsOfAsync, type Bed } from '../bed'
+import type { Workload } from '../workload'
+
+export const loneTasks: Workload = {
+  name: 'lone-tasks',
+  title: 'lone no-op tasks at concurrency 100: from enqueue to done, and when the queue was filled before the worker started',
+  async run(bed) {
+    const count = bed.size(50_000, 1_000)
+    const { noop, ran } = bed.tasks
+    const client = bed.createClient()
+    const inputs = Array.from({ length: count }, (_, i) => i)
+
+    const preloaded = await bed.takeTurns(2, 'items', count, async () => {
+      await client.enqueueMany(noop, inputs)
+      let worker: { close(): Promise<void> } | undefined
+      const seconds = await secondsOfAsync(async () => {
+        const done = ran.noop.reaches(count)
+        worker = await bed.startWorker()
+        await done
+      })
+      await worker!.close()
+      await checkQueueIsEmpty(bed)
+      ran.noop.checkAndReset(count)
+      return seconds
+    })
+    const worker = await bed.startWorker()
+    const through = await bed.takeTurns(3, 'items', count, async () => {
+      const seconds = await secondsOfAsync(async () => {
+        const done = ran.noop.reaches(count)
+        await client.enqueueMany(noop, inputs)
+        await done
+      })
+      // A task that was not acknowledged would run again, and be counted in the next turn.
+      ran.noop.checkAndReset(count)
+      return seconds
+    })
+    bed.noteTurns('tasks, enqueue to done', count, 'items', through)
+    bed.noteTurns('tasks, preloaded', count, 'items', preloaded)
+    await bed.checkNoDeadLetters(client)
+    await worker.close()
+    await checkQueueIsEmpty(bed)
+    assert.equal(ran.noop.total, 0, 'a task ran again')
+  },
+}
+
+async function checkQueueIsEmpty(bed: Bed): Promise<void> {
+  const space = await bed.transport.open({ namespace: bed.namespace })
+  const consumer = space.consume({ queues: ['default'], leaseMs: PATIENCE_MS })
+  const left = await consumer.receive({ max: 10, waitMs: 0, suspects: true })
+  assert.equal(left.length, 0, 'tasks were left in the queue')
+  assert.equal(await space.backlog('default'), undefined)
+  await consumer.close()
+  await space.close()
+}
