@@ -15,29 +15,26 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Codec } from './codec'
 import { TaskError } from './errors'
-import { checkQueueName, checkTaskName } from './ids'
+import { DEFINITION_VERSION, documentFlaw, pageFlaw, type Flaw } from './definition-flaws'
 import {
   entriesOf,
   isGroupUse,
   isPlan,
-  MAX_CHAIN,
+  MAX_DEPTH,
+  MAX_TASKS,
   type GroupUse,
   type Plan,
   type StepOptions,
   type TaskRef,
   type TaskUse,
 } from './plan'
-import { resolveRetry, type RetryData } from './retry'
+import type { RetryData } from './retry'
 
-export const DEFINITION_VERSION = 1
-
-/** The most that one definition may hold. */
-const MAX_DEPTH = 64
-const MAX_TASKS = 1_000_000
+/** The most that one definition may take. */
 const MAX_BYTES = 64 * 1024 * 1024
 /** Page 0 may be this many pages long. */
 const MAX_PAGE_0 = 8
-/** Where a chain does not fit its page, arguments above this many bytes move to blobs. */
+/** Where a chain does not fit its page, arguments above this many bytes move to blobs, and groups to pages. */
 const SPILL_BYTES = 128
 /** Levels of pages that list pages: more than the largest definition needs. */
 const MAX_INDEX = 8
@@ -197,7 +194,7 @@ class Encoder {
 
   encode(plan: Plan): Omit<EncodedDefinition, 'taskCount'> {
     const limit = this.#options.pageBytes * MAX_PAGE_0
-    const chain = this.#fitted(plan, this.#options.inlineBytes, limit, 'the first page')
+    const chain = this.#fitted(plan, false, limit, 'the first page')
     const steps = `[${this.#steps.join()}]`
     this.#mix(steps)
     this.#pages[0] = `{"v":${DEFINITION_VERSION},"steps":${steps},"chain":${chain}}`
@@ -211,18 +208,18 @@ class Encoder {
     }
   }
 
-  /** A chain of at most `limit` bytes: if it is larger, its arguments move to blobs. */
-  #fitted(plan: Plan, inlineBytes: number, limit: number, where: string): string {
+  /** A chain of at most `limit` bytes: if it is larger, it is made `tight`. */
+  #fitted(plan: Plan, tight: boolean, limit: number, where: string): string {
     const before = { pages: this.#pages.length, blobs: this.#blobs.length, bytes: this.#bytes, hashing: this.#hashing }
-    let text = this.#chain(plan, inlineBytes)
+    let text = this.#chain(plan, tight)
     let bytes = Buffer.byteLength(text)
-    if (bytes > limit && inlineBytes > SPILL_BYTES) {
+    if (bytes > limit && !tight) {
       this.#pages.length = before.pages
       this.#blobs.length = before.blobs
       this.#bytes = before.bytes
       // It is the same chain: it has been hashed.
       this.#hashing = false
-      text = this.#chain(plan, SPILL_BYTES)
+      text = this.#chain(plan, true)
       this.#hashing = before.hashing
       bytes = Buffer.byteLength(text)
     }
@@ -231,20 +228,21 @@ class Encoder {
     return text
   }
 
-  #chain(plan: Plan, inlineBytes: number): string {
+  #chain(plan: Plan, tight: boolean): string {
     let text = '['
     this.#mix('[')
     for (const use of entriesOf(plan)) {
       if (text.length > 1) text += ','
-      text += isGroupUse(use) ? this.#group(use, inlineBytes) : this.#task(use, inlineBytes)
+      text += isGroupUse(use) ? this.#group(use, tight) : this.#task(use, tight)
       if (text.length > MAX_BYTES) throw tooLarge(`takes more than ${MAX_BYTES} bytes`, `${MAX_BYTES}`)
     }
     this.#mix(']')
     return `${text}]`
   }
 
-  #group({ chains, returnExceptions, maxParallelism }: GroupUse, inlineBytes: number): string {
+  #group({ chains, returnExceptions, maxParallelism }: GroupUse, tight: boolean): string {
     const { pageBytes } = this.#options
+    const inlineBytes = tight ? SPILL_BYTES : pageBytes / 2
     const size = `"group":${chains.length}`
     const options = `${returnExceptions ? ',"returnExceptions":1' : ''}${maxParallelism === undefined ? '' : `,"maxParallelism":${maxParallelism}`}`
     this.#mix(`{${size}${options}`)
@@ -262,17 +260,17 @@ class Encoder {
     }
     for (const [i, chain] of chains.entries()) {
       // Pages of groups inside come first, so that a page names lower ones only: a definition cannot contain itself.
-      const text = this.#fitted(chain, inlineBytes, pageBytes - 2, 'a page')
+      const text = this.#fitted(chain, tight, pageBytes - 2, 'a page')
       const bytes = Buffer.byteLength(text)
       if (chunk !== '' && chunkBytes + bytes + 3 > pageBytes) flush(i)
       chunk += chunk === '' ? text : `,${text}`
       chunkBytes += bytes + 1
     }
     this.#mix('}')
-    if (list.length === 0 && chunkBytes <= pageBytes / 2) return `{${size},"chains":[${chunk}]${options}}`
+    if (list.length === 0 && chunkBytes <= inlineBytes) return `{${size},"chains":[${chunk}]${options}}`
     flush(chains.length)
     let key = 'pages'
-    while (list.length > 1 && JSON.stringify(list).length > pageBytes / 2) {
+    while (list.length > 1 && JSON.stringify(list).length > inlineBytes) {
       list = this.#index(list, chains.length, key)
       key = 'index'
     }
@@ -304,15 +302,15 @@ class Encoder {
     return index
   }
 
-  #task(use: TaskUse, inlineBytes: number): string {
+  #task(use: TaskUse, tight: boolean): string {
     const step = this.#step(use)
     if (use.args.length === 0) {
       this.#mix(`${step};`)
       return `[${step}]`
     }
-    const { codec, blobName } = this.#options
+    const { codec, blobName, inlineBytes } = this.#options
     const bytes = encodeArgs(codec, use)
-    const inline = bytes.length <= inlineBytes
+    const inline = bytes.length <= (tight ? Math.min(SPILL_BYTES, inlineBytes) : inlineBytes)
     if (codec.text && inline) {
       const text = asBuffer(bytes).toString()
       this.#mix(`${step},${bytes.length}:${text}`)
@@ -394,12 +392,6 @@ function describe(x: unknown): string {
 
 // ---- Decoding ------------------------------------------------------------------------------------------------------
 
-/** Where and why a definition is refused. Only made when it is. */
-interface Flaw {
-  readonly path: string
-  readonly why: string
-}
-
 /**
  * Reads page 0 of a definition and checks it.
  * @throws TaskError TASKS_DEFINITION_INVALID with the JSON path of what is wrong; TASKS_DEFINITION_TOO_LARGE
@@ -418,8 +410,7 @@ export function parseDefinition(page0: Uint8Array): Definition {
  */
 export function parsePage(bytes: Uint8Array, definition: Definition, number = Infinity): readonly Chain[] {
   const chains = parseJson(bytes, 'a page of a definition')
-  if (!Array.isArray(chains)) throw invalid({ path: '', why: 'must be an array of chains' })
-  const flaw = chainsFlaw(chains, { steps: definition.steps.length, below: number, left: MAX_TASKS }, 1)
+  const flaw = pageFlaw(chains, definition.steps.length, number)
   if (flaw !== undefined) throw invalid(flaw)
   return chains as readonly Chain[]
 }
@@ -442,173 +433,4 @@ function invalid({ path, why }: Flaw): TaskError {
   return new TaskError('TASKS_DEFINITION_INVALID', `the definition is invalid at $${path}: ${why}`, {
     details: { path: `$${path}` },
   })
-}
-
-function documentFlaw(document: unknown): Flaw | undefined {
-  if (!isObject(document)) return { path: '', why: 'must be an object' }
-  const { v, steps, chain } = document
-  if (v !== DEFINITION_VERSION) {
-    return { path: '.v', why: `version ${show(v)} is not known; this program reads version ${DEFINITION_VERSION}` }
-  }
-  const unknown = unknownKey(document, ['v', 'steps', 'chain'])
-  if (unknown !== undefined) return unknown
-  if (!Array.isArray(steps)) return { path: '.steps', why: 'must be an array' }
-  for (const [i, step] of steps.entries()) {
-    const flaw = stepFlaw(step)
-    if (flaw !== undefined) return within(`.steps[${i}]`, flaw)
-  }
-  const flaw = chainFlaw(chain, { steps: steps.length, below: Infinity, left: MAX_TASKS }, 0)
-  return flaw === undefined ? undefined : within('.chain', flaw)
-}
-
-const STEP_KEYS = ['task', 'open', 'queue', 'retry', 'timeoutMs', 'priority', 'displayName']
-
-function stepFlaw(step: unknown): Flaw | undefined {
-  if (!isObject(step)) return { path: '', why: 'must be an object' }
-  const unknown = unknownKey(step, STEP_KEYS)
-  if (unknown !== undefined) return unknown
-  const { task, open, queue, retry, timeoutMs, priority, displayName } = step
-  if (open !== undefined && open !== 1) return { path: '.open', why: `must be 1, not ${show(open)}` }
-  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
-    return { path: '.timeoutMs', why: `must be a number above 0, not ${show(timeoutMs)}` }
-  }
-  if (priority !== undefined && !isCount(priority))
-    return { path: '.priority', why: `must be an integer of at least 0, not ${show(priority)}` }
-  if (displayName !== undefined && typeof displayName !== 'string')
-    return { path: '.displayName', why: 'must be a string' }
-  return (
-    refusal('.task', () => checkTaskName(task as string)) ??
-    (queue === undefined ? undefined : refusal('.queue', () => checkQueueName(queue as string))) ??
-    (retry === undefined ? undefined : refusal('.retry', () => checkRetryData(retry)))
-  )
-}
-
-function checkRetryData(retry: unknown): void {
-  if (!isObject(retry)) throw new TaskError('TASKS_OPTIONS', 'must be an object')
-  for (const [key, value] of Object.entries(resolveRetry(retry as unknown as RetryData))) {
-    if (retry[key] !== value) throw new TaskError('TASKS_OPTIONS', `${key} must be given`)
-  }
-  const unknown = unknownKey(retry, ['maxRetries', 'delayMs', 'factor', 'maxDelayMs', 'jitter'])
-  if (unknown !== undefined) throw new TaskError('TASKS_OPTIONS', unknown.why)
-}
-
-function refusal(path: string, check: () => void): Flaw | undefined {
-  try {
-    check()
-    return undefined
-  } catch (error) {
-    return { path, why: (error as Error).message }
-  }
-}
-
-interface Scope {
-  /** How many steps there are. */
-  readonly steps: number
-  /** Pages must have lower numbers than this. */
-  readonly below: number
-  /** How many more task entries are allowed. */
-  left: number
-}
-
-function chainFlaw(chain: unknown, scope: Scope, depth: number): Flaw | undefined {
-  if (!Array.isArray(chain)) return { path: '', why: 'must be an array of entries' }
-  if (chain.length === 0) return { path: '', why: 'has no entries' }
-  if (chain.length > MAX_CHAIN)
-    return { path: '', why: `has ${chain.length} entries; at most ${MAX_CHAIN} are allowed` }
-  for (let i = 0; i < chain.length; i++) {
-    const entry: unknown = chain[i]
-    const flaw = Array.isArray(entry) ? taskFlaw(entry, scope) : groupFlaw(entry, scope, depth)
-    if (flaw !== undefined) return within(`[${i}]`, flaw)
-  }
-  return undefined
-}
-
-function taskFlaw(entry: readonly unknown[], scope: Scope): Flaw | undefined {
-  const [step, args] = entry
-  if (!isCount(step) || step >= scope.steps)
-    return { path: '[0]', why: `must be the index of one of ${scope.steps} steps, not ${show(step)}` }
-  if (entry.length > 2) return { path: '', why: `has ${entry.length} elements; a task entry has one or two` }
-  if (--scope.left < 0) return { path: '', why: `is one of more than ${MAX_TASKS} task entries` }
-  return entry.length === 1 || typeof args === 'string' ? undefined : argsFlaw(args)
-}
-
-function argsFlaw(args: unknown): Flaw | undefined {
-  if (isObject(args) && Object.keys(args).length === 1) {
-    const { b64, ref } = args
-    if (typeof b64 === 'string') return undefined
-    if (Array.isArray(ref) && ref.length === 3 && typeof ref[0] === 'string' && isCount(ref[1]) && isCount(ref[2]))
-      return undefined
-  }
-  return { path: '[1]', why: 'must be a string, { "b64" } or { "ref": [name, bytes, crc32] }' }
-}
-
-function groupFlaw(entry: unknown, scope: Scope, depth: number): Flaw | undefined {
-  if (!isObject(entry)) return { path: '', why: `must be an entry, not ${show(entry)}` }
-  if (!('group' in entry))
-    return {
-      path: '',
-      why: `is an entry of unknown kind: ${Object.keys(entry).slice(0, 5).map(show).join(', ') || '{}'}`,
-    }
-  const unknown = unknownKey(entry, ['group', 'chains', 'pages', 'index', 'returnExceptions', 'maxParallelism'])
-  if (unknown !== undefined) return unknown
-  const { group, chains, pages, index, returnExceptions, maxParallelism } = entry
-  if (!isCount(group)) return { path: '.group', why: `must be an integer of at least 0, not ${show(group)}` }
-  if (depth >= MAX_DEPTH) return { path: '', why: `is nested more than ${MAX_DEPTH} groups deep` }
-  if (returnExceptions !== undefined && returnExceptions !== 1) return { path: '.returnExceptions', why: 'must be 1' }
-  if (maxParallelism !== undefined && !(isCount(maxParallelism) && maxParallelism > 0)) {
-    return { path: '.maxParallelism', why: `must be an integer of at least 1, not ${show(maxParallelism)}` }
-  }
-  if ([chains, pages, index].filter((x) => x !== undefined).length !== 1) {
-    return { path: '', why: 'must have one of chains, pages and index' }
-  }
-  if (pages !== undefined) return pagesFlaw('.pages', pages, group, scope)
-  if (index !== undefined) return pagesFlaw('.index', index, group, scope)
-  if (!Array.isArray(chains)) return { path: '.chains', why: 'must be an array of chains' }
-  if (chains.length !== group) return { path: '.chains', why: `has ${chains.length} chains; the group says ${group}` }
-  const flaw = chainsFlaw(chains, scope, depth + 1)
-  return flaw === undefined ? undefined : within('.chains', flaw)
-}
-
-function chainsFlaw(chains: readonly unknown[], scope: Scope, depth: number): Flaw | undefined {
-  for (let i = 0; i < chains.length; i++) {
-    const flaw = chainFlaw(chains[i], scope, depth)
-    if (flaw !== undefined) return within(`[${i}]`, flaw)
-  }
-  return undefined
-}
-
-function pagesFlaw(path: string, pages: unknown, group: number, scope: Scope): Flaw | undefined {
-  if (!Array.isArray(pages) || pages.length === 0) return { path, why: 'must be an array of pages' }
-  let before = -1
-  for (const [i, page] of (pages as readonly unknown[]).entries()) {
-    const [number, first] = Array.isArray(page) && page.length === 2 ? (page as unknown[]) : []
-    const fits =
-      isCount(number) && number > 0 && number < scope.below && isCount(first) && first > before && first < group
-    if (!fits || (i === 0 && first !== 0))
-      return { path: `${path}[${i}]`, why: `is not a page of this group: ${show(page)}` }
-    before = first
-  }
-  return undefined
-}
-
-function within(path: string, flaw: Flaw): Flaw {
-  return { path: path + flaw.path, why: flaw.why }
-}
-
-function unknownKey(object: Record<string, unknown>, known: readonly string[]): Flaw | undefined {
-  for (const key in object) if (!known.includes(key)) return { path: '', why: `has the unknown key ${show(key)}` }
-  return undefined
-}
-
-function isObject(x: unknown): x is Record<string, unknown> {
-  return typeof x === 'object' && x !== null && !Array.isArray(x)
-}
-
-function isCount(x: unknown): x is number {
-  return Number.isSafeInteger(x) && (x as number) >= 0
-}
-
-function show(x: unknown): string {
-  const json = JSON.stringify(x) ?? 'undefined'
-  return json.length > 60 ? `${json.slice(0, 60)}…` : json
 }

@@ -5,8 +5,10 @@ import { TaskError } from './errors'
 import { checkQueueName } from './ids'
 import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
 
-/** The most entries in one chain. */
+/** The most entries in one chain, tasks in one pipeline, and groups inside each other. */
 export const MAX_CHAIN = 10_000
+export const MAX_TASKS = 1_000_000
+export const MAX_DEPTH = 64
 
 /** How one use of a task is to be run. What is absent is the default. */
 export interface StepOptions {

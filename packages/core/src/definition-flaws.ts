@@ -1,0 +1,194 @@
+// What can be wrong with a definition that came from elsewhere. Checks return what they find instead of throwing, and the way to it is put
+// together on the way out: a definition of 250,000 chains without a flaw allocates nothing here.
+import { TaskError } from './errors'
+import { checkQueueName, checkTaskName } from './ids'
+import { MAX_CHAIN, MAX_DEPTH, MAX_TASKS } from './plan'
+import { resolveRetry, type RetryData } from './retry'
+
+export const DEFINITION_VERSION = 1
+
+/** Where and why a definition is refused. */
+export interface Flaw {
+  readonly path: string
+  readonly why: string
+}
+
+/** What is wrong with page 0 of a definition. */
+export function documentFlaw(document: unknown): Flaw | undefined {
+  if (!isObject(document)) return { path: '', why: 'must be an object' }
+  const { v, steps, chain } = document
+  if (v !== DEFINITION_VERSION) {
+    return { path: '.v', why: `version ${show(v)} is not known; this program reads version ${DEFINITION_VERSION}` }
+  }
+  const unknown = unknownKey(document, ['v', 'steps', 'chain'])
+  if (unknown !== undefined) return unknown
+  if (!Array.isArray(steps)) return { path: '.steps', why: 'must be an array' }
+  for (const [i, step] of steps.entries()) {
+    const flaw = stepFlaw(step)
+    if (flaw !== undefined) return within(`.steps[${i}]`, flaw)
+  }
+  const flaw = chainFlaw(chain, { steps: steps.length, below: Infinity, left: MAX_TASKS }, 0)
+  return flaw === undefined ? undefined : within('.chain', flaw)
+}
+
+/**
+ * What is wrong with a further page.
+ * @param steps how many steps the definition has
+ * @param below the page may name lower ones than this
+ */
+export function pageFlaw(chains: unknown, steps: number, below: number): Flaw | undefined {
+  if (!Array.isArray(chains)) return { path: '', why: 'must be an array of chains' }
+  return chainsFlaw(chains, { steps, below, left: MAX_TASKS }, 1)
+}
+
+const STEP_KEYS = ['task', 'open', 'queue', 'retry', 'timeoutMs', 'priority', 'displayName']
+
+function stepFlaw(step: unknown): Flaw | undefined {
+  if (!isObject(step)) return { path: '', why: 'must be an object' }
+  const unknown = unknownKey(step, STEP_KEYS)
+  if (unknown !== undefined) return unknown
+  const { task, open, queue, retry, timeoutMs, priority, displayName } = step
+  if (open !== undefined && open !== 1) return { path: '.open', why: `must be 1, not ${show(open)}` }
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
+    return { path: '.timeoutMs', why: `must be a number above 0, not ${show(timeoutMs)}` }
+  }
+  if (priority !== undefined && !isCount(priority))
+    return { path: '.priority', why: `must be an integer of at least 0, not ${show(priority)}` }
+  if (displayName !== undefined && typeof displayName !== 'string')
+    return { path: '.displayName', why: 'must be a string' }
+  return (
+    refusal('.task', () => checkTaskName(task as string)) ??
+    (queue === undefined ? undefined : refusal('.queue', () => checkQueueName(queue as string))) ??
+    (retry === undefined ? undefined : refusal('.retry', () => checkRetryData(retry)))
+  )
+}
+
+function checkRetryData(retry: unknown): void {
+  if (!isObject(retry)) throw new TaskError('TASKS_OPTIONS', 'must be an object')
+  for (const [key, value] of Object.entries(resolveRetry(retry as unknown as RetryData))) {
+    if (retry[key] !== value) throw new TaskError('TASKS_OPTIONS', `${key} must be given`)
+  }
+  const unknown = unknownKey(retry, ['maxRetries', 'delayMs', 'factor', 'maxDelayMs', 'jitter'])
+  if (unknown !== undefined) throw new TaskError('TASKS_OPTIONS', unknown.why)
+}
+
+function refusal(path: string, check: () => void): Flaw | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    return { path, why: (error as Error).message }
+  }
+}
+
+interface Scope {
+  /** How many steps there are. */
+  readonly steps: number
+  /** Pages must have lower numbers than this. */
+  readonly below: number
+  /** How many more task entries are allowed. */
+  left: number
+}
+
+function chainFlaw(chain: unknown, scope: Scope, depth: number): Flaw | undefined {
+  if (!Array.isArray(chain)) return { path: '', why: 'must be an array of entries' }
+  if (chain.length === 0) return { path: '', why: 'has no entries' }
+  if (chain.length > MAX_CHAIN)
+    return { path: '', why: `has ${chain.length} entries; at most ${MAX_CHAIN} are allowed` }
+  for (let i = 0; i < chain.length; i++) {
+    const entry: unknown = chain[i]
+    const flaw = Array.isArray(entry) ? taskFlaw(entry, scope) : groupFlaw(entry, scope, depth)
+    if (flaw !== undefined) return within(`[${i}]`, flaw)
+  }
+  return undefined
+}
+
+function taskFlaw(entry: readonly unknown[], scope: Scope): Flaw | undefined {
+  const [step, args] = entry
+  if (!isCount(step) || step >= scope.steps)
+    return { path: '[0]', why: `must be the index of one of ${scope.steps} steps, not ${show(step)}` }
+  if (entry.length > 2) return { path: '', why: `has ${entry.length} elements; a task entry has one or two` }
+  if (--scope.left < 0) return { path: '', why: `is one of more than ${MAX_TASKS} task entries` }
+  return entry.length === 1 || typeof args === 'string' ? undefined : argsFlaw(args)
+}
+
+function argsFlaw(args: unknown): Flaw | undefined {
+  if (isObject(args) && Object.keys(args).length === 1) {
+    const { b64, ref } = args
+    if (typeof b64 === 'string') return undefined
+    if (Array.isArray(ref) && ref.length === 3 && typeof ref[0] === 'string' && isCount(ref[1]) && isCount(ref[2]))
+      return undefined
+  }
+  return { path: '[1]', why: 'must be a string, { "b64" } or { "ref": [name, bytes, crc32] }' }
+}
+
+function groupFlaw(entry: unknown, scope: Scope, depth: number): Flaw | undefined {
+  if (!isObject(entry)) return { path: '', why: `must be an entry, not ${show(entry)}` }
+  if (!('group' in entry))
+    return {
+      path: '',
+      why: `is an entry of unknown kind: ${Object.keys(entry).slice(0, 5).map(show).join(', ') || '{}'}`,
+    }
+  const unknown = unknownKey(entry, ['group', 'chains', 'pages', 'index', 'returnExceptions', 'maxParallelism'])
+  if (unknown !== undefined) return unknown
+  const { group, chains, pages, index, returnExceptions, maxParallelism } = entry
+  if (!isCount(group)) return { path: '.group', why: `must be an integer of at least 0, not ${show(group)}` }
+  if (depth >= MAX_DEPTH) return { path: '', why: `is nested more than ${MAX_DEPTH} groups deep` }
+  if (returnExceptions !== undefined && returnExceptions !== 1) return { path: '.returnExceptions', why: 'must be 1' }
+  if (maxParallelism !== undefined && !(isCount(maxParallelism) && maxParallelism > 0)) {
+    return { path: '.maxParallelism', why: `must be an integer of at least 1, not ${show(maxParallelism)}` }
+  }
+  if ([chains, pages, index].filter((x) => x !== undefined).length !== 1) {
+    return { path: '', why: 'must have one of chains, pages and index' }
+  }
+  if (pages !== undefined) return pagesFlaw('.pages', pages, group, scope)
+  if (index !== undefined) return pagesFlaw('.index', index, group, scope)
+  if (!Array.isArray(chains)) return { path: '.chains', why: 'must be an array of chains' }
+  if (chains.length !== group) return { path: '.chains', why: `has ${chains.length} chains; the group says ${group}` }
+  const flaw = chainsFlaw(chains, scope, depth + 1)
+  return flaw === undefined ? undefined : within('.chains', flaw)
+}
+
+function chainsFlaw(chains: readonly unknown[], scope: Scope, depth: number): Flaw | undefined {
+  for (let i = 0; i < chains.length; i++) {
+    const flaw = chainFlaw(chains[i], scope, depth)
+    if (flaw !== undefined) return within(`[${i}]`, flaw)
+  }
+  return undefined
+}
+
+function pagesFlaw(path: string, pages: unknown, group: number, scope: Scope): Flaw | undefined {
+  if (!Array.isArray(pages) || pages.length === 0) return { path, why: 'must be an array of pages' }
+  let before = -1
+  for (const [i, page] of (pages as readonly unknown[]).entries()) {
+    const [number, first] = Array.isArray(page) && page.length === 2 ? (page as unknown[]) : []
+    const fits =
+      isCount(number) && number > 0 && number < scope.below && isCount(first) && first > before && first < group
+    if (!fits || (i === 0 && first !== 0))
+      return { path: `${path}[${i}]`, why: `is not a page of this group: ${show(page)}` }
+    before = first
+  }
+  return undefined
+}
+
+function within(path: string, flaw: Flaw): Flaw {
+  return { path: path + flaw.path, why: flaw.why }
+}
+
+function unknownKey(object: Record<string, unknown>, known: readonly string[]): Flaw | undefined {
+  for (const key in object) if (!known.includes(key)) return { path: '', why: `has the unknown key ${show(key)}` }
+  return undefined
+}
+
+function isObject(x: unknown): x is Record<string, unknown> {
+  return typeof x === 'object' && x !== null && !Array.isArray(x)
+}
+
+function isCount(x: unknown): x is number {
+  return Number.isSafeInteger(x) && (x as number) >= 0
+}
+
+function show(x: unknown): string {
+  const json = JSON.stringify(x) ?? 'undefined'
+  return json.length > 60 ? `${json.slice(0, 60)}…` : json
+}
