@@ -54,7 +54,10 @@ export interface Task<in Args extends readonly unknown[], out Result> {
   readonly taskName: string
   readonly options: TaskOptions
 
-  /** Describes a run of the task with all its arguments: a pipeline of one entry, which takes nothing from upstream. Sends nothing. */
+  /**
+   * Describes a run of the task with all its arguments: a pipeline of one entry, which takes nothing from upstream. Sends nothing.
+   * The arguments are encoded when the pipeline is submitted or returned: do not change them before.
+   */
   send(...args: Args): Pipeline<Flat<Result>>
 
   /** Describes a run of the task that takes the upstream result as its first argument, and these as the others. */
