@@ -177,7 +177,7 @@ class ConnectedClient implements Client {
   async submit(work: Task<[unknown], unknown> | Pipeline<unknown, never>, second?: unknown, third?: SubmitOptions): Promise<PipelineHandle<never>> {
     const [pipeline, options = {}] = isPipeline(work) ? [work, second as SubmitOptions | undefined] : [work.send(second), third]
     this.#options.tasks?.assertKnows(pipeline)
-    const id = options.id === undefined ? this.#clock.uid() : checkId('pipeline', options.id)
+    const id = options.id === undefined ? this.#clock.uid() : checkId('pipeline id', options.id)
     return this.#submit(id, pipeline, options)
   }
 
@@ -220,7 +220,7 @@ class ConnectedClient implements Client {
   }
 
   attach<Out = unknown>(id: string): PipelineHandle<Out> {
-    checkId('pipeline', id)
+    checkId('pipeline id', id)
     return this.#handle(id, undefined) as PipelineHandle<Out>
   }
 
@@ -354,7 +354,7 @@ class ConnectedClient implements Client {
   }
 
   async status(id: string): Promise<PipelineStatus | undefined> {
-    checkId('pipeline', id)
+    checkId('pipeline id', id)
     const { space, replies } = await this.#connect()
     const status =
       space.reader === undefined
