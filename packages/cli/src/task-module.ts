@@ -59,18 +59,15 @@ function readTypeScript(path: string): Promise<void> {
 async function registerTsx(path: string): Promise<void> {
   const folders = [dirname(path), process.cwd(), dirname(fileURLToPath(import.meta.url))]
   for (const folder of folders) {
-    const { resolve: find } = createRequire(join(folder, 'noop.js'))
-    let esm: string
-    let cjs: string
+    let tsx: string
     try {
-      esm = find('tsx/esm/api')
-      cjs = find('tsx/cjs/api')
+      tsx = createRequire(join(folder, 'noop.js')).resolve('tsx')
     } catch {
       continue
     }
-    // Without a namespace: the user's modules get the same @tasks/core as this command.
-    for (const api of [esm, cjs])
-      ((await import(pathToFileURL(api).href)) as { readonly register: () => void }).register()
+    // What `node --import tsx` does: hooks for both kinds of modules, without a namespace, so that the user's modules get the same
+    // @tasks/core as this command. (`tsx/esm/api` cannot be had here: what `require` resolves is its CommonJS form, which misses its hooks.)
+    await import(pathToFileURL(tsx).href)
     return
   }
   throw new TaskError(

@@ -59,7 +59,7 @@ export class Terminal {
   /** A line that the next one replaces. Silent unless a person watches. */
   live(text: string): void {
     if (!this.isLive || text === this.#live) return
-    const width = this.#err.columns ?? 80
+    const width = this.#err.columns || 80
     this.#err.write(`\r\u001b[2K${text.slice(0, width - 1)}`)
     this.#live = text
   }

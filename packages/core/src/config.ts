@@ -213,13 +213,8 @@ function has(x: unknown, ...methods: readonly string[]): boolean {
 }
 
 function show(x: unknown): string {
-  return typeof x === 'string' || Array.isArray(x)
-    ? JSON.stringify(x)
-    : x === null
-      ? 'null'
-      : typeof x === 'object'
-        ? 'an object'
-        : String(x)
+  if (typeof x === 'string' || Array.isArray(x)) return JSON.stringify(x)
+  return typeof x === 'object' && x !== null ? 'an object' : typeof x === 'function' ? 'a function' : String(x)
 }
 
 // ---- The file ------------------------------------------------------------------------------------------------------

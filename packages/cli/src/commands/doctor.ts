@@ -27,11 +27,13 @@ interface Check {
   readonly exitCode?: ExitCode
 }
 
+type Shown = string | number | readonly string[] | null
+
 interface Report {
   readonly versions: Record<string, string>
   readonly settings: readonly {
     readonly name: string
-    readonly value: unknown
+    readonly value: Shown
     readonly source: string
     readonly from?: string
   }[]
@@ -87,10 +89,12 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
           : `${found.tasks.names().length} in ${found.path}: ${found.tasks.names().join(', ')}`,
     }
   })
-  const namespace = await attempt(checks, 'namespace', async () => ({
-    value: await project.namespace(),
-    message: await project.namespace(),
-  }))
+  const namespace = await attempt(checks, 'namespace', async () => {
+    // A module that does not load has been told of: what is set goes without it.
+    const { value: set } = project.config.settings.namespace
+    const value = module === undefined && set !== undefined ? set : await project.namespace()
+    return { value, message: value }
+  })
   const connection = await attempt(checks, 'transport', async () => {
     const opened = await project.connect('existing')
     return {
@@ -216,9 +220,10 @@ function shownSettings(settings: Settings): Report['settings'] {
   )
 }
 
-function shownValue(value: unknown): unknown {
+function shownValue(value: unknown): Shown {
   if (typeof value === 'string') return redactUrl(value)
-  if (value === undefined || typeof value === 'number' || Array.isArray(value)) return value ?? null
+  if (value === undefined) return null
+  if (typeof value === 'number' || Array.isArray(value)) return value as number | readonly string[]
   if (isRegistry(value)) return `tasks of "${value.namespace}"`
   if ('capabilities' in (value as object)) return showTransport(value as Transport)
   return `{ ${Object.keys(value as object).join(', ')} }`
@@ -238,7 +243,7 @@ function show({ versions: found, settings, checks }: Report, style: (style: Styl
         ({ name, value, source, from }) =>
           [
             name,
-            `${Array.isArray(value) ? value.join(', ') : String(value ?? '-')}  ${style('dim', `(${source}${from === undefined ? '' : ` ${from}`})`)}`,
+            `${typeof value === 'object' ? (value?.join(', ') ?? '-') : value}  ${style('dim', `(${source}${from === undefined ? '' : ` ${from}`})`)}`,
           ] as const,
       ),
     ),

@@ -1,0 +1,86 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { documentOf, eventually, place } from './support/command'
+
+test('SIGINT lets the running task end, and the exit code is 0', async () => {
+  const { run, worker, folder } = place()
+  const started = await worker()
+  const file = join(folder, 'log')
+  await run('submit', 'slow', JSON.stringify(file), '700', '--id', 's')
+  await eventually('the task runs', () => existsSync(file) || undefined)
+  started.signal('SIGINT')
+  const { code, stdout, stderr } = await started.ended
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+  expect(stderr).toContain('worker closed after')
+  expect(readFileSync(file, 'utf8')).toBe('start\nend\n')
+  expect(await run('result', 's')).toMatchObject({ code: 0, stdout: '"slept"\n' })
+})
+
+test('a second SIGINT exits at once, with 130, and nothing is lost', async () => {
+  const { run, worker, folder } = place()
+  const first = await worker()
+  const file = join(folder, 'log')
+  await run('submit', 'slow', JSON.stringify(file), '1500', '--id', 's')
+  await eventually('the task runs', () => existsSync(file) || undefined)
+  first.signal('SIGINT')
+  await eventually('it drains', () => new Promise<true>((resolve) => setTimeout(resolve, 200, true)))
+  first.signal('SIGINT')
+  const { code, stderr } = await first.ended
+  expect(stderr).toContain('a second signal: exiting at once')
+  expect(code).toBe(130)
+  expect(readFileSync(file, 'utf8')).toBe('start\n')
+  await worker()
+  expect(await run('result', 's', '--timeout', '20s')).toMatchObject({ code: 0, stdout: '"slept"\n' })
+  expect(readFileSync(file, 'utf8')).toBe('start\nstart\nend\n')
+})
+
+test('at --drain-ms a task that has not ended is given back', async () => {
+  const { run, worker, folder, module } = place()
+  const first = await worker(module('tasks.ts'), '--drain-ms', '100')
+  const file = join(folder, 'log')
+  await run('submit', 'slow', JSON.stringify(file), '60000', '--id', 's')
+  await eventually('the task runs', () => existsSync(file) || undefined)
+  first.signal('SIGTERM')
+  const { code, stderr } = await first.ended
+  expect(stderr).toContain('tasks were given back: they did not end in time')
+  expect(code).toBe(0)
+})
+
+test('--json: one document, when it ends', async () => {
+  const { start, module } = place()
+  const worker = start('worker', module('tasks.ts'), '--json', '--concurrency', '3', '--queues', 'default,other')
+  await worker.says('at most 3 at a time')
+  worker.signal('SIGTERM')
+  const ended = await worker.ended
+  expect(ended.code).toBe(0)
+  expect(documentOf(ended)).toMatchObject({
+    namespace: 'cli',
+    transport: expect.stringMatching(/^sqlite:/) as string,
+    tasks: ['add', 'double', 'fail', 'slow', 'odd', 'doubles'],
+    queues: ['default', 'other'],
+    concurrency: 3,
+    ranMs: expect.any(Number) as number,
+  })
+})
+
+test('two workers share the tasks, one of each role is as good as one of both', async () => {
+  const { run, worker, module } = place()
+  await Promise.all([worker(module('tasks.ts'), '--role', 'owner'), worker(module('tasks.ts'), '--role', 'worker')])
+  expect(await run('submit', 'doubles', '[1,2,3,4]', '--wait')).toMatchObject({ code: 0 })
+})
+
+test.each([
+  ['empty.ts', /has no tasks: bind them before it starts.*\(TASKS_NO_TASKS\)/],
+  ['no-registry.ts', /must export its registry, as "tasks" or by default: .*; it exports one, two/],
+  [
+    'throws.ts',
+    /throws\.ts could not be loaded: the secret is missing \(TASKS_CONFIG\)\n.*Error: the secret is missing\n +at .*throws\.ts/,
+  ],
+  ['nowhere.ts', /there is no module .*nowhere\.ts/],
+])('a worker of %s is refused', async (name, message) => {
+  const { run, module } = place()
+  const { code, stdout, stderr } = await run('worker', module(name))
+  expect(stderr).toMatch(message)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+})
