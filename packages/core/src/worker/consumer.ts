@@ -4,6 +4,7 @@
 // Q2. A settle that fails is tried again; meanwhile the leases are extended, and whatever happens the message is not lost.
 // Q3. What can never be run becomes a dead letter, and its owner is told with the same settle.
 import { sleep, type Clock } from '../clock'
+import { TaskError } from '../errors'
 import type { LargeValues } from '../large-values'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
@@ -80,7 +81,7 @@ export class Consumer {
         if (leases.length > 0) this.#take(leases)
       } catch (error) {
         this.#waiting = false
-        if (signal.aborted) break
+        if (signal.aborted || isClosed(error)) break
         logger.warn({ error, queues: this.#options.queues }, 'receiving failed and is tried again')
         await sleep(clock, Math.min(10_000, 100 * 2 ** failures++) * (0.5 + clock.random() / 2), signal)
       }
@@ -216,7 +217,8 @@ export class Consumer {
           await this.#consumer.settle(settlements, sends)
           break
         } catch (error) {
-          if (this.#closed) return
+          // A transport that is closed for good takes nothing more; the leases run out.
+          if (this.#closed || isClosed(error)) return
           logger.warn({ error, count: settlements.length }, 'settling failed and is tried again')
           await sleep(clock, Math.min(5_000, 50 * 2 ** failures) * (0.5 + clock.random() / 2))
         }
@@ -326,6 +328,10 @@ export class Consumer {
     }
     await this.#consumer.close()
   }
+}
+
+function isClosed(error: unknown): boolean {
+  return TaskError.is(error) && error.code === 'TASKS_CLOSED'
 }
 
 function messageOf(failure: string): string {
