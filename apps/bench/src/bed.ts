@@ -2,13 +2,16 @@
 import assert from 'node:assert/strict'
 import { dirname, join } from 'node:path'
 import { connect, createClient, startWorker, type Client, type Connection, type PipelineHandle, type Transport, type Worker, type WorkerOptions } from '@tasks/core'
+import { CONCURRENCY } from './concurrency'
 import { bindBenchTasks, resultOf, type BenchTasks } from './bench-tasks'
 import { adaptersOf } from './adapters'
 import { median } from './figures'
 import { envelopeFloors } from './floors/envelopes'
 import type { Floors } from './floors/floor'
-import { sqliteFloors } from './floors/sqlite-rows'
+import { sqliteFloors, usedBytesOf } from './floors/sqlite-rows'
 import { fileOf, placeOf, schemeOf, type Place } from './place'
+import { startPeer, type Peer } from './peer-process'
+import { Profiler, type Profile } from './profiler'
 import type { Aim, Figure, Unit } from './workload'
 
 export interface BedOptions {
@@ -17,6 +20,8 @@ export interface BedOptions {
   readonly lane: 'local' | 'queue'
   /** Sizes that a test can afford: the figures mean nothing. */
   readonly quick: boolean
+  /** Where the profile goes, if there is to be one. The floors are left out of it. */
+  readonly profile?: string
 }
 
 /** By scheme: an aim that was set for one transport says nothing of another. */
@@ -29,7 +34,13 @@ export interface Turns {
   readonly ratio: number
 }
 
-export const CONCURRENCY = 100
+/** A worker, wherever it is. */
+export interface Host {
+  close(): Promise<unknown>
+  /** SIGKILL. Only processes can be killed. */
+  kill?(): void
+}
+
 export const PATIENCE_MS = 300_000
 
 export class Bed {
@@ -45,7 +56,20 @@ export class Bed {
   readonly #place: Place
   readonly #connection: Connection
   readonly #open: { close(): Promise<unknown> }[] = []
+  readonly #profile: string | undefined
+  readonly #profiler = new Profiler()
   #floors: Floors | undefined
+
+  /** How much of its file the store uses, in bytes; undefined if it has none. */
+  usedOfFile(): number | undefined {
+    return this.#scheme === 'sqlite' ? usedBytesOf(fileOf(this.url), this.transport.capabilities.server) : undefined
+  }
+
+  /** What it opens itself is closed with it. */
+  #closedWithIt<T extends { close(): Promise<unknown> }>(opened: T): T {
+    this.#open.push(opened)
+    return opened
+  }
 
   private constructor(options: BedOptions, place: Place, connection: Connection) {
     this.url = place.url
@@ -56,6 +80,7 @@ export class Bed {
     this.namespace = `bench-${process.pid}-${Date.now().toString(36)}`
     this.lane = options.lane
     this.quick = options.quick
+    this.#profile = options.profile
     this.tasks = bindBenchTasks(this.namespace)
   }
 
@@ -69,21 +94,32 @@ export class Bed {
   }
 
   async startWorker(options: Partial<WorkerOptions> = {}): Promise<Worker> {
-    const worker = await startWorker({
-      tasks: this.tasks.tasks,
-      transport: this.transport,
-      concurrency: CONCURRENCY,
-      localLane: this.lane === 'local',
-      ...options,
-    })
-    this.#open.push(worker)
-    return worker
+    return this.#closedWithIt(
+      await startWorker({
+        tasks: this.tasks.tasks,
+        transport: this.transport,
+        concurrency: CONCURRENCY,
+        localLane: this.lane === 'local',
+        ...options,
+      }),
+    )
   }
 
   createClient(): Client {
-    const client = createClient({ namespace: this.namespace, transport: this.transport })
-    this.#open.push(client)
-    return client
+    return this.#closedWithIt(createClient({ namespace: this.namespace, transport: this.transport }))
+  }
+
+  /** A worker whose probes answer with this label: in a process of its own where the store can be shared, else in this one. */
+  async startHost(label: string): Promise<Host> {
+    const { url, namespace, lane } = this
+    if (this.transport.capabilities.shared) return this.#closedWithIt(await startPeer({ url, namespace, lane, label }))
+    return this.startWorker({ tasks: bindBenchTasks(namespace, label).tasks })
+  }
+
+  /** A worker in a process of its own. */
+  async startPeer(): Promise<Peer> {
+    const { url, namespace, lane } = this
+    return this.#closedWithIt(await startPeer({ url, namespace, lane, label: 'peer' }))
   }
 
   /** A worker that owns every partition, and a client. */
@@ -112,6 +148,7 @@ export class Bed {
 
   /** Undefined on a transport that has none yet. */
   get floors(): Floors | undefined {
+    if (this.#profile !== undefined) return undefined
     if (this.#floors !== undefined) return this.#floors
     if (this.#scheme === 'memory') this.#floors = envelopeFloors(resultOf)
     if (this.#scheme === 'sqlite') {
@@ -130,10 +167,12 @@ export class Bed {
     const floor = this.floors?.[of]
     const seconds: number[] = []
     const floors: number[] = []
-    for (let turn = -1; turn < (this.quick ? 1 : turns); turn++) {
-      collectGarbage()
+    const many = this.#profile === undefined ? turns : turns * 3
+    for (let turn = -1; turn < (this.quick ? 1 : many); turn++) {
+      if (turn === 0) this.startProfile()
+      if (this.#profile === undefined) collectGarbage()
       const floorSeconds = floor?.run(count) ?? Number.NaN
-      collectGarbage()
+      if (this.#profile === undefined) collectGarbage()
       const workSeconds = await work()
       if (turn < 0) continue
       seconds.push(workSeconds)
@@ -146,12 +185,34 @@ export class Bed {
     }
   }
 
+  // ---- Profile ------------------------------------------------------------------------------------------------------
+
+  /** What went before is not in the profile. */
+  startProfile(): void {
+    if (this.#profile !== undefined) this.#profiler.start()
+  }
+
+  async takeProfile(): Promise<Profile | undefined> {
+    return this.#profile === undefined ? undefined : this.#profiler.stop(this.#profile)
+  }
+
   // ---- Checks -------------------------------------------------------------------------------------------------------
 
   /** The run has ended well, each of its tasks has started once, and each result was taken once. */
   async checkCompleted(run: PipelineHandle<unknown>, tasks: number): Promise<void> {
     const { status, tasks: known, done, attempts } = await run.status()
     assert.deepEqual({ status, tasks: known, done, attempts }, { status: 'COMPLETED', tasks, done: tasks, attempts: tasks })
+  }
+
+  /** Every lone task was acknowledged. Only when no worker is up, which would hold some. */
+  async checkQueueIsEmpty(): Promise<void> {
+    const space = await this.transport.open({ namespace: this.namespace })
+    const consumer = space.consume({ queues: ['default'], leaseMs: PATIENCE_MS })
+    const left = await consumer.receive({ max: 10, waitMs: 0, suspects: true })
+    assert.equal(left.length, 0, 'tasks were left in the queue')
+    assert.equal(await space.backlog('default'), undefined)
+    await consumer.close()
+    await space.close()
   }
 
   /** Nothing was given up. */

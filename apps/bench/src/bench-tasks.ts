@@ -6,9 +6,10 @@ export type BenchTasks = ReturnType<typeof bindBenchTasks>
 
 export const resultOf = (index: number): number => 2 * index + 1
 
-export function bindBenchTasks(namespace: string) {
+/** @param label what its probes answer with */
+export function bindBenchTasks(namespace: string, label = 'bench') {
   const tasks = createTasks({ namespace })
-  const ran = { noop: new Tally('noop'), step: new Tally('step'), split: new Tally('split'), collect: new Tally('collect') }
+  const ran = { noop: new Tally('noop'), step: new Tally('step'), split: new Tally('split'), collect: new Tally('collect'), probe: new Tally('probe') }
 
   /** Does nothing with its number but return another. */
   const noop = tasks.bind('noop', (index: number) => {
@@ -18,6 +19,11 @@ export function bindBenchTasks(namespace: string) {
   const step = tasks.bind('step', (value: number) => {
     ran.step.add(value)
     return value + 1
+  })
+  /** Says which worker ran it. */
+  const probe = tasks.bind('probe', (index: number) => {
+    ran.probe.add(index)
+    return label
   })
   /** How many results there are, and how many are not what their place says. */
   const collect = tasks.bind('collect', (results: number[]) => {
@@ -37,5 +43,5 @@ export function bindBenchTasks(namespace: string) {
     for (let i = 1; i < length; i++) pipeline = pipeline.continueWith(step)
     return pipeline
   }
-  return { tasks, ran, noop, step, collect, split, chain }
+  return { tasks, ran, noop, step, probe, collect, split, chain }
 }

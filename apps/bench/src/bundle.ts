@@ -21,7 +21,7 @@ export async function compile(): Promise<Bundle> {
   const folder = mkdtempSync(join(parent, 'run-'))
   await build({
     absWorkingDir: app,
-    entryPoints: ['src/round.ts'],
+    entryPoints: ['src/round.ts', 'src/peer.ts'],
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,

@@ -1,9 +1,27 @@
 import type { Workload } from './workload'
+import { besideFanOut } from './workloads/beside-fan-out'
+import { bulkEnqueue } from './workloads/bulk-enqueue'
 import { chain } from './workloads/chain'
 import { fanOut } from './workloads/fan-out'
 import { fanOutLarge } from './workloads/fan-out-large'
 import { loneTasks } from './workloads/lone-tasks'
 import { manyPipelines } from './workloads/many-pipelines'
+import { memoryGrowth } from './workloads/memory-growth'
+import { submitToResult } from './workloads/submit-to-result'
+import { takeOver } from './workloads/take-over'
+import { waitingPipelines } from './workloads/waiting-pipelines'
 
 /** In the order in which they run. */
-export const workloads: readonly Workload[] = [loneTasks, fanOut, fanOutLarge, chain, manyPipelines]
+export const workloads: readonly Workload[] = [
+  bulkEnqueue,
+  loneTasks,
+  fanOut,
+  fanOutLarge,
+  chain,
+  manyPipelines,
+  submitToResult,
+  takeOver,
+  waitingPipelines,
+  memoryGrowth,
+  besideFanOut,
+]

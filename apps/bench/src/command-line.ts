@@ -9,7 +9,7 @@ export interface CommandLine {
   readonly lane: 'local' | 'queue'
   readonly quick: boolean
   readonly json: boolean
-  readonly profile: boolean
+  readonly profile?: string
 }
 
 export const HELP = `npm run bench -- [options]
@@ -21,7 +21,7 @@ export const HELP = `npm run bench -- [options]
   --lane local|queue  whether tasks may run in their owner's process without a queue   (local)
   --quick             small sizes, one round: checks that everything works, measures nothing
   --json              one JSON document on stdout instead of the table
-  --profile           one round under the CPU profiler; prints where the time went
+  --profile FOLDER    one round under the CPU profiler, whose files go there; prints where the time went instead of rates
   --list              the workloads
   --help              this
 
@@ -38,7 +38,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine | 'help' 
       lane: { type: 'string', default: 'local' },
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
-      profile: { type: 'boolean', default: false },
+      profile: { type: 'string' },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -47,9 +47,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine | 'help' 
   if (values.list) return 'list'
   const { lane, quick, json, profile } = values
   if (lane !== 'local' && lane !== 'queue') throw new Error(`--lane is local or queue, not "${lane}"`)
-  const rounds = Number(values.rounds ?? (quick || profile ? 1 : 5))
+  const rounds = Number(values.rounds ?? (quick || profile !== undefined ? 1 : 5))
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds is a number of at least 1, not "${values.rounds}"`)
-  return { workloads: choose(values.only), transports: values.transport, rounds, lane, quick, json, profile }
+  return { workloads: choose(values.only), transports: values.transport, rounds, lane, quick, json, ...(profile === undefined ? {} : { profile }) }
 }
 
 function choose(only: readonly string[] | undefined): readonly Workload[] {

@@ -1,11 +1,12 @@
 // `npm run bench`.
+import { mkdirSync } from 'node:fs'
 import { compile } from './bundle'
 import { workloads } from './catalogue'
 import { HELP, parseCommandLine, type CommandLine } from './command-line'
 import { describeThisMachine } from './machine'
 import { runRounds } from './schedule'
 import { summarize } from './summary'
-import { renderTable } from './table'
+import { renderProfiles, renderTable } from './table'
 
 function readCommandLine(): CommandLine | undefined {
   try {
@@ -20,6 +21,7 @@ function readCommandLine(): CommandLine | undefined {
 }
 
 async function runBench(commandLine: CommandLine): Promise<void> {
+  if (commandLine.profile !== undefined) mkdirSync(commandLine.profile, { recursive: true })
   const bundle = await compile()
   try {
     const series = await runRounds({ ...commandLine, bundle, tell: (line) => console.error(line) })
@@ -28,6 +30,7 @@ async function runBench(commandLine: CommandLine): Promise<void> {
     const summaries = series.map(summarize)
     const settings = `lane ${lane}, medians of ${rounds} rounds${quick ? '; quick: the figures mean nothing' : ''}`
     if (json) console.log(JSON.stringify({ machine, settings: { rounds, lane, quick }, summaries, series }, undefined, 2))
+    else if (commandLine.profile !== undefined) console.log(renderProfiles(series))
     else console.log(renderTable(machine, settings, summaries))
     if (series.some(({ failures }) => failures.length > 0)) process.exitCode = 1
   } finally {

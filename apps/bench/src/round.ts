@@ -22,8 +22,9 @@ async function runRound(plan: RoundPlan): Promise<RoundAnswer> {
     if (why !== undefined) return { type: 'refused', why }
     await workload.run(bed)
     const { server, durability } = capabilities
+    const profile = await bed.takeProfile()
     const seconds = (performance.now() - since) / 1000
-    return { type: 'done', result: { figures: bed.figures, floors: bed.floorTitles, server, durability, seconds } }
+    return { type: 'done', result: { figures: bed.figures, floors: bed.floorTitles, server, durability, seconds, ...(profile === undefined ? {} : { profile }) } }
   } finally {
     await bed.close()
   }

@@ -1,6 +1,8 @@
 // Which round runs when: all workloads on all transports once, then again. A machine that slows down slows each of them.
 import { fork } from 'node:child_process'
+import { resolve as resolvePath } from 'node:path'
 import type { Bundle } from './bundle'
+import { schemeOf } from './place'
 import type { RoundAnswer, RoundPlan } from './round'
 import type { RoundResult, Workload } from './workload'
 
@@ -11,8 +13,8 @@ export interface ScheduleOptions {
   readonly lane: 'local' | 'queue'
   readonly quick: boolean
   readonly bundle: Bundle
-  /** Further options of Node for the rounds' processes. */
-  readonly nodeOptions?: readonly string[]
+  /** The folder for CPU profiles, if there are to be any. */
+  readonly profile?: string
   readonly tell: (line: string) => void
 }
 
@@ -28,14 +30,20 @@ export interface Series {
 const ROUND_TIMEOUT_MS = 600_000
 
 export async function runRounds(options: ScheduleOptions): Promise<readonly Series[]> {
-  const { workloads, transports, rounds, lane, quick, tell } = options
+  const { workloads, transports, rounds, lane, quick, profile, tell } = options
   const all: Series[] = workloads.flatMap((workload) => transports.map((transport) => ({ workload, transport, rounds: [], failures: [] })))
   for (let round = 1; round <= rounds; round++) {
     for (const series of all) {
       const { workload, transport } = series
       if (series.refused !== undefined || round > (workload.mostRounds ?? Infinity)) continue
       const what = `round ${round}/${Math.min(rounds, workload.mostRounds ?? rounds)}  ${transport.padEnd(8)} ${workload.name}`
-      const answer = await runRound(options, { workload: workload.name, url: transport, lane, quick })
+      const answer = await runRound(options, {
+        workload: workload.name,
+        url: transport,
+        lane,
+        quick,
+        ...(profile === undefined ? {} : { profile: resolvePath(profile, `${workload.name}-${schemeOf(transport)}.cpuprofile`) }),
+      })
       if (answer.type === 'done') {
         series.rounds.push(answer.result)
         tell(`${what}: ${answer.result.seconds.toFixed(1)} s`)
@@ -51,10 +59,10 @@ export async function runRounds(options: ScheduleOptions): Promise<readonly Seri
   return all
 }
 
-function runRound({ bundle, nodeOptions = [] }: ScheduleOptions, plan: RoundPlan): Promise<RoundAnswer> {
+function runRound({ bundle }: ScheduleOptions, plan: RoundPlan): Promise<RoundAnswer> {
   return new Promise((resolve) => {
     const child = fork(bundle.round, [], {
-      execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning', ...nodeOptions],
+      execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning'],
       // Its stdout is ours, which is for the report.
       stdio: ['ignore', 2, 2, 'ipc'],
     })

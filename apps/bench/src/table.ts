@@ -1,5 +1,7 @@
 // The report for people.
 import type { Machine } from './machine'
+import type { Share } from './profiler'
+import type { Series } from './schedule'
 import type { Row, Summary } from './summary'
 import type { Unit } from './workload'
 
@@ -55,3 +57,16 @@ export function formatValue(value: number, unit: Unit): string {
   const text = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
   return unit === '' ? text : `${text} ${unit}`
 }
+
+export function renderProfiles(series: readonly Series[]): string {
+  const lines: string[] = []
+  for (const { workload, transport, rounds } of series) {
+    const profile = rounds[0]?.profile
+    if (profile === undefined) continue
+    lines.push('', `${workload.name} on ${transport} ${profile.cpuSeconds.toFixed(1)} s of CPU, by function`)
+    lines.push(...profile.functions.map(renderShare), '  by file', ...profile.files.map(renderShare))
+  }
+  return lines.join('\n')
+}
+
+const renderShare = ({ where, share }: Share): string => `  ${(share * 100).toFixed(1).padStart(5)} %  ${where}`

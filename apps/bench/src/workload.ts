@@ -1,6 +1,7 @@
 // What a workload is: one file of `workloads/`, a function of a bed, which runs once in every round, in a process of its own.
 import type { Capabilities } from '@tasks/core'
 import type { Bed } from './bed'
+import type { Profile } from './profiler'
 
 export interface Workload {
   readonly name: string
@@ -39,4 +40,5 @@ export interface RoundResult {
   readonly server: string
   readonly durability: Capabilities['durability']
   readonly seconds: number
+  readonly profile?: Profile
 }

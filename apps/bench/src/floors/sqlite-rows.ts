@@ -5,6 +5,7 @@ import { secondsOf, type Floors } from './floor'
 
 interface Statement {
   run(...values: (number | string | Uint8Array)[]): unknown
+  get(): unknown
 }
 
 interface Database {
@@ -23,6 +24,17 @@ const BATCH = 1_000
 function load(server: string): SqliteModule {
   if (server.includes('node:sqlite')) return process.getBuiltinModule('node:sqlite') as unknown as SqliteModule
   return createRequire(import.meta.url)('@photostructure/sqlite') as SqliteModule
+}
+
+/** What is used of a store's file, in bytes: what waits in the log counts, free pages do not. */
+export function usedBytesOf(path: string, server: string): number {
+  const db = new (load(server).DatabaseSync)(path)
+  const pragma = (name: string): number => Object.values(db.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0]!
+  try {
+    return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size')
+  } finally {
+    db.close()
+  }
 }
 
 /** @param server the transport's `capabilities.server`, which names its driver */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { PATIENCE_MS, secondsOfAsync, type Bed } from '../bed'
+import { secondsOfAsync } from '../bed'
 import type { Workload } from '../workload'
 
 export const loneTasks: Workload = {
@@ -20,7 +20,7 @@ export const loneTasks: Workload = {
         await done
       })
       await worker!.close()
-      await checkQueueIsEmpty(bed)
+      await bed.checkQueueIsEmpty()
       ran.noop.checkAndReset(count)
       return seconds
     })
@@ -39,17 +39,7 @@ export const loneTasks: Workload = {
     bed.noteTurns('tasks, preloaded', count, 'items', preloaded)
     await bed.checkNoDeadLetters(client)
     await worker.close()
-    await checkQueueIsEmpty(bed)
+    await bed.checkQueueIsEmpty()
     assert.equal(ran.noop.total, 0, 'a task ran again')
   },
-}
-
-async function checkQueueIsEmpty(bed: Bed): Promise<void> {
-  const space = await bed.transport.open({ namespace: bed.namespace })
-  const consumer = space.consume({ queues: ['default'], leaseMs: PATIENCE_MS })
-  const left = await consumer.receive({ max: 10, waitMs: 0, suspects: true })
-  assert.equal(left.length, 0, 'tasks were left in the queue')
-  assert.equal(await space.backlog('default'), undefined)
-  await consumer.close()
-  await space.close()
 }

@@ -1,0 +1,2 @@
+/** Of every worker. */
+export const CONCURRENCY = 100

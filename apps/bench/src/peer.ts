@@ -1,0 +1,34 @@
+// A worker in a process of its own. See peer-process.ts.
+import { connect, startWorker } from '@tasks/core'
+import { adaptersOf } from './adapters'
+import { bindBenchTasks } from './bench-tasks'
+import { CONCURRENCY } from './concurrency'
+import type { PeerAnswer, PeerOptions, PeerRequest } from './peer-process'
+
+const say = (answer: PeerAnswer): void => void process.send!(answer)
+
+async function work({ url, namespace, lane, label }: PeerOptions): Promise<void> {
+  const { tasks, ran } = bindBenchTasks(namespace, label)
+  const connection = await connect(url, { adapters: await adaptersOf(url) })
+  const worker = await startWorker({
+    tasks,
+    transport: connection.transport,
+    concurrency: CONCURRENCY,
+    localLane: lane === 'local',
+  })
+  process.on('message', (request) => {
+    if ((request as PeerRequest).type === 'counts') {
+      say({ type: 'counts', counts: Object.fromEntries(Object.entries(ran).map(([name, tally]) => [name, tally.total])) })
+    } else {
+      void worker
+        .close()
+        .then(() => connection.close())
+        .then(() => process.disconnect())
+    }
+  })
+  say({ type: 'ready' })
+}
+
+process.once('message', (options) => void work(options as PeerOptions))
+// Without its parent nobody would end it.
+process.once('disconnect', () => process.exit())
