@@ -43,7 +43,8 @@ export function planSuite(harness: TransportHarness, options: SuiteOptions = {})
   const names = new Set(cases.map(({ name }) => name))
   return {
     unknownSkips: Object.keys(skip).filter((name) => !names.has(name)),
-    timeoutMs: 60_000 + 20 * (harness.eventuallyMs ?? 5000) + stress * 1000,
+    // Cases end by themselves when something does not happen: this is for a transport that hangs.
+    timeoutMs: 30_000 + 6 * (harness.eventuallyMs ?? 5000) + stress * 1000,
     cases: cases.map((one) => {
       const reason = skip[one.name] ?? lacking(one, harness)
       const run = async (): Promise<void> => {

@@ -15,6 +15,7 @@ export function describeTransport(name: string, harness: TransportHarness, optio
     afterAll(() => recorder.end())
     test('skips only cases that exist', () => assert.deepEqual(plan.unknownSkips, []))
     for (const planned of plan.cases) {
+      // oxlint-disable-next-line vitest/expect-expect -- the case asserts
       test(`${planned.case.promise}: ${planned.case.name}`, { timeout: plan.timeoutMs }, async ({ skip }) => {
         if (planned.skip === undefined) return recorder.run(planned)
         recorder.skip(planned)
