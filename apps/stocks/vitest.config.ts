@@ -1,3 +1,4 @@
 import { suite } from '@tasks/dev-config/vitest'
 
-export default suite({ name: 'stocks' })
+// The demo is several processes.
+export default suite({ name: 'stocks', test: { testTimeout: 60_000 } })

@@ -25,7 +25,10 @@ export class WorkerProcess {
       stdio: ['ignore', 2, 2, 'ipc'],
     })
     this.#child.on('message', (report) => onReport(report as Report))
-    this.#exited = once(this.#child, 'exit') as Promise<[number | null, string | null]>
+    const exit = once(this.#child, 'exit') as Promise<[number | null, string | null]>
+    // What it has reported may still be on its way when it is gone.
+    const silence = once(this.#child, 'disconnect')
+    this.#exited = Promise.all([exit, silence]).then(([how]) => how)
     this.failed = this.#exited.then(([code, signal]) => {
       if (this.#ending) return new Promise<never>(() => undefined)
       throw new Error(`the worker process ended by itself (${signal ?? `exit code ${code}`}); what it said is above`)
@@ -48,6 +51,6 @@ export class WorkerProcess {
   async close(): Promise<void> {
     this.#ending = true
     if (this.#child.connected) this.#child.disconnect()
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.#exited
+    await this.#exited
   }
 }

