@@ -23,6 +23,7 @@ export const suites = [
   vitest('transport-sqlite', 'packages/transport-sqlite'),
   vitest('cli', 'packages/cli'),
   vitest('stocks', 'apps/stocks'),
+  vitest('bench', 'apps/bench'),
   { name: 'pack-check', runner: 'script', files: ['scripts/pack-check.js'] },
 
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },

@@ -1,7 +1,17 @@
 // What a workload runs on: one transport, one namespace, workers and clients, the floors, and the place for its figures.
 import assert from 'node:assert/strict'
 import { dirname, join } from 'node:path'
-import { connect, createClient, startWorker, type Client, type Connection, type PipelineHandle, type Transport, type Worker, type WorkerOptions } from '@tasks/core'
+import {
+  connect,
+  createClient,
+  startWorker,
+  type Client,
+  type Connection,
+  type PipelineHandle,
+  type Transport,
+  type Worker,
+  type WorkerOptions,
+} from '@tasks/core'
 import { CONCURRENCY } from './concurrency'
 import { bindBenchTasks, resultOf, type BenchTasks } from './bench-tasks'
 import { adaptersOf } from './adapters'
@@ -201,7 +211,10 @@ export class Bed {
   /** The run has ended well, each of its tasks has started once, and each result was taken once. */
   async checkCompleted(run: PipelineHandle<unknown>, tasks: number): Promise<void> {
     const { status, tasks: known, done, attempts } = await run.status()
-    assert.deepEqual({ status, tasks: known, done, attempts }, { status: 'COMPLETED', tasks, done: tasks, attempts: tasks })
+    assert.deepEqual(
+      { status, tasks: known, done, attempts },
+      { status: 'COMPLETED', tasks, done: tasks, attempts: tasks },
+    )
   }
 
   /** Every lone task was acknowledged. Only when no worker is up, which would hold some. */

@@ -9,7 +9,13 @@ export const resultOf = (index: number): number => 2 * index + 1
 /** @param label what its probes answer with */
 export function bindBenchTasks(namespace: string, label = 'bench') {
   const tasks = createTasks({ namespace })
-  const ran = { noop: new Tally('noop'), step: new Tally('step'), split: new Tally('split'), collect: new Tally('collect'), probe: new Tally('probe') }
+  const ran = {
+    noop: new Tally('noop'),
+    step: new Tally('step'),
+    split: new Tally('split'),
+    collect: new Tally('collect'),
+    probe: new Tally('probe'),
+  }
 
   /** Does nothing with its number but return another. */
   const noop = tasks.bind('noop', (index: number) => {

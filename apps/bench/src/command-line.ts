@@ -48,8 +48,17 @@ export function parseCommandLine(args: readonly string[]): CommandLine | 'help' 
   const { lane, quick, json, profile } = values
   if (lane !== 'local' && lane !== 'queue') throw new Error(`--lane is local or queue, not "${lane}"`)
   const rounds = Number(values.rounds ?? (quick || profile !== undefined ? 1 : 5))
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds is a number of at least 1, not "${values.rounds}"`)
-  return { workloads: choose(values.only), transports: values.transport, rounds, lane, quick, json, ...(profile === undefined ? {} : { profile }) }
+  if (!Number.isInteger(rounds) || rounds < 1)
+    throw new Error(`--rounds is a number of at least 1, not "${values.rounds}"`)
+  return {
+    workloads: choose(values.only),
+    transports: values.transport,
+    rounds,
+    lane,
+    quick,
+    json,
+    ...(profile === undefined ? {} : { profile }),
+  }
 }
 
 function choose(only: readonly string[] | undefined): readonly Workload[] {

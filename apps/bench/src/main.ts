@@ -29,7 +29,8 @@ async function runBench(commandLine: CommandLine): Promise<void> {
     const machine = describeThisMachine()
     const summaries = series.map(summarize)
     const settings = `lane ${lane}, medians of ${rounds} rounds${quick ? '; quick: the figures mean nothing' : ''}`
-    if (json) console.log(JSON.stringify({ machine, settings: { rounds, lane, quick }, summaries, series }, undefined, 2))
+    if (json)
+      console.log(JSON.stringify({ machine, settings: { rounds, lane, quick }, summaries, series }, undefined, 2))
     else if (commandLine.profile !== undefined) console.log(renderProfiles(series))
     else console.log(renderTable(machine, settings, summaries))
     if (series.some(({ failures }) => failures.length > 0)) process.exitCode = 1

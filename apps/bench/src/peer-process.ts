@@ -10,7 +10,9 @@ export interface PeerOptions {
 }
 
 export type PeerRequest = { readonly type: 'counts' } | { readonly type: 'close' }
-export type PeerAnswer = { readonly type: 'ready' } | { readonly type: 'counts'; readonly counts: Readonly<Record<string, number>> }
+export type PeerAnswer =
+  | { readonly type: 'ready' }
+  | { readonly type: 'counts'; readonly counts: Readonly<Record<string, number>> }
 
 /** A worker in a process of its own. */
 export interface Peer {

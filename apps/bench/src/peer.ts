@@ -18,7 +18,10 @@ async function work({ url, namespace, lane, label }: PeerOptions): Promise<void>
   })
   process.on('message', (request) => {
     if ((request as PeerRequest).type === 'counts') {
-      say({ type: 'counts', counts: Object.fromEntries(Object.entries(ran).map(([name, tally]) => [name, tally.total])) })
+      say({
+        type: 'counts',
+        counts: Object.fromEntries(Object.entries(ran).map(([name, tally]) => [name, tally.total])),
+      })
     } else {
       void worker
         .close()

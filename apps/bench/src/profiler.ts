@@ -36,7 +36,9 @@ export class Profiler {
   /** @param file where the whole profile goes, for the browser's developer tools */
   async stop(file: string): Promise<Profile> {
     const profile = await new Promise<Protocol.Profile>((resolve, reject) =>
-      this.#session.post('Profiler.stop', (error, answer) => (error === null ? resolve(answer.profile) : reject(error))),
+      this.#session.post('Profiler.stop', (error, answer) =>
+        error === null ? resolve(answer.profile) : reject(error),
+      ),
     )
     this.#session.disconnect()
     writeFileSync(file, JSON.stringify(profile))
@@ -75,11 +77,15 @@ function nameOf({ functionName, url }: Protocol.ProfileNode['callFrame']): strin
 class SourceMaps {
   readonly #maps = new Map<string, SourceMap | undefined>()
 
-  sourceOf({ url, lineNumber, columnNumber }: { url: string; lineNumber: number; columnNumber: number }): { file: string; line: number } {
+  sourceOf({ url, lineNumber, columnNumber }: { url: string; lineNumber: number; columnNumber: number }): {
+    file: string
+    line: number
+  } {
     if (!url.startsWith('file:')) return { file: url, line: lineNumber + 1 }
     if (!this.#maps.has(url)) this.#maps.set(url, load(url))
     const entry = this.#maps.get(url)?.findEntry(lineNumber, columnNumber)
-    if (entry === undefined || !('originalSource' in entry)) return { file: url.slice(url.lastIndexOf('/') + 1), line: lineNumber + 1 }
+    if (entry === undefined || !('originalSource' in entry))
+      return { file: url.slice(url.lastIndexOf('/') + 1), line: lineNumber + 1 }
     return { file: entry.originalSource.replace(/^.*?(?:packages|apps)\//, ''), line: entry.originalLine + 1 }
   }
 }

@@ -24,7 +24,17 @@ async function runRound(plan: RoundPlan): Promise<RoundAnswer> {
     const { server, durability } = capabilities
     const profile = await bed.takeProfile()
     const seconds = (performance.now() - since) / 1000
-    return { type: 'done', result: { figures: bed.figures, floors: bed.floorTitles, server, durability, seconds, ...(profile === undefined ? {} : { profile }) } }
+    return {
+      type: 'done',
+      result: {
+        figures: bed.figures,
+        floors: bed.floorTitles,
+        server,
+        durability,
+        seconds,
+        ...(profile === undefined ? {} : { profile }),
+      },
+    }
   } finally {
     await bed.close()
   }
@@ -32,7 +42,10 @@ async function runRound(plan: RoundPlan): Promise<RoundAnswer> {
 
 process.once('message', (plan) => {
   runRound(plan as RoundPlan)
-    .catch((error: unknown): RoundAnswer => ({ type: 'failed', error: error instanceof Error ? (error.stack ?? error.message) : String(error) }))
+    .catch((error: unknown): RoundAnswer => ({
+      type: 'failed',
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    }))
     .then((answer) => process.send!(answer, () => process.disconnect()))
     .catch(() => process.exit(1))
 })

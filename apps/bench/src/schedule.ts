@@ -31,7 +31,9 @@ const ROUND_TIMEOUT_MS = 600_000
 
 export async function runRounds(options: ScheduleOptions): Promise<readonly Series[]> {
   const { workloads, transports, rounds, lane, quick, profile, tell } = options
-  const all: Series[] = workloads.flatMap((workload) => transports.map((transport) => ({ workload, transport, rounds: [], failures: [] })))
+  const all: Series[] = workloads.flatMap((workload) =>
+    transports.map((transport) => ({ workload, transport, rounds: [], failures: [] })),
+  )
   for (let round = 1; round <= rounds; round++) {
     for (const series of all) {
       const { workload, transport } = series
@@ -42,7 +44,9 @@ export async function runRounds(options: ScheduleOptions): Promise<readonly Seri
         url: transport,
         lane,
         quick,
-        ...(profile === undefined ? {} : { profile: resolvePath(profile, `${workload.name}-${schemeOf(transport)}.cpuprofile`) }),
+        ...(profile === undefined
+          ? {}
+          : { profile: resolvePath(profile, `${workload.name}-${schemeOf(transport)}.cpuprofile`) }),
       })
       if (answer.type === 'done') {
         series.rounds.push(answer.result)

@@ -35,7 +35,9 @@ export function summarize({ workload, transport, rounds, refused, failures }: Se
     floors: first?.floors ?? {},
     rounds: rounds.length,
     rows: (first?.figures ?? []).map(({ name, unit, aim }): Row => {
-      const values = rounds.flatMap(({ figures }) => figures.filter((figure) => figure.name === name).map(({ value }) => value))
+      const values = rounds.flatMap(({ figures }) =>
+        figures.filter((figure) => figure.name === name).map(({ value }) => value),
+      )
       const middle = median(values)
       const row = { name, unit, median: middle, lowest: Math.min(...values), highest: Math.max(...values) }
       return aim === undefined ? row : { ...row, aim: { ...aim, reached: middle <= aim.most } }

@@ -12,14 +12,27 @@ export function renderTable(machine: Machine, settings: string, summaries: reado
   const transports = [...new Set(summaries.map(({ transport }) => transport))]
   const lines = [describeMachine(machine), settings]
   for (const transport of transports) lines.push(...describeTransport(transport, summaries))
-  lines.push('', ' '.repeat(NAME_WIDTH) + transports.map((transport) => transport.padStart(16).padEnd(CELL_WIDTH)).join('').trimEnd())
+  lines.push(
+    '',
+    ' '.repeat(NAME_WIDTH) +
+      transports
+        .map((transport) => transport.padStart(16).padEnd(CELL_WIDTH))
+        .join('')
+        .trimEnd(),
+  )
   for (const workload of new Set(summaries.map((summary) => summary.workload))) {
     const here = summaries.filter((summary) => summary.workload === workload)
     const cells = transports.map((transport) => here.find((summary) => summary.transport === transport)!)
     lines.push('', `${workload}: ${here[0]!.title}`)
     for (const name of new Set(cells.flatMap(({ rows }) => rows.map((row) => row.name)))) {
       const texts = cells.map(({ rows }) => renderCell(rows.find((row) => row.name === name)))
-      lines.push(`  ${name}`.padEnd(NAME_WIDTH) + texts.map((text) => text.padEnd(CELL_WIDTH)).join('').trimEnd())
+      lines.push(
+        `  ${name}`.padEnd(NAME_WIDTH) +
+          texts
+            .map((text) => text.padEnd(CELL_WIDTH))
+            .join('')
+            .trimEnd(),
+      )
     }
     for (const { transport, refused, failures } of cells) {
       if (refused !== undefined) lines.push(`  not on ${transport} because ${refused}`)
@@ -53,7 +66,8 @@ function renderCell(row: Row | undefined): string {
 }
 
 export function formatValue(value: number, unit: Unit): string {
-  const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3
+  const digits =
+    Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3
   const text = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
   return unit === '' ? text : `${text} ${unit}`
 }

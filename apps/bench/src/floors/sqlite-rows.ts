@@ -29,7 +29,8 @@ function load(server: string): SqliteModule {
 /** What is used of a store's file, in bytes: what waits in the log counts, free pages do not. */
 export function usedBytesOf(path: string, server: string): number {
   const db = new (load(server).DatabaseSync)(path)
-  const pragma = (name: string): number => Object.values(db.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0]!
+  const pragma = (name: string): number =>
+    Object.values(db.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0]!
   try {
     return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size')
   } finally {
@@ -41,7 +42,9 @@ export function usedBytesOf(path: string, server: string): number {
 export function sqliteFloors(path: string, server: string, synchronous: string): Floors {
   const db = new (load(server).DatabaseSync)(path)
   db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`)
-  db.exec('CREATE TABLE message(seq INTEGER PRIMARY KEY, queue INTEGER, rank INTEGER, sent INTEGER, id TEXT, body BLOB)')
+  db.exec(
+    'CREATE TABLE message(seq INTEGER PRIMARY KEY, queue INTEGER, rank INTEGER, sent INTEGER, id TEXT, body BLOB)',
+  )
   db.exec('CREATE TABLE row(slot INTEGER, key TEXT, value BLOB, PRIMARY KEY (slot, key)) WITHOUT ROWID')
   const begin = db.prepare('BEGIN IMMEDIATE')
   const commit = db.prepare('COMMIT')

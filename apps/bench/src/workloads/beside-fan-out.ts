@@ -11,7 +11,8 @@ const MINUTE_S = 60
 
 export const besideFanOut: Workload = {
   name: 'beside-fan-out',
-  title: 'lone tasks one at a time, from enqueue to result, beside a 1-N-1 of a million children (or as many as a minute takes)',
+  title:
+    'lone tasks one at a time, from enqueue to result, beside a 1-N-1 of a million children (or as many as a minute takes)',
   mostRounds: 1,
   async run(bed) {
     const { client } = await bed.start()
@@ -40,7 +41,11 @@ export const besideFanOut: Workload = {
 }
 
 /** In ms. */
-async function timeLoneTasks({ tasks: { probe, ran } }: Bed, client: Client, goesOn: () => boolean): Promise<readonly number[]> {
+async function timeLoneTasks(
+  { tasks: { probe, ran } }: Bed,
+  client: Client,
+  goesOn: () => boolean,
+): Promise<readonly number[]> {
   const times: number[] = []
   do {
     const since = performance.now()

@@ -3,7 +3,11 @@ import type { Client } from '@tasks/core'
 import { PATIENCE_MS, secondsOfAsync, type Bed } from '../bed'
 
 /** One 1-N-1, checked: a task that returns a group of N, and one that takes the N results. Returns its seconds, submit to result. */
-export async function runFanOut({ tasks: { split, ran }, checkCompleted }: Bed, client: Client, children: number): Promise<number> {
+export async function runFanOut(
+  { tasks: { split, ran }, checkCompleted }: Bed,
+  client: Client,
+  children: number,
+): Promise<number> {
   let result: unknown
   let id = ''
   const seconds = await secondsOfAsync(async () => {

@@ -4,7 +4,8 @@ import type { Workload } from '../workload'
 
 export const loneTasks: Workload = {
   name: 'lone-tasks',
-  title: 'lone no-op tasks at concurrency 100: from enqueue to done, and when the queue was filled before the worker started',
+  title:
+    'lone no-op tasks at concurrency 100: from enqueue to done, and when the queue was filled before the worker started',
   async run(bed) {
     const count = bed.size(50_000, 1_000)
     const { noop, ran } = bed.tasks

@@ -29,7 +29,12 @@ export const submitToResult: Workload = {
 }
 
 /** In ms. */
-async function timeEach(bed: Bed, client: Client, count: number, where: 'here' | 'elsewhere' = 'here'): Promise<readonly number[]> {
+async function timeEach(
+  bed: Bed,
+  client: Client,
+  count: number,
+  where: 'here' | 'elsewhere' = 'here',
+): Promise<readonly number[]> {
   const { step, ran } = bed.tasks
   const times: number[] = []
   const ids: string[] = []

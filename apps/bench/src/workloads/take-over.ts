@@ -10,7 +10,8 @@ const PATIENCE_FOR_SHARES_MS = 30_000
 
 export const takeOver: Workload = {
   name: 'take-over',
-  title: 'from the end of one of two workers until every partition runs tasks again: it closes, or is killed; and with 10,000 pipelines waiting',
+  title:
+    'from the end of one of two workers until every partition runs tasks again: it closes, or is killed; and with 10,000 pipelines waiting',
   async run(bed) {
     const client = bed.createClient()
     const live = bed.size(10_000, 200)
@@ -64,7 +65,10 @@ export const takeOver: Workload = {
 }
 
 /** A task in every partition, several times over. Returns when the last has its result, and where they ran. */
-async function probeAll({ tasks: { probe }, checkCompleted }: Bed, client: Client): Promise<{ readonly ms: number; readonly labels: readonly string[] }> {
+async function probeAll(
+  { tasks: { probe }, checkCompleted }: Bed,
+  client: Client,
+): Promise<{ readonly ms: number; readonly labels: readonly string[] }> {
   const { partitions } = await client.owners()
   const since = performance.now()
   const runs = await Promise.all(Array.from({ length: partitions * 10 }, (_, i) => client.submit(probe, i)))

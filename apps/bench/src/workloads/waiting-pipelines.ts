@@ -39,7 +39,9 @@ export const waitingPipelines: Workload = {
 export async function submitWaiting({ tasks: { step } }: Bed, client: Client, count: number): Promise<void> {
   const ids = new Set<string>()
   for (let i = 0; i < count; i += AT_ONCE) {
-    const some = Array.from({ length: Math.min(AT_ONCE, count - i) }, (_, j) => client.submit(step, i + j, { delayMs: HOUR_MS }))
+    const some = Array.from({ length: Math.min(AT_ONCE, count - i) }, (_, j) =>
+      client.submit(step, i + j, { delayMs: HOUR_MS }),
+    )
     for (const { id } of await Promise.all(some)) ids.add(id)
   }
   for (;;) {
