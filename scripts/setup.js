@@ -55,7 +55,9 @@ function fail(message) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  await setup()
   const [separator, command, ...args] = process.argv.slice(2)
+  // What writes the lockfile cannot wait until the lockfile is right.
+  const mends = command === 'pnpm' && args[0] === 'install' && existsSync(join(root, 'node_modules/.bin/pnpm'))
+  if (!mends) await setup()
   if (separator === '--' && command) process.exitCode = (await run(command, args)).code
 }

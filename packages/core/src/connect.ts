@@ -47,16 +47,23 @@ export interface Connection {
  * @param transport a URL; a transport made by hand is passed through; absent, `TASKS_URL` of the environment, else that of `tasks.config.*`
  * @throws TaskError TASKS_UNKNOWN_SCHEME naming the known ones, TASKS_MISSING_PACKAGE with the command that installs it, TASKS_CONFIG
  */
-export async function connect(transport: string | Transport | undefined, options: ConnectOptions = {}): Promise<Connection> {
+export async function connect(
+  transport: string | Transport | undefined,
+  options: ConnectOptions = {},
+): Promise<Connection> {
   if (transport === undefined) return connectAsConfigured(options)
   if (typeof transport === 'object') return { transport, close: () => Promise.resolve() }
   const url = transport
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   const clock = options.clock ?? systemClock
-  const adapter = scheme === undefined ? undefined : (options.adapters?.[scheme] ?? (await published(scheme, options.from)))
+  const adapter =
+    scheme === undefined ? undefined : (options.adapters?.[scheme] ?? (await published(scheme, options.from)))
   if (adapter === undefined) {
     const known = [...new Set(['memory', ...Object.keys(PUBLISHED), ...Object.keys(options.adapters ?? {})])].join(', ')
-    throw new TaskError('TASKS_UNKNOWN_SCHEME', `"${redactUrl(url)}" is not a transport: its scheme must be one of ${known}`)
+    throw new TaskError(
+      'TASKS_UNKNOWN_SCHEME',
+      `"${redactUrl(url)}" is not a transport: its scheme must be one of ${known}`,
+    )
   }
   const opened = await adapter.fromUrl(url, { clock })
   return { transport: opened, close: () => opened.close() }
@@ -67,7 +74,10 @@ async function connectAsConfigured(options: ConnectOptions): Promise<Connection>
   const { value } = settings.transport
   if (value === undefined) {
     const place = file === undefined ? 'write a tasks.config.js' : `say so in ${file}`
-    throw new TaskError('TASKS_CONFIG', `no transport was given: pass one, like "sqlite:./tasks.db", set TASKS_URL, or ${place}`)
+    throw new TaskError(
+      'TASKS_CONFIG',
+      `no transport was given: pass one, like "sqlite:./tasks.db", set TASKS_URL, or ${place}`,
+    )
   }
   return connect(value, { ...options, adapters: { ...settings.adapters.value, ...options.adapters } })
 }
@@ -80,7 +90,8 @@ async function published(scheme: string, from: readonly string[] = homes()): Pro
     return (await import(entry.package)) as Adapter
   } catch (error) {
     // Only an adapter that is not there is looked for elsewhere; one that is broken says so itself.
-    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND' || !String(error).includes(entry.package)) throw error
+    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND' || !String(error).includes(entry.package))
+      throw error
   }
   // Strict installs show core no other package: the program's own project has it.
   for (const folder of from) {
@@ -93,7 +104,10 @@ async function published(scheme: string, from: readonly string[] = homes()): Pro
     return (await import(pathToFileURL(path).href)) as Adapter
   }
   const install = entry.peer === undefined ? entry.package : `${entry.package} ${entry.peer}`
-  throw new TaskError('TASKS_MISSING_PACKAGE', `"${scheme}:" needs a package that is not installed: npm install ${install}`)
+  throw new TaskError(
+    'TASKS_MISSING_PACKAGE',
+    `"${scheme}:" needs a package that is not installed: npm install ${install}`,
+  )
 }
 
 /** Where the program may be at home: it can have been started from anywhere. */
@@ -102,9 +116,14 @@ function homes(): readonly string[] {
   return program === undefined ? [process.cwd()] : [process.cwd(), dirname(program)]
 }
 
-/** A URL as it may be shown: without password and token. */
+/** A URL as it may be shown: without passwords and tokens. */
 export function redactUrl(url: string): string {
+  // Of one host or several. What NATS finds alone before the @ is a token.
+  const token = /^(tls\+)?nats:/i.test(url)
   return url
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/)([^/@]*)@/i, (_, scheme: string, user: string) => `${scheme}${user.split(':')[0] ?? ''}${user.includes(':') ? ':***' : ''}@`)
-    .replace(/([?&](?:password|token|secret|pass)=)[^&]*/gi, '$1***')
+    .replace(/(\/\/|,)([^/?#,]*)@/g, (_, before: string, credentials: string) => {
+      const [user, password] = credentials.split(/:(.*)/s)
+      return `${before}${password === undefined ? (token ? '***' : user) : `${user}:***`}@`
+    })
+    .replace(/([?&][^=&]*(?:pass|token|secret|key)[^=&]*=)[^&]*/gi, '$1***')
 }
