@@ -6,7 +6,7 @@
 //   - not while a worker reports them as running, or this process runs them;
 //   - and only after workers have had two leases of time to report.
 import type { RowKey } from '../transport'
-import type { Closed, Dispatch } from './draft'
+import type { Closed, Dispatch, Draft } from './draft'
 import { parentOf, splitEntry } from './paths'
 import { windowKey, type Lane, type WindowItem, type WindowRow } from './rows'
 
@@ -27,10 +27,14 @@ interface Range {
   readonly window: Window
 }
 
+/** How many entries of which windows a commit closes. */
+export type Closing = ReadonlyMap<Window, number>
+
 const single = (closed: Closed): string => `${closed.run}${closed.path}#${closed.attempt}`
 
 export class Windows {
   readonly #windows = new Set<Window>()
+  readonly #abandoned = new Set<Window>()
   readonly #singles = new Map<string, Window>()
   readonly #ranges = new Map<string, Range[]>()
   /** What workers have reported as running, and when. */
@@ -53,14 +57,16 @@ export class Windows {
     return window
   }
 
-  /** How many entries of which windows are closed by a draft. Changes nothing: the draft may be thrown away. */
-  count(closed: readonly Closed[]): Map<Window, number> {
-    const counts = new Map<Window, number>()
-    for (const entry of closed) {
+  /** Which windows a draft closes entries of. Those it closes for good are deleted with it; nothing else changes: it may be thrown away. */
+  close(draft: Draft): Closing {
+    const closing = new Map<Window, number>()
+    for (const entry of draft.closed) {
       const window = this.#singles.get(single(entry)) ?? this.#rangeOf(entry)?.window
-      if (window !== undefined) counts.set(window, (counts.get(window) ?? 0) + 1)
+      if (window !== undefined) closing.set(window, (closing.get(window) ?? 0) + 1)
     }
-    return counts
+    for (const window of this.#abandoned) closing.set(window, window.open)
+    for (const [window, count] of closing) if (window.open <= count) draft.delete(window.key)
+    return closing
   }
 
   #rangeOf({ run, path, attempt }: Closed): Range | undefined {
@@ -73,20 +79,34 @@ export class Windows {
     return ranges?.find(({ from, to }) => parent.index >= from && parent.index < to)
   }
 
-  /** Counts off what a commit has closed. Windows with nothing open are gone: delete their rows in the same commit. */
-  apply(closed: readonly Closed[], counts: ReadonlyMap<Window, number>): void {
-    for (const entry of closed) {
+  /** The draft was committed. */
+  apply(draft: Draft, closing: Closing): void {
+    for (const entry of draft.closed) {
       this.#singles.delete(single(entry))
       if (this.#reported.size > 0) this.#reported.delete(single(entry))
     }
-    for (const [window, count] of counts) {
+    for (const [window, count] of closing) {
       window.open -= count
-      if (window.open <= 0) this.drop(window)
+      if (window.open <= 0) this.#drop(window)
     }
   }
 
-  drop(window: Window): void {
+  /** Nothing of it is outstanding any more: its row goes with the next commit. */
+  abandon(window: Window): void {
+    this.#abandoned.add(window)
+  }
+
+  /** A planned end: what runs in this process is from now on waited for as what others run. */
+  shareAll(draft: Draft): void {
+    for (const { key, row } of this.#windows) {
+      if (!row.items.some(({ lane }) => lane === 'local')) continue
+      draft.put(key, { ...row, items: row.items.map((item) => ({ ...item, lane: 'queue' as const })) })
+    }
+  }
+
+  #drop(window: Window): void {
     this.#windows.delete(window)
+    this.#abandoned.delete(window)
     for (const item of window.row.items) {
       if ('path' in item) {
         if (this.#singles.get(single(item)) === window) this.#singles.delete(single(item))
@@ -109,10 +129,6 @@ export class Windows {
 
   forgetReports(before: number): void {
     for (const [key, at] of this.#reported) if (at < before) this.#reported.delete(key)
-  }
-
-  all(): readonly Window[] {
-    return [...this.#windows]
   }
 
   due(now: number): readonly Window[] {

@@ -1,0 +1,104 @@
+// What an owner has been given and has not folded yet: inbox messages, outcomes from its own process, and what it says to itself.
+import type { Capabilities, InboxMessage, Position } from '../transport'
+import { decodeInbox, type Outcome } from '../wire'
+import type { Input } from './reducer'
+
+export interface Arrived {
+  readonly input: Input
+  /** Inbox messages only. */
+  readonly message?: InboxMessage
+  /** How much it counts towards a batch. */
+  readonly weight: number
+  readonly bytes: number
+  /** The owner's own inputs: called when the commit with it has succeeded. */
+  readonly done?: () => void
+}
+
+/** Inputs in one commit. Enough to make a commit's fixed cost small, few enough to keep it short. */
+export const MOST_INPUTS = 1_000
+
+/** The most that may go into one commit on this transport: an input comes to a few rows and sends. */
+export function mostInputs({ maxCommitItems }: Capabilities): number {
+  return Math.max(1, Math.min(MOST_INPUTS, Math.floor(maxCommitItems / 8)))
+}
+
+export class Arrivals {
+  #inbox: Arrived[] = []
+  #outcomes: Outcome[] = []
+  #own: Arrived[] = []
+  #onDrained: (() => void) | undefined
+
+  get empty(): boolean {
+    return this.#inbox.length === 0 && this.#outcomes.length === 0 && this.#own.length === 0
+  }
+
+  addMessages(messages: readonly InboxMessage[]): void {
+    for (const message of messages) this.#inbox.push(arrivedOf(message))
+  }
+
+  /** Back-pressure: resolves when few enough messages wait here; what does not stays with the transport. */
+  drained(): Promise<void> | undefined {
+    return this.#inbox.length <= 4 * MOST_INPUTS ? undefined : new Promise((resolve) => (this.#onDrained = resolve))
+  }
+
+  addOutcome(outcome: Outcome): void {
+    this.#outcomes.push(outcome)
+  }
+
+  addOwn(arrived: Arrived): void {
+    this.#own.push(arrived)
+  }
+
+  /** Takes a batch that fits into one commit, and says how much more would. */
+  take(capabilities: Capabilities): { readonly batch: Arrived[]; readonly left: number } {
+    const batch: Arrived[] = []
+    let weight = mostInputs(capabilities)
+    let bytes = capabilities.maxCommitBytes >> 2
+    const takeFrom = (list: Arrived[]): Arrived[] => {
+      let taken = 0
+      for (; taken < list.length && weight > 0 && bytes > 0; taken++) {
+        batch.push(list[taken]!)
+        weight -= list[taken]!.weight
+        bytes -= list[taken]!.bytes
+      }
+      return list.slice(taken)
+    }
+    this.#own = takeFrom(this.#own)
+    let count = 0
+    for (; count < this.#outcomes.length && weight > 0 && bytes > 0; count++) {
+      weight--
+      bytes -= this.#outcomes[count]!.value.bytes.length
+    }
+    if (count > 0) {
+      const outcomes = this.#outcomes.slice(0, count)
+      this.#outcomes = this.#outcomes.slice(count)
+      batch.push({ input: { type: 'outcomes', outcomes }, weight: count, bytes: 0 })
+    }
+    this.#inbox = takeFrom(this.#inbox)
+    if (this.#inbox.length < MOST_INPUTS) {
+      this.#onDrained?.()
+      this.#onDrained = undefined
+    }
+    return { batch, left: Math.max(0, weight) }
+  }
+}
+
+function arrivedOf(message: InboxMessage): Arrived {
+  const { body } = message
+  try {
+    const input = decodeInbox(body)
+    return { input, message, weight: input.type === 'outcomes' ? input.outcomes.length : 1, bytes: body.length }
+  } catch (error) {
+    return { input: { type: 'undecodable', error }, message, weight: 1, bytes: body.length }
+  }
+}
+
+/** Up to where a batch consumes the inbox. */
+export function lastPosition(batch: readonly Arrived[]): Position | undefined {
+  for (let index = batch.length - 1; index >= 0; index--) {
+    const { message } = batch[index]!
+    if (message !== undefined) return message.position
+  }
+  return undefined
+}
+

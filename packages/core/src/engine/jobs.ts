@@ -1,0 +1,131 @@
+// Long work of a partition, in steps: starting the chains of large groups, joining results, deleting what is over. A job is a row until its last
+// step, so that whoever owns the partition does it.
+import type { Clock } from '../clock'
+import type { LargeValues } from '../large-values'
+import type { Logger } from '../logger'
+import type { RowKey, Space } from '../transport'
+import type { Draft } from './draft'
+import { joinResults, type ScanRows } from './fan-in'
+import type { LocalLane } from './local-lane'
+import { MOST_INPUTS, mostInputs } from './arrivals'
+import type { Input } from './reducer'
+import type { RowCache } from './row-cache'
+import { blobPrefix, JOBS, RunKeys, type GroupRow, type JobRow } from './rows'
+
+export interface JobsOptions {
+  readonly space: Space
+  readonly values: LargeValues
+  readonly cache: RowCache
+  readonly scan: ScanRows
+  readonly lane: LocalLane | undefined
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly partition: number
+  /** Folds an input of the owner's own; resolves when it has been committed. */
+  readonly say: (input: Input, weight: number) => Promise<void>
+  readonly isOver: () => boolean
+}
+
+type PumpJob = JobRow & { readonly kind: 'pump' }
+type CleanJob = JobRow & { readonly kind: 'clean' }
+
+/** Groups that are pumped in one turn. */
+const PUMPS_A_TURN = 32
+const CLEAN_PAGE = 500
+
+export class Jobs {
+  readonly #options: JobsOptions
+  /** Groups with chains still to be started. */
+  readonly #pumps = new Map<RowKey, PumpJob>()
+  #newPump = false
+
+  constructor(options: JobsOptions) {
+    this.#options = options
+  }
+
+  /** Takes note of the job rows that a commit has written, or that a new owner has found. */
+  apply(changed: Draft['changed']): void {
+    for (const [key, row] of changed) {
+      if (!key.startsWith(JOBS)) continue
+      if (row === null) this.#pumps.delete(key)
+      else this.start(key, row as JobRow)
+    }
+  }
+
+  start(key: RowKey, job: JobRow): void {
+    switch (job.kind) {
+      case 'pump':
+        this.#pumps.set(key, job)
+        this.#newPump = true
+        return
+      case 'fan-in':
+        return this.#work(job, () => this.#fanIn(job))
+      case 'clean':
+        return this.#work(job, () => this.#clean(job))
+    }
+  }
+
+  get pumping(): boolean {
+    return this.#pumps.size > 0
+  }
+
+  /** Whether a group has come since this was last asked. */
+  takeNewPump(): boolean {
+    const is = this.#newPump
+    this.#newPump = false
+    return is
+  }
+
+  /** Which groups may start how many further chains: as many as this process has room for, and more, through the queue, when it is busy. */
+  pumpsDue(): readonly (readonly [PumpJob, number])[] {
+    if (this.#pumps.size === 0) return []
+    const { lane, space } = this.#options
+    const room = lane?.room() ?? 0
+    const overflow = lane === undefined || lane.isBusy() ? MOST_INPUTS >> 1 : 0
+    const share = Math.min(Math.ceil(Math.max(room, overflow) / this.#pumps.size), mostInputs(space.capabilities))
+    if (share === 0) return []
+    const due: (readonly [PumpJob, number])[] = []
+    for (const [key, job] of this.#pumps) {
+      due.push([job, share])
+      if (due.length === PUMPS_A_TURN) break
+      // Last in the order next time.
+      if (this.#pumps.size > PUMPS_A_TURN) {
+        this.#pumps.delete(key)
+        this.#pumps.set(key, job)
+      }
+    }
+    return due
+  }
+
+  /** Runs a job beside the turns; tries again if it fails. */
+  #work(job: JobRow, run: () => Promise<void>, failures = 0): void {
+    const { clock, logger, partition, isOver } = this.#options
+    run().catch((error: unknown) => {
+      if (isOver()) return
+      logger.warn({ partition, job: job.kind, id: job.id, error }, 'a step of long work failed and is tried again')
+      clock.after(Math.min(30_000, 100 * 2 ** failures), () => isOver() || this.#work(job, run, failures + 1), { unref: true })
+    })
+  }
+
+  async #fanIn(job: JobRow): Promise<void> {
+    const { cache, scan, values, say } = this.#options
+    const key = new RunKeys(job.id, job.gen).group(job.path)
+    await cache.load([key])
+    const group = cache.get(key) as GroupRow | null | undefined
+    if (group == null) return
+    const joined = await joinResults(scan, job, group, values.sink(blobPrefix(job.id, job.run)))
+    await say({ type: 'joined', job, joined }, 1)
+  }
+
+  async #clean(job: CleanJob): Promise<void> {
+    const { space, scan, say, isOver } = this.#options
+    if (job.blobs) await space.blobs.drop(blobPrefix(job.id, job.run))
+    const prefix = new RunKeys(job.id, job.gen).all
+    for (;;) {
+      const rows = await scan(prefix, undefined, CLEAN_PAGE)
+      const done = rows.length < CLEAN_PAGE
+      await say({ type: 'cleaned', job, keys: rows.map(([key]) => key), done }, rows.length)
+      if (done || isOver()) return
+    }
+  }
+}

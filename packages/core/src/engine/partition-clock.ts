@@ -1,0 +1,53 @@
+// What time it is in a partition: the store's clock, never going back over all owners, and not believed when it jumps.
+import type { Clock } from '../clock'
+import type { Logger } from '../logger'
+
+/** A clock that jumps ahead further than this, against the time that has passed, is not believed. */
+const MOST_JUMP_MS = 60_000
+
+export class PartitionClock {
+  readonly #clock: Clock
+  readonly #logger: Logger
+  /** Of the store's clock against this machine's. */
+  #offset = 0
+  /** The time of the last commit, and when that was by the monotonic clock. */
+  #last: number
+  #lastMonotonic: number
+  #trusted = false
+  #told = false
+
+  /** @param last the time of the partition's last commit */
+  constructor(clock: Clock, logger: Logger, last: number) {
+    this.#clock = clock
+    this.#logger = logger
+    this.#last = last
+    this.#lastMonotonic = clock.monotonic()
+  }
+
+  setStoreTime(now: number): void {
+    this.#offset = now - this.#clock.now()
+  }
+
+  now(): number {
+    const now = Math.floor(this.#clock.now() + this.#offset)
+    const expected = Math.floor(this.#last + this.#clock.monotonic() - this.#lastMonotonic)
+    // Before the first commit of this session nothing is known of how much time has passed since the last one.
+    if (this.#trusted && now > expected + MOST_JUMP_MS) {
+      if (!this.#told) this.#logger.error({ aheadMs: now - expected }, 'the clock has jumped ahead and is not believed')
+      this.#told = true
+      return expected
+    }
+    return Math.max(now, this.#last)
+  }
+
+  committed(now: number): void {
+    this.#last = now
+    this.#lastMonotonic = this.#clock.monotonic()
+    this.#trusted = true
+  }
+
+  /** Ms from now until it is `time` here. */
+  until(time: number): number {
+    return Math.max(0, time - this.#offset - this.#clock.now())
+  }
+}

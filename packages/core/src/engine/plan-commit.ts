@@ -1,0 +1,76 @@
+// From a draft to what is committed: which dispatch takes which lane, one window that notes them all, and every send with its id.
+import type { Bytes, PartitionSession, RowKey, Send } from '../transport'
+import { encodeReply } from '../wire'
+import type { Dispatch, Draft } from './draft'
+import { encodeDispatch } from './dispatch'
+import type { LocalItem, LocalLane } from './local-lane'
+import type { RowCache } from './row-cache'
+import { encodeRow, windowKey, type Lane, type WindowRow } from './rows'
+import type { Waiters } from './waiters'
+import { windowItems } from './windows'
+
+export interface CommitPlan {
+  readonly sends: readonly Send[]
+  /** Handed over when the commit has succeeded; room in the lane is reserved for them. */
+  readonly local: readonly LocalItem[]
+  readonly window: WindowRow | undefined
+}
+
+/** Puts the window into the draft. `lane` is undefined if nothing may be handed over. */
+export function planCommit(draft: Draft, session: PartitionSession, lane: LocalLane | undefined, replies: readonly Send[]): CommitPlan {
+  const prefix = `${session.claim}.${draft.seq}.`
+  const sends: Send[] = draft.sends.map(({ target, body }, index) => ({ target, body, id: prefix + index }))
+  if (draft.dispatches.length === 0) return { sends: [...sends, ...replies], local: [], window: undefined }
+  const local: LocalItem[] = []
+  const lanes: (readonly [Dispatch, Lane])[] = []
+  const queues = new Set<string>()
+  let room = lane?.room() ?? 0
+  for (const dispatch of draft.dispatches) {
+    const { step, shared } = dispatch
+    const queue = step.queue ?? 'default'
+    // A raised priority is the queue's business: only there it can overtake.
+    if (room > 0 && !shared && step.priority === undefined && lane!.serves(queue, step.task)) {
+      room--
+      local.push({ partition: session.partition, dispatch })
+      lanes.push([dispatch, 'local'])
+      continue
+    }
+    queues.add(queue)
+    lanes.push([dispatch, 'queue'])
+    sends.push({
+      target: step.priority === undefined ? { to: 'task', queue } : { to: 'task', queue, priority: step.priority },
+      id: prefix + sends.length,
+      body: encodeDispatch(dispatch, draft.now),
+    })
+  }
+  if (local.length > 0) lane!.reserve(local.length)
+  const window: WindowRow = { seq: draft.seq, epoch: session.epoch, sentAt: draft.now, queues: [...queues], items: windowItems(lanes) }
+  draft.put(windowKey(draft.seq), window)
+  return { sends: [...sends, ...replies], local, window }
+}
+
+/** Replies to those who wait in memory, and answers to questions: they leave with the commit that they speak of. */
+export function repliesOf(draft: Draft, session: PartitionSession, waiters: Waiters): readonly Send[] {
+  if (draft.ended.length === 0 && draft.answers.length === 0) return []
+  const replies: Send[] = []
+  const reply = (address: string, body: Bytes): void =>
+    void replies.push({ target: { to: 'reply', address }, id: `${session.claim}.${draft.seq}.r${replies.length}`, body })
+  for (const ended of draft.ended) for (const address of waiters.of(draft, ended)) reply(address, encodeReply({ type: 'ended', ...ended }))
+  const { partition, epoch } = session
+  for (const { replyTo, correlation, answer } of draft.answers) {
+    reply(replyTo, encodeReply({ type: 'answer', correlation, partition, epoch, seq: draft.seq - 1, answer }))
+  }
+  return replies
+}
+
+/** The rows of a draft as they are stored. */
+export function encodeRows(draft: Draft, cache: RowCache): ReadonlyMap<RowKey, Bytes | null> {
+  const rows = new Map<RowKey, Bytes | null>()
+  for (const [key, row] of draft.changed) {
+    if (row !== null) rows.set(key, encodeRow(key, row))
+    // A row that came and went within this draft was never stored.
+    else if (cache.get(key) !== null) rows.set(key, null)
+  }
+  for (const [key, writer] of draft.results) rows.set(key, writer.bytes())
+  return rows
+}
