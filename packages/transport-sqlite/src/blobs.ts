@@ -1,6 +1,7 @@
 import type { Blobs, Bytes } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
+import { BYTES } from './driver'
 import type { Group } from './group'
 import type { Lifetime } from './lifetime'
 import { MAX_MESSAGE_BYTES } from './limits'
@@ -22,7 +23,8 @@ export function blobs(group: Group, lifetime: Lifetime, namespace: number, clock
       // Write-once: a page that is there already is the same one put again.
       await group.write((write) => {
         const there = write.get('SELECT 1 FROM blob WHERE namespace = ? AND key = ? AND page = ?', namespace, key, page)
-        if (!there) write.run('INSERT INTO blob VALUES (NULL, ?, ?, ?, ?, ?)', namespace, key, page, clock.now(), bytes)
+        if (!there)
+          write.run(`INSERT INTO blob VALUES (NULL, ?, ?, ?, ?, ${BYTES})`, namespace, key, page, clock.now(), bytes)
       })
     },
     async get(key, page) {

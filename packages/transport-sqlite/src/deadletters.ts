@@ -1,4 +1,5 @@
 import type { Bytes, DeadLetter, DeadLetterInfo, DeadLetters } from '@tasks/core'
+import { BYTES } from './driver'
 import type { Group, Row, Write } from './group'
 import type { Lifetime } from './lifetime'
 import type { Outbox } from './outbox'
@@ -13,7 +14,7 @@ export function addLetter(
   info: DeadLetterInfo,
   body: Bytes,
 ): void {
-  write.run('INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?)', seq, namespace, id, at, JSON.stringify(info), body)
+  write.run(`INSERT INTO dead VALUES (?, ?, ?, ?, ?, ${BYTES})`, seq, namespace, id, at, JSON.stringify(info), body)
 }
 
 export function deadLetters(group: Group, lifetime: Lifetime, namespace: number, outbox: Outbox): DeadLetters {

@@ -5,6 +5,9 @@ import { TaskError } from '@tasks/core/adapter'
 
 export type Value = null | number | bigint | string | Uint8Array
 
+/** A parameter for bytes: node:sqlite of Node 22 binds some empty arrays as NULL. */
+export const BYTES = "ifnull(?, x'')"
+
 export interface Statement {
   run(...values: Value[]): { readonly changes: number | bigint }
   get(...values: Value[]): unknown

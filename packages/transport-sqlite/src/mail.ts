@@ -2,6 +2,7 @@
 // those for others pass through tables, and are removed by their reader or soon after.
 import type { Bytes } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
+import { BYTES } from './driver'
 import type { Group, Write } from './group'
 
 const SIGNALS_KEPT_MS = 60_000
@@ -34,7 +35,7 @@ export class Mail {
     const process = Number(address.slice(0, address.indexOf('.')))
     if (process === this.#process) return write.after(() => this.#deliver(address, body))
     if (!Number.isSafeInteger(process) || !write.get('SELECT 1 FROM process WHERE id = ?', process)) return
-    write.run('INSERT INTO reply VALUES (?, ?, ?, ?)', seq, process, address, body)
+    write.run(`INSERT INTO reply VALUES (?, ?, ?, ${BYTES})`, seq, process, address, body)
     write.changed.mail = true
   }
 
@@ -50,7 +51,7 @@ export class Mail {
     if (!write.get('SELECT 1 FROM process WHERE id <> ? LIMIT 1', this.#process)) return
     const now = this.#clock.now()
     write.run('DELETE FROM signal WHERE at < ?', now - SIGNALS_KEPT_MS)
-    write.run('INSERT INTO signal VALUES (?, ?, ?, ?, ?)', write.draw(1), namespace, this.#process, now, body)
+    write.run(`INSERT INTO signal VALUES (?, ?, ?, ?, ${BYTES})`, write.draw(1), namespace, this.#process, now, body)
     write.changed.mail = true
   }
 

@@ -5,13 +5,14 @@ import { TaskError } from '@tasks/core/adapter'
 import { bulkPut } from './bulk'
 import { addLetter } from './deadletters'
 import type { Value } from './driver'
+import { BYTES } from './driver'
 import type { Write } from './group'
 import { MAX_MESSAGE_BYTES, PRIORITIES } from './limits'
 import type { Mail } from './mail'
 import type { Namespace } from './namespace'
 
-const putMessages = bulkPut('message', 7)
-const putInbox = bulkPut('inbox', 4)
+const putMessages = bulkPut('message', ['?', '?', '?', '?', '?', '?', BYTES])
+const putInbox = bulkPut('inbox', ['?', '?', '?', BYTES])
 
 export class Outbox {
   readonly #namespace: Namespace

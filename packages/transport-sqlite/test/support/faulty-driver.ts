@@ -95,7 +95,7 @@ export class FaultyDriver implements Driver {
   }
 
   #refuseIfCrashed(): void {
-    if (this.#crashed) throw new Error('this connection is dead')
+    if (this.#crashed) throw new TaskError('TASKS_CLOSED', 'this connection is dead')
   }
 }
 
