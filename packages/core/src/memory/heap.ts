@@ -1,6 +1,6 @@
 /** What is due first comes out first. `dueAt` of an item must not change while it is in. */
 export class Heap<T extends { readonly dueAt: number }> {
-  readonly #items: T[] = []
+  #items: T[] = []
 
   get size(): number {
     return this.#items.length
@@ -13,6 +13,12 @@ export class Heap<T extends { readonly dueAt: number }> {
   /** In no order. */
   values(): Iterable<T> {
     return this.#items
+  }
+
+  /** Throws the others out. */
+  keep(wanted: (item: T) => boolean): void {
+    // What is sorted is a heap.
+    this.#items = this.#items.filter(wanted).sort((a, b) => a.dueAt - b.dueAt)
   }
 
   push(item: T): void {

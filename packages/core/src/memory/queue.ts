@@ -59,6 +59,8 @@ export class TaskQueue {
   readonly #suspects = new Set<Message>()
   readonly #delayed = new Heap<{ readonly dueAt: number; readonly message: Message }>()
   readonly #grants = new Heap<Grant>()
+  /** Grants that may still be in the heap although all of them was settled. */
+  #spent = 0
   #timerAt = Infinity
   #cancelTimer: () => void = () => {}
 
@@ -92,6 +94,12 @@ export class TaskQueue {
     ) {
       this.#grants.pop()
       if (next.open > 0) this.#expire(next, now)
+      else this.#spent--
+    }
+    // Behind one task that takes long, thousands of others come and go.
+    if (this.#spent > 1000 && this.#spent > this.#grants.size / 2) {
+      this.#grants.keep((grant) => grant.open > 0)
+      this.#spent = 0
     }
   }
 
@@ -238,7 +246,9 @@ export class TaskQueue {
     hold.message = undefined
     const { grant } = hold
     // A settled grant stays in the heap for a while; what it held must not.
-    if (--grant.open === 0) grant.holds = []
+    if (--grant.open > 0) return
+    grant.holds = []
+    this.#spent++
   }
 
   #expire(grant: Grant, now: number): void {
