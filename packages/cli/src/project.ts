@@ -114,7 +114,7 @@ export class Project {
 
   /**
    * Opens the transport. With `existing` nothing is created: a mistyped path is an error, not an empty store.
-   * @throws TaskError TASKS_CONFIG if none is set
+   * @throws TaskError TASKS_CONFIG if none is set; TASKS_UNSUPPORTED if what is created there would end with this command
    */
   async connect(mode: 'create' | 'existing'): Promise<Connection> {
     const { transport, adapters } = this.config.settings
@@ -128,7 +128,13 @@ export class Project {
       ...(adapters.value === undefined ? {} : { adapters: adapters.value }),
       from: this.folders(),
     })
-    return { transport: mode === 'create' ? opened : existingOnly(opened), close }
+    if (mode === 'existing') return { transport: existingOnly(opened), close }
+    if (opened.capabilities.shared) return { transport: opened, close }
+    await close()
+    throw new TaskError(
+      'TASKS_UNSUPPORTED',
+      `${showTransport(transport.value)} is seen by this process only, and is gone with it: take another transport`,
+    )
   }
 
   /** Where packages of the user are looked for: the working directory, then beside the configuration, the module, and this command. */
