@@ -1,4 +1,5 @@
-// The demo, end to end: starts a worker, submits the workflow, shows what happened. With --crash it kills the worker in the middle.
+// The demo, end to end: starts a worker, submits the workflow, shows what happened. With --crash it kills the worker in
+// the middle.
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

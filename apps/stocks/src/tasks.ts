@@ -1,5 +1,5 @@
-// The workflow: load each stock's prices, take their standard deviation, and average the deviations. Plain functions with names:
-// call them in a test, send them in a program. Where they run, and on which broker, is not said here.
+// The workflow: load each stock's prices, take their standard deviation, and average the deviations. Plain functions
+// with names: call them in a test, send them in a program. Where they run, and on which broker, is not said here.
 import { createTasks, inParallel } from '@tasks/core'
 import { readPrices } from './prices'
 

@@ -1,4 +1,5 @@
-// SIGINT while a command waits: the wait ends, what was submitted goes on. A second one ends the process as it would any other.
+// SIGINT while a command waits: the wait ends, what was submitted goes on. A second one ends the process as it would
+// any other.
 import { exitCodes } from './exit-codes'
 
 export class Interruption extends Error {

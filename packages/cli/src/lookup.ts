@@ -1,4 +1,5 @@
-// Whether an id exists is known for sure only when the owners have read what was sent before: a submit waits in an inbox until one does.
+// Whether an id exists is known for sure only when the owners have read what was sent before: a submit waits in an
+// inbox until one does.
 import { TaskError, type Client, type PipelineStatus } from '@tasks/core'
 
 /**

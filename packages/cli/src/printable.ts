@@ -1,5 +1,5 @@
-// Results hold what JSON does not know (dates, maps, bigints, errors). This is how a terminal and `--json` show them: for reading, not to be
-// read back.
+// Results hold what JSON does not know (dates, maps, bigints, errors). This is how a terminal and `--json` show them:
+// for reading, not to be read back.
 import { TaskError } from '@tasks/core'
 
 /** The value as JSON can say it. */

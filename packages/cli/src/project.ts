@@ -84,8 +84,8 @@ export class Project {
   }
 
   /**
-   * The namespace in force. That of the module counts where none is set; where both are, they must agree. A module that the command has
-   * no use for is not loaded for it.
+   * The namespace in force. That of the module counts where none is set; where both are, they must agree. A module that
+   * the command has no use for is not loaded for it.
    * @throws TaskError TASKS_CONFIG if there is none, or there are two
    */
   async namespace(): Promise<string> {
@@ -114,7 +114,8 @@ export class Project {
 
   /**
    * Opens the transport. With `existing` nothing is created: a mistyped path is an error, not an empty store.
-   * @throws TaskError TASKS_CONFIG if none is set; TASKS_UNSUPPORTED if what is created there would end with this command
+   * @throws TaskError TASKS_CONFIG if none is set; TASKS_UNSUPPORTED if what is created there would end with this
+   *   command
    */
   async connect(mode: 'create' | 'existing'): Promise<Connection> {
     const { transport, adapters } = this.config.settings
@@ -137,7 +138,10 @@ export class Project {
     )
   }
 
-  /** Where packages of the user are looked for: the working directory, then beside the configuration, the module, and this command. */
+  /**
+   * Where packages of the user are looked for: the working directory, then beside the configuration, the module, and
+   * this command.
+   */
   folders(): readonly string[] {
     const { value } = this.config.settings.tasks
     const module = typeof value === 'string' ? resolve(this.#cwd, value) : undefined

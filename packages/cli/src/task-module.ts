@@ -1,4 +1,5 @@
-// The user's module of tasks. TypeScript is read by Node itself where it can (22.18 and newer), else by the tsx of the user's project.
+// The user's module of tasks. TypeScript is read by Node itself where it can (22.18 and newer), else by the tsx of the
+// user's project.
 import { statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join, resolve } from 'node:path'
@@ -65,8 +66,9 @@ async function registerTsx(path: string): Promise<void> {
     } catch {
       continue
     }
-    // What `node --import tsx` does: hooks for both kinds of modules, without a namespace, so that the user's modules get the same
-    // @tasks/core as this command. (`tsx/esm/api` cannot be had here: what `require` resolves is its CommonJS form, which misses its hooks.)
+    // What `node --import tsx` does: hooks for both kinds of modules, without a namespace, so that the user's modules
+    // get the same @tasks/core as this command. (`tsx/esm/api` cannot be had here: what `require` resolves is its
+    // CommonJS form, which misses its hooks.)
     await import(pathToFileURL(tsx).href)
     return
   }

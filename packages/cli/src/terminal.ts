@@ -1,4 +1,5 @@
-// Where a command speaks. Answers go to stdout, everything else to stderr. With `--json` stdout is one JSON document, whatever happens.
+// Where a command speaks. Answers go to stdout, everything else to stderr. With `--json` stdout is one JSON document,
+// whatever happens.
 import { exitCodes, type ExitCode } from './exit-codes'
 import { printable } from './printable'
 

@@ -1,5 +1,6 @@
-// The settings of a project, and which word won: what a command line or a program says goes before the environment, that before
-// `tasks.config.*`, that before the default. Every setting keeps where it came from, so that `tasks doctor` can tell.
+// The settings of a project, and which word won: what a command line or a program says goes before the environment,
+// that before `tasks.config.*`, that before the default. Every setting keeps where it came from, so that `tasks doctor`
+// can tell.
 import { statSync } from 'node:fs'
 import { extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -81,8 +82,9 @@ export function findConfig(cwd: string = process.cwd()): string | undefined {
 }
 
 /**
- * Every setting with where it came from. Flag, environment (`TASKS_URL`, `TASKS_NAMESPACE`, `TASKS_MODULE`, `TASKS_CONCURRENCY`, `TASKS_QUEUES`,
- * `TASKS_LEASE_MS`, `TASKS_DRAIN_MS`), file, default: the first that says something wins.
+ * Every setting with where it came from. Flag, environment (`TASKS_URL`, `TASKS_NAMESPACE`, `TASKS_MODULE`,
+ * `TASKS_CONCURRENCY`, `TASKS_QUEUES`, `TASKS_LEASE_MS`, `TASKS_DRAIN_MS`), file, default: the first that says
+ * something wins.
  * @throws TaskError TASKS_CONFIG naming the file, variable or flag, and the field
  */
 export async function loadConfig(options: LoadConfigOptions = {}): Promise<LoadedConfig> {

@@ -1,4 +1,5 @@
-// From a URL to a transport. Core knows the names of the packages that are published, as data, and imports none of them.
+// From a URL to a transport. Core knows the names of the packages that are published, as data, and imports none of
+// them.
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -16,7 +17,10 @@ export interface ConnectOptions {
   /** Adapters for further schemes, or in place of the published ones. */
   readonly adapters?: Readonly<Record<string, Adapter>>
   readonly clock?: Clock
-  /** Folders whose packages are searched for an adapter, after core's own neighbours. Default: the working directory, and that of the program. */
+  /**
+   * Folders whose packages are searched for an adapter, after core's own neighbours. Default: the working directory,
+   * and that of the program.
+   */
   readonly from?: readonly string[]
 }
 
@@ -44,8 +48,10 @@ export interface Connection {
 /**
  * Opens a transport by URL: `memory:`, `sqlite:./tasks.db`, `redis://…`, `nats://…`, `kafka://…`.
  * The adapter is resolved from the project of the working directory or of the program, so that strict installs work.
- * @param transport a URL; a transport made by hand is passed through; absent, `TASKS_URL` of the environment, else that of `tasks.config.*`
- * @throws TaskError TASKS_UNKNOWN_SCHEME naming the known ones, TASKS_MISSING_PACKAGE with the command that installs it, TASKS_CONFIG
+ * @param transport a URL; a transport made by hand is passed through; absent, `TASKS_URL` of the environment, else that
+ *   of `tasks.config.*`
+ * @throws TaskError TASKS_UNKNOWN_SCHEME naming the known ones, TASKS_MISSING_PACKAGE with the command that installs
+ *   it, TASKS_CONFIG
  */
 export async function connect(
   transport: string | Transport | undefined,

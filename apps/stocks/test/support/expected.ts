@@ -1,4 +1,5 @@
-// The numbers by other code than the app's: read column by column, variance as the mean of squares less the square of the mean.
+// The numbers by other code than the app's: read column by column, variance as the mean of squares less the square of
+// the mean.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 

@@ -107,7 +107,8 @@ async function move(
         await client.deadLetters[what](id)
         done.push(id)
       } catch (error) {
-        // Of all there were, one may have gone meanwhile, or belong to a pipeline. Of those that were named, the first failure tells.
+        // Of all there were, one may have gone meanwhile, or belong to a pipeline. Of those that were named, the first
+        // failure tells.
         failed.push({ id, error })
       }
     }

@@ -22,7 +22,9 @@ export function addResult(program: Command, terminal: Terminal): void {
     })
 }
 
-/** An id that does not exist is told, not waited for. One that nobody can tell of yet is waited for: a worker may come. */
+/**
+ * An id that does not exist is told, not waited for. One that nobody can tell of yet is waited for: a worker may come.
+ */
 async function refusalOf(client: Client, id: string): Promise<TaskError | undefined> {
   try {
     await lookUp(client, id)

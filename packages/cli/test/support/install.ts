@@ -1,4 +1,5 @@
-// The packages as npm installs them: built, in a node_modules folder, beside the modules of a user. Vitest runs this once before the suite.
+// The packages as npm installs them: built, in a node_modules folder, beside the modules of a user. Vitest runs this
+// once before the suite.
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
