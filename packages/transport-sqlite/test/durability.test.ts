@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Database } from '../src/driver'
@@ -32,13 +33,14 @@ test(`what was called stored survives kill -9, in ${ROUNDS} rounds`, { timeout: 
 async function killed(path: string, round: number): Promise<string> {
   const peer = await startPeer(path)
   await peer.call('open', 'n')
-  void peer.call('chatter', round).catch(() => {})
+  const log = `${path}.${round}.log`
+  await peer.call('chatter', round, log)
   const until = performance.now() + 3000
-  while (!peer.output().includes('commit') && performance.now() < until) await sleep(5)
+  while (!readFileSync(log, 'utf8').includes('commit') && performance.now() < until) await sleep(5)
   await sleep(Math.random() * 150)
   peer.kill('SIGKILL')
   await peer.exited
-  return peer.output()
+  return readFileSync(log, 'utf8')
 }
 
 function verify(path: string, sent: ReadonlySet<string>, committed: ReadonlyMap<number, number>): void {

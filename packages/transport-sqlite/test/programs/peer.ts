@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs'
+import { openSync, writeSync } from 'node:fs'
 import type { Lease, PartitionSession, Send, Space, TaskConsumer } from '@tasks/core'
 import { sqliteTransport } from '../../src/index'
 
@@ -94,9 +94,10 @@ const calls = {
     return { signals, replies }
   },
 
-  /** Sends and commits for as long as it lives, and says of each, on stdout and after it was answered, that it is stored. */
-  async chatter(round: number): Promise<void> {
-    const said = (line: string): void => void writeSync(1, `${line}\n`)
+  /** Sends and commits for as long as it lives, and says of each in a file, after it was answered, that it is stored. */
+  async chatter(round: number, file: string): Promise<void> {
+    const log = openSync(file, 'w')
+    const said = (line: string): void => void writeSync(log, `${line}\n`)
     const sending = async (lane: number): Promise<void> => {
       for (let i = 0; ; i++) {
         const ids = Array.from({ length: 1 + (i % 7) }, (_, j) => `r${round}.l${lane}.${i}.${j}`)

@@ -14,29 +14,23 @@ export interface Peer {
   /** Calls a function of programs/peer.ts over there. */
   call<K extends keyof Calls>(name: K, ...args: Parameters<Calls[K]>): Promise<Awaited<ReturnType<Calls[K]>>>
   kill(signal: NodeJS.Signals): void
-  /** What it has written to stdout so far. */
-  output(): string
   readonly exited: Promise<unknown>
 }
 
 export async function startPeer(path: string, options: { readonly uid?: number } = {}): Promise<Peer> {
   const child = fork(PROGRAM, [path], {
     execArgv: FROM_SOURCE,
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+
     ...options,
   })
-  let output = ''
-  child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()))
   onTestFinished(() => void child.kill('SIGKILL'))
-  // Not 'exit': what it has written may come after that.
-  const exited = once(child, 'close')
+  const exited = once(child, 'exit')
   const [ready] = (await Promise.race([once(child, 'message'), exited])) as [unknown]
   if (ready !== 'ready') throw new Error(`the peer ended with ${String(ready)}`)
   return {
     pid: child.pid!,
     call: caller(child),
     kill: (signal) => void child.kill(signal),
-    output: () => output,
     exited,
   }
 }
