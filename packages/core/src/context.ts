@@ -23,6 +23,12 @@ export interface TaskContext {
   /** Aborts when the task times out, or its worker stops before the task has ended. Made when first asked for. */
   readonly signal: AbortSignal
   readonly logger: Logger
+  /**
+   * Says how far the task is: shown by `status()`, after a while (a third of a lease), while the task runs. Costs nothing until then.
+   * @param fraction from 0 to 1
+   * @param note for people; at most 200 characters are kept
+   */
+  progress(fraction: number, note?: string): void
   /** What was submitted as `meta`. */
   readonly meta: Readonly<Record<string, unknown>>
   /** For calls to others that must have effect once: equal over retries and deliveries of this entry, different for another run. */

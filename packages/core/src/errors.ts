@@ -9,8 +9,6 @@ export const taskErrorCodes = {
     'One or more chains of a parallel group failed; `errors` holds the first 100, `errorCount` says how many there are.',
   TASKS_TIMEOUT: 'A task ran longer than its `timeoutMs`.',
   TASKS_CANCELLED: 'The pipeline, or the wait for it, was cancelled.',
-  TASKS_UNDEFINED_RESULT:
-    'A task returned undefined where the next entry has arguments of its own, so that they would have shifted by one.',
   TASKS_MAX_DELIVERIES:
     'A task was delivered `maxDeliveries` times without an outcome, because its workers died while they ran it.',
   TASKS_DEAD_LETTERED: 'A message could not be processed and was moved to the dead letters.',

@@ -35,6 +35,13 @@ export function loneBlobPrefix(clock: Clock, uid: string): string {
   return `${LONE}${String(Math.floor(clock.now() / DAY_MS)).padStart(8, '0')}/${uid}/`
 }
 
+/** Dead letters are kept for 7 days, and their arguments with them. */
+const LONE_BLOB_DAYS = 8
+
+export function isOldLoneBlob(key: string, clock: Clock): boolean {
+  return Number(key.slice(LONE.length, LONE.length + 8)) < Math.floor(clock.now() / DAY_MS) - LONE_BLOB_DAYS
+}
+
 /** Names of lone tasks' blobs are whole keys: their task may become a pipeline whose prefix is another. */
 export const isLoneBlob = (name: string): boolean => name.startsWith(LONE)
 

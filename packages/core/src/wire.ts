@@ -153,11 +153,14 @@ export interface OutcomesMessage {
   readonly outcomes: readonly Outcome[]
 }
 
-/** What a worker has been running, or holding, for longer than a lease: not to be sent again. */
+/** What a worker has been running, or holding, for longer than a lease: not to be sent again. Notes of progress ride on it. */
 export interface RunningMessage {
   readonly type: 'running'
-  readonly items: readonly (readonly [id: string, run: string, path: string, attempt: number])[]
+  readonly items: readonly RunningItem[]
 }
+
+/** `note`: what the task has said of its progress since the last report. */
+export type RunningItem = readonly [id: string, run: string, path: string, attempt: number, note?: readonly [fraction: number, text: string]]
 
 export interface QueryMessage {
   readonly type: 'query'

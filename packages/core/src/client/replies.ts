@@ -101,7 +101,7 @@ export class Replies {
         const sent = this.#sent.get(reply.run)
         if (sent !== undefined) sent.outcome = error
         this.#submits.get(reply.run)?.(error)
-        for (const waiter of this.#waiters.get(reply.id) ?? []) if (waiter.ref.run === reply.run) waiter.settle(error)
+        for (const waiter of this.#waiters.get(reply.id) ?? []) if ((waiter.ref.run ?? '') === reply.run) waiter.settle(error)
         return
       }
       case 'answer':
@@ -177,6 +177,8 @@ export class Replies {
   async #askFor(waiters: readonly Waiter[]): Promise<void> {
     const byPartition = new Map<number, (readonly [id: string, run: string | 0])[]>()
     for (const { ref, sent } of waiters) {
+      // A lone task has no row to ask about.
+      if (ref.run === undefined && sent !== undefined) continue
       const partition = partitionOf(ref.id, this.#space.partitions)
       const run = [ref.id, sent?.run ?? ref.run ?? 0] as const
       const same = byPartition.get(partition)

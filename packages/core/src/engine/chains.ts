@@ -13,7 +13,9 @@ import { finish } from './finish'
 import { deletePages, readPage, sourceOf, writePages } from './frames'
 import { startGroup, viewGroup, type GroupChains } from './groups'
 import { entryPath, frameOf, framePath, hopPath, parentOf, ROOT, splitEntry, splitHop, wayTo, type ChainParent } from './paths'
-import type { ChainRow } from './rows'
+import type { ChainRow, Note } from './rows'
+
+const MOST_NOTES = 20
 
 /** A chain, named without its tail calls, and what it answers to. */
 interface Place {
@@ -74,7 +76,7 @@ function frameEntries(draft: Draft, run: RunView, chain: string): Entries & Pick
   const frame = frameOf(chain)
   const source = readChain(draft, run, placeOf(splitHop(frame).base))!.definition!
   const definition = readPage(draft, run, frame, source, 0).definition()
-  const page: GroupChains['page'] = (number) => readPage(draft, run, frame, source, number).chains(definition)
+  const page: GroupChains['page'] = (number) => readPage(draft, run, frame, source, number).chains(definition, number)
   let entries = definition.chain
   for (const [entry, child] of wayTo(chain, frame)) entries = childChain(asGroup(entries[entry], chain), child, page)
   return { definition, entries, page }
@@ -99,6 +101,13 @@ function openEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefi
   const row = readChain(draft, run, { base, parent })
   if (row === undefined || row.hop !== hop || row.at !== entry.index) return undefined
   return row.phase === 'sent' || row.phase === 'waiting' ? { base, parent, path, row } : undefined
+}
+
+/** Keeps what a running task says of itself: the latest notes, a few at most. */
+export function noteProgress(draft: Draft, run: RunView, path: string, attempt: number, note: Note): void {
+  if (sentEntry(draft, run, path, attempt) === undefined) return
+  const { [path]: _, ...others } = run.row.notes ?? {}
+  run.row.notes = Object.fromEntries([...Object.entries(others).slice(1 - MOST_NOTES), [path, note]])
 }
 
 /** Whether this attempt of this entry is outstanding: dispatched, and not heard of since. */
@@ -172,6 +181,10 @@ function dispatchAgain(draft: Draft, run: RunView, place: Place, row: ChainRow):
 }
 
 function close(draft: Draft, run: RunView, { path, row }: OpenEntry): void {
+  if (run.row.notes?.[path] !== undefined) {
+    const { [path]: _, ...others } = run.row.notes
+    run.row.notes = Object.keys(others).length === 0 ? undefined : others
+  }
   if (row.phase === 'sent') draft.closed.push({ id: run.row.id, run: run.row.run, path, attempt: row.attempt })
 }
 

@@ -20,6 +20,7 @@ export function finish(draft: Draft, run: RunView, status: Exclude<Status, 'PEND
   row.outcome = outcome
   row.finishedAt = draft.now
   row.chain = undefined
+  row.notes = undefined
   if (row.replyTo !== undefined) draft.reply(row.replyTo, { type: 'ended', id: row.id, run: row.run, status, value: outcome })
   row.replyTo = undefined
   draft.ended.push({ id: row.id, run: row.run, status, value: outcome })

@@ -14,6 +14,7 @@ import type { PartitionSession, Position, RowKey, Send, Space } from '../transpo
 import { failureValue } from '../value'
 import { encodeReply, entriesNamedBy, type Outcome } from '../wire'
 import { Arrivals, lastPosition, MOST_INPUTS, type Arrived } from './arrivals'
+import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
 import type { ScanRows } from './fan-in'
 import { fold, type Folded, type Poison } from './fold'
@@ -64,6 +65,7 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #windows = new Windows()
   readonly #watch: WindowWatch
   readonly #jobs: Jobs
+  readonly #dailySweep: DailySweep
   readonly #waiters = new Waiters()
   #seq: number
   /** Messages behind the last committed position that changed no row. */
@@ -96,6 +98,7 @@ export class Owner implements LaneOwner, TakesTurns {
     const say = (input: Input, weight: number): Promise<void> => this.#say(input, weight)
     const isOver = (): boolean => this.#over || this.#ending
     const shared = { space, cache: this.#cache, lane, clock, logger, partition, say, isOver }
+    this.#dailySweep = new DailySweep(shared)
     this.#jobs = new Jobs({ ...shared, values, scan: this.#scan })
     this.#watch = new WindowWatch({ ...shared, windows: this.#windows, leaseMs, newDraft: () => this.#newDraft() })
   }
@@ -111,6 +114,7 @@ export class Owner implements LaneOwner, TakesTurns {
       this.#lane?.attach(this)
       const polling = this.#pollInbox()
       this.#watch.start()
+      this.#dailySweep.start()
       this.#request('now')
       await new Promise<void>((resolve) => {
         this.#onEnd = resolve
@@ -123,6 +127,7 @@ export class Owner implements LaneOwner, TakesTurns {
     } finally {
       this.#over = true
       this.#watch.stop()
+      this.#dailySweep.stop()
       this.#cancelAlarm()
       this.#stopPolling.abort()
       this.#session.lost.removeEventListener('abort', onLost)

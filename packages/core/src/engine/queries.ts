@@ -17,15 +17,18 @@ export interface PipelineStatus {
   readonly done: number
   /** Starts known of: every outcome, failed attempts included. */
   readonly attempts: number
+  /** What running tasks last said of themselves with `taskContext().progress()`; the latest few. */
+  readonly notes?: readonly { readonly taskId: string; readonly fraction: number; readonly note: string }[]
 }
 
 export function statusOf(row: PipelineRow | undefined): PipelineStatus | null {
   if (row === undefined) return null
-  const { id, run, status, createdAt, finishedAt, meta, tasks, done, attempts } = row
+  const { id, run, status, createdAt, finishedAt, meta, tasks, done, attempts, notes } = row
   return {
     id, run, status, createdAt, tasks, done, attempts,
     ...(status === 'RUNNING' ? {} : { finishedAt }),
     ...(meta === undefined ? {} : { meta }),
+    ...(notes === undefined ? {} : { notes: Object.entries(notes).map(([path, [fraction, note]]) => ({ taskId: id + path, fraction, note })) }),
   }
 }
 

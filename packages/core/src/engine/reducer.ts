@@ -7,7 +7,7 @@ import { TaskError } from '../errors'
 import type { RowKey } from '../transport'
 import { isFailure } from '../value'
 import type { InboxBody, Question } from '../wire'
-import { entryDue, entryFailed, entrySucceeded, isOutstanding, resendEntry } from './chains'
+import { entryDue, entryFailed, entrySucceeded, isOutstanding, noteProgress, resendEntry } from './chains'
 import type { Dispatch, Draft } from './draft'
 import { groupJoined, type Joined } from './fan-in'
 import { childPath, entryPath } from './paths'
@@ -73,7 +73,11 @@ export function step(draft: Draft, input: Input): void {
     case 'undecodable':
       throw input.error
     case 'running':
-      // The owner's windows take note; rows do not change.
+      // That they run is for the owner's windows; rows keep only what the tasks say of themselves.
+      for (const [id, runId, path, attempt, note] of input.items) {
+        const run = note === undefined ? undefined : draft.run(id)
+        if (run !== undefined && run.row.run === runId) noteProgress(draft, run, path, attempt, note!)
+      }
       return
     default:
       input satisfies never
@@ -105,7 +109,12 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
     case 'wait':
       for (const [id, run] of question.runs) {
         const row = draft.get<PipelineRow>(pipelineKey(id))
-        if (row === undefined) continue
+        if (row === undefined) {
+          // Whoever asks without a run has not submitted it: there is nothing to wait for.
+          const failure = { code: 'TASKS_NOT_FOUND', name: 'TaskError', message: `there is no pipeline "${id}": it was never submitted, or its retention has ended` }
+          if (run === 0) draft.reply(replyTo, { type: 'refused', id, run: '', failure })
+          continue
+        }
         if (run !== 0 && run !== row.run) draft.reply(replyTo, { type: 'attached', id, run, actual: row.run })
         if (row.status === 'RUNNING') draft.waiting.push({ id, replyTo })
         else draft.reply(replyTo, { type: 'ended', id, run: row.run, status: row.status, value: row.outcome })
@@ -153,6 +162,7 @@ export function needs(input: Input): readonly RowKey[] {
     case 'query':
       return input.question.ask === 'status' ? [pipelineKey(input.question.id)] : input.question.ask === 'wait' ? input.question.runs.map(([id]) => pipelineKey(id)) : []
     case 'running':
+      return input.items.flatMap(([id, , , , note]) => (note === undefined ? [] : [pipelineKey(id)]))
     case 'undecodable':
       return []
   }

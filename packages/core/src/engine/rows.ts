@@ -39,11 +39,15 @@ export interface PipelineRow {
   tasks: number
   done: number
   attempts: number
+  /** What running tasks have said of themselves, by path; the latest few. */
+  notes: Readonly<Record<string, Note>> | undefined
   /** The root chain, while running. */
   chain: ChainRow | undefined
   /** The result or failure, once ended. */
   outcome: Value
 }
+
+export type Note = readonly [fraction: number, text: string]
 
 /** `sent`: dispatched. `waiting`: a timer will dispatch it. `group`, `frame`: what runs is below it. */
 export type Phase = 'sent' | 'waiting' | 'group' | 'frame'
@@ -202,8 +206,8 @@ export class DefinitionPage {
   }
 
   /** As a further page. */
-  chains(definition: Definition): readonly Chain[] {
-    return (this.#chains ??= parsePage(this.bytes, definition))
+  chains(definition: Definition, number: number): readonly Chain[] {
+    return (this.#chains ??= parsePage(this.bytes, definition, number))
   }
 }
 
@@ -247,7 +251,7 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
       return encodeRecord(
         [
           ROW_VERSION, r.id, r.run, r.gen, STATUSES.indexOf(r.status), r.hash, r.createdAt, r.finishedAt, r.retentionMs, r.meta ?? 0, r.replyTo ?? 0,
-          r.lone ? 1 : 0, r.tasks, r.done, r.attempts, r.outcome.kind, r.outcome.bytes.length, r.chain === undefined ? 0 : chainHeader(r.chain),
+          r.lone ? 1 : 0, r.tasks, r.done, r.attempts, r.notes ?? 0, r.outcome.kind, r.outcome.bytes.length, r.chain === undefined ? 0 : chainHeader(r.chain),
         ],
         r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, r.chain.input.bytes],
       )
@@ -285,9 +289,9 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
   }
   switch (letter) {
     case 'M': {
-      const [, id, run, gen, status, hash, createdAt, finishedAt, retentionMs, meta, replyTo, lone, tasks, done, attempts, kind, length, chain] = header as [
+      const [, id, run, gen, status, hash, createdAt, finishedAt, retentionMs, meta, replyTo, lone, tasks, done, attempts, notes, kind, length, chain] = header as [
         number, string, string, number, number, string, number, number, number, Record<string, unknown> | 0, string | 0,
-        number, number, number, number, Kind, number, unknown[] | 0,
+        number, number, number, number, Readonly<Record<string, Note>> | 0, Kind, number, unknown[] | 0,
       ]
       const outcome = valueOf(kind, length, payload)
       return {
@@ -295,6 +299,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         meta: meta === 0 ? undefined : meta,
         replyTo: replyTo === 0 ? undefined : replyTo,
         lone: lone === 1, tasks, done, attempts, outcome,
+        notes: notes === 0 ? undefined : notes,
         chain: chain === 0 ? undefined : chainOf(chain, payload),
       }
     }

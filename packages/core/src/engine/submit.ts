@@ -37,6 +37,7 @@ function start(draft: Draft, message: SubmitMessage, gen: number): void {
     meta: options.meta,
     replyTo: options.replyTo,
     lone: options.lone === 1,
+    notes: undefined,
     tasks: definition.tasks, done: 0, attempts: 0,
     chain: {
       hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE,

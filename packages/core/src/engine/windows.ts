@@ -7,6 +7,7 @@
 //   - and only after workers have had two leases of time to report.
 import type { RowKey } from '../transport'
 import type { Closed, Dispatch, Draft } from './draft'
+import type { RunningItem } from '../wire'
 import { parentOf, splitEntry } from './paths'
 import { windowKey, type Lane, type WindowItem, type WindowRow } from './rows'
 
@@ -119,7 +120,7 @@ export class Windows {
     }
   }
 
-  report(items: readonly (readonly [id: string, run: string, path: string, attempt: number])[], now: number): void {
+  report(items: readonly RunningItem[], now: number): void {
     for (const [id, run, path, attempt] of items) this.#reported.set(single({ id, run, path, attempt }), now)
   }
 

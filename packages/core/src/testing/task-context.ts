@@ -18,6 +18,7 @@ export function withTaskContext<R>(context: Partial<TaskContext>, fn: () => R): 
       attempt: 1,
       deadline: undefined,
       signal: controller.signal,
+      progress: silent,
       logger: { debug: silent, info: silent, warn: silent, error: silent },
       meta: {},
       idempotencyKey: 'test:test:/0',

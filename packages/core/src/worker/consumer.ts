@@ -13,7 +13,7 @@ import { asBuffer } from '../record'
 import type { TaskSource } from './task-source'
 import type { DeadLetterInfo, Lease, Send, Settlement, Space, TaskConsumer } from '../transport'
 import { failureValue, isFailure, type Value } from '../value'
-import { decodeTask, encodeInbox, encodeReply, type Outcome, type TaskMessage } from '../wire'
+import { decodeTask, encodeInbox, encodeReply, type Outcome, type RunningItem, type TaskMessage } from '../wire'
 import type { Executor, Received } from './executor'
 import type { Finished } from './runner'
 
@@ -30,12 +30,16 @@ export interface ConsumerOptions {
   readonly unknownTaskGraceMs: number
 }
 
+const TELL_AGAIN_MS = 60_000
+
 export class Consumer {
   readonly #options: ConsumerOptions
   readonly #consumer: TaskConsumer
   readonly #stop = new AbortController()
   readonly #held = new Map<Lease, number>()
   #suspect: Lease | undefined
+  /** When an unknown task was last warned of, by name. */
+  readonly #unknownTold = new Map<string, number>()
   #settlements: Settlement[] = []
   #outcomes: Outcome[] = []
   #sends: Send[] = []
@@ -120,13 +124,17 @@ export class Consumer {
     }
     const task = tasks.find(message.task)
     if (task === undefined) {
-      const age = clock.now() - message.sentAt
+      const now = clock.now()
+      const age = now - message.sentAt
       if (age > unknownTaskGraceMs) {
         const text = `no worker knew the task "${message.task}" for ${unknownTaskGraceMs} ms`
         this.#kill(lease, message, { reason: 'unknown-task', message: text, source: lease.queue, task: message.task }, 'TASKS_UNKNOWN_TASK')
       } else {
         // A deploy may be under way: another worker, or a newer one, knows it.
-        logger.warn({ task: message.task, known: tasks.names() }, 'an unknown task was given back')
+        if (now - (this.#unknownTold.get(message.task) ?? -Infinity) > TELL_AGAIN_MS) {
+          this.#unknownTold.set(message.task, now)
+          logger.warn({ task: message.task, id: message.id, known: tasks.names() }, 'an unknown task was given back')
+        }
         this.#settle({ lease, op: 'return', delayMs: Math.min(30_000, Math.max(250, age / 4)) })
       }
       return undefined
@@ -284,20 +292,19 @@ export class Consumer {
     for (const [lease, since] of this.#held) if (now - since >= leaseMs / 3 - 1) old.push(lease)
     try {
       if (old.length > 0) await this.#consumer.extend(old)
-      const long = executor.runningLongerThan(leaseMs).filter(({ run }) => run !== '')
-      if (long.length === 0) return
-      const byPartition = new Map<number, TaskMessage[]>()
-      for (const message of long) {
-        const partition = partitionOf(message.id, space.partitions)
-        const messages = byPartition.get(partition)
-        if (messages === undefined) byPartition.set(partition, [message])
-        else messages.push(message)
+      const byPartition = new Map<number, RunningItem[]>()
+      for (const item of executor.report(leaseMs)) {
+        const partition = partitionOf(item[0], space.partitions)
+        const items = byPartition.get(partition)
+        if (items === undefined) byPartition.set(partition, [item])
+        else items.push(item)
       }
+      if (byPartition.size === 0) return
       await space.send(
-        [...byPartition].map(([partition, messages]) => ({
+        [...byPartition].map(([partition, items]) => ({
           target: { to: 'inbox' as const, partition },
           id: this.#sendId(),
-          body: encodeInbox({ type: 'running', items: messages.map(({ id, run, path, attempt }) => [id, run, path, attempt] as const) }),
+          body: encodeInbox({ type: 'running', items }),
         })),
       )
     } catch (error) {

@@ -11,7 +11,7 @@ import { NONE } from '../value'
 import type { AnyTask } from '../tasks'
 import type { TaskSource } from './task-source'
 import { TaskError } from '../errors'
-import type { TaskMessage } from '../wire'
+import type { RunningItem, TaskMessage } from '../wire'
 import type { Finished, Runner } from './runner'
 import type { RunningTask } from './running-task'
 
@@ -152,15 +152,22 @@ export class Executor implements LocalLane {
     this.#watch()
   }
 
-  /** Tasks that have been running for longer than this, whose owner is not in this process. */
-  runningLongerThan(ms: number): readonly TaskMessage[] {
+  /** What owners are to be told: tasks that have been running for longer than this and whose owner is not in this process, and notes of progress. */
+  report(ms: number): readonly RunningItem[] {
     const before = this.#clock.monotonic() - ms
-    const long: TaskMessage[] = []
+    const items: RunningItem[] = []
     for (const { running, since, partition } of this.#running.values()) {
-      if (since <= before && (partition === undefined || !this.#owners.has(partition))) long.push(running.message)
+      const { id, run, path, attempt } = running.message
+      if (run === '') continue
+      const note = running.takeNote()
+      if (note !== undefined) items.push([id, run, path, attempt, note])
+      else if (since <= before && (partition === undefined || !this.#owners.has(partition))) items.push([id, run, path, attempt])
     }
-    for (let at = this.#receivedAt; at < this.#received.length; at++) long.push(this.#received[at]!.message)
-    return long
+    for (let at = this.#receivedAt; at < this.#received.length; at++) {
+      const { id, run, path, attempt } = this.#received[at]!.message
+      if (run !== '') items.push([id, run, path, attempt])
+    }
+    return items
   }
 
   /** The queues were found empty, or there is nothing to wait for: slots need not be kept. */

@@ -6,6 +6,7 @@ import { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import type { TaskMessage } from '../wire'
 
+const MOST_NOTE = 200
 const NO_META: Readonly<Record<string, unknown>> = Object.freeze({})
 
 export class RunningTask implements TaskContext {
@@ -14,6 +15,7 @@ export class RunningTask implements TaskContext {
   readonly #logger: Logger
   #controller: AbortController | undefined
   #abortReason: TaskError | undefined
+  #note: readonly [fraction: number, text: string] | undefined
 
   constructor(message: TaskMessage, timeoutMs: number | undefined, clock: Clock, logger: Logger) {
     this.message = message
@@ -65,6 +67,17 @@ export class RunningTask implements TaskContext {
   get idempotencyKey(): string {
     const { id, run, path } = this.message
     return `${id}:${run}:${path}`
+  }
+
+  progress(fraction: number, note = ''): void {
+    this.#note = [Math.min(1, Math.max(0, fraction)), note.slice(0, MOST_NOTE)]
+  }
+
+  /** What it has said since this was last asked. */
+  takeNote(): readonly [fraction: number, text: string] | undefined {
+    const note = this.#note
+    this.#note = undefined
+    return note
   }
 
   get logger(): Logger {

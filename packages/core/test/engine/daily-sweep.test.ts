@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { createClient } from '../../src/client/client'
+import { memoryTransport } from '../../src/memory'
+import { createTasks } from '../../src/tasks'
+import { virtualClock } from '../../src/testing/virtual-clock'
+import { startWorker } from '../../src/worker/worker'
+
+const HOUR_MS = 3_600_000
+const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+
+test('a day after, blobs of runs that never were are gone, those of live ones stay, and dead letters go after a week', async () => {
+  const clock = virtualClock()
+  const transport = memoryTransport({ clock })
+  const tasks = createTasks({ namespace: 'sweep' })
+  const size = tasks.bind('size', (text: string) => text.length)
+  const bad = tasks.bind('bad', () => {
+    throw new Error('bad')
+  })
+  const worker = await startWorker({ tasks, transport, clock, logger: silent, partitions: 2, leaseMs: 400 * 24 * HOUR_MS })
+  const client = createClient({ namespace: 'sweep', transport, clock, logger: silent, answerMs: 400 * 24 * HOUR_MS })
+  const space = await transport.open({ namespace: 'sweep' })
+  const keys = async (): Promise<string[]> => (await space.blobs.list({ limit: 100 })).map(({ key }) => key.split('/')[0]!)
+
+  const large = 'x'.repeat(200_000)
+  const run = await client.submit(size.send(large), { id: 'live', retentionMs: 90 * 24 * HOUR_MS })
+  const ended = run.result()
+  await clock.advance(10)
+  expect(await ended).toBe(200_000)
+  await client.submit(size.send(large), { id: 'asleep', delayMs: 90 * 24 * HOUR_MS })
+  await client.enqueue(bad.send())
+  await space.blobs.put('orphan/norun/blob', 0, Buffer.from('left behind'))
+  await clock.advance(10)
+  expect(await keys()).toEqual(['asleep', 'live', 'orphan'])
+  expect(await client.deadLetters.list()).toHaveLength(1)
+
+  await clock.advance(60 * HOUR_MS)
+  expect(await keys()).toEqual(['asleep', 'live'])
+  expect(await client.deadLetters.list()).toHaveLength(1)
+  await clock.advance(8 * 24 * HOUR_MS)
+  expect(await client.deadLetters.list()).toEqual([])
+  const closing = Promise.all([client.close(), worker.close()])
+  await clock.advance(10)
+  await closing
+})
