@@ -15,6 +15,8 @@ export interface Profile {
   readonly cpuSeconds: number
   readonly functions: readonly Share[]
   readonly files: readonly Share[]
+  /** With what they called. */
+  readonly inclusive: readonly Share[]
 }
 
 const INTERVAL_MICROS = 200
@@ -49,23 +51,49 @@ export class Profiler {
 function summarizeProfile({ nodes, samples = [], timeDeltas = [] }: Protocol.Profile): Profile {
   const micros = new Map<number, number>()
   samples.forEach((id, i) => micros.set(id, (micros.get(id) ?? 0) + (timeDeltas[i] ?? 0)))
-  const functions = new Map<string, number>()
-  const files = new Map<string, number>()
+  const nodeOf = new Map(nodes.map((node) => [node.id, node]))
   const maps = new SourceMaps()
+  const functions = new Times()
+  const files = new Times()
+  const inclusive = new Times()
   let total = 0
-  for (const { id, callFrame } of nodes) {
-    const self = micros.get(id) ?? 0
-    const name = nameOf(callFrame)
-    if (self === 0 || name === '(idle)') continue
-    total += self
-    const { file, line } = maps.sourceOf(callFrame)
+  /** Returns the time of the node and of all that it called. */
+  const visit = (node: Protocol.ProfileNode, callers: readonly string[]): number => {
+    const name = nameOf(node.callFrame)
+    if (name === '(idle)') return 0
+    const { file, line } = maps.sourceOf(node.callFrame)
     const where = file === '' ? name : `${name}  ${file}:${line}`
-    functions.set(where, (functions.get(where) ?? 0) + self)
-    files.set(file || name, (files.get(file || name) ?? 0) + self)
+    const self = micros.get(node.id) ?? 0
+    total += self
+    functions.add(where, self)
+    files.add(file || name, self)
+    const called = [...callers, where]
+    let sum = self
+    for (const child of node.children ?? []) sum += visit(nodeOf.get(child)!, called)
+    // A recursive function counts once.
+    if (!callers.includes(where)) inclusive.add(where, sum)
+    return sum
   }
-  const sharesOf = (times: ReadonlyMap<string, number>): Share[] =>
-    [...times].map(([where, self]) => ({ where, share: self / total })).sort((a, b) => b.share - a.share)
-  return { cpuSeconds: total / 1e6, functions: sharesOf(functions).slice(0, 30), files: sharesOf(files).slice(0, 20) }
+  visit(nodes[0]!, [])
+  return {
+    cpuSeconds: total / 1e6,
+    functions: functions.shares(total, 30),
+    files: files.shares(total, 20),
+    inclusive: inclusive.shares(total, 45),
+  }
+}
+
+class Times {
+  readonly #micros = new Map<string, number>()
+
+  add(where: string, micros: number): void {
+    if (micros > 0) this.#micros.set(where, (this.#micros.get(where) ?? 0) + micros)
+  }
+
+  shares(total: number, most: number): readonly Share[] {
+    const shares = [...this.#micros].map(([where, micros]) => ({ where, share: micros / total }))
+    return shares.sort((a, b) => b.share - a.share).slice(0, most)
+  }
 }
 
 // V8 calls everything inside a native add-on by one name that it finds there.
@@ -86,7 +114,7 @@ class SourceMaps {
     const entry = this.#maps.get(url)?.findEntry(lineNumber, columnNumber)
     if (entry === undefined || !('originalSource' in entry))
       return { file: url.slice(url.lastIndexOf('/') + 1), line: lineNumber + 1 }
-    return { file: entry.originalSource.replace(/^.*?(?:packages|apps)\//, ''), line: entry.originalLine + 1 }
+    return { file: entry.originalSource.replace(/^(?:..\/)*(?:packages\/)?/, ''), line: entry.originalLine + 1 }
   }
 }
 

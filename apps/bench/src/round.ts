@@ -9,7 +9,6 @@ export interface RoundPlan extends BedOptions {
 
 export type RoundAnswer =
   | { readonly type: 'done'; readonly result: RoundResult }
-  | { readonly type: 'refused'; readonly why: string }
   | { readonly type: 'failed'; readonly error: string }
 
 async function runRound(plan: RoundPlan): Promise<RoundAnswer> {
@@ -18,8 +17,6 @@ async function runRound(plan: RoundPlan): Promise<RoundAnswer> {
   const bed = await Bed.make(plan)
   try {
     const { capabilities } = bed.transport
-    const why = workload.refuses?.(capabilities)
-    if (why !== undefined) return { type: 'refused', why }
     await workload.run(bed)
     const { server, durability } = capabilities
     const profile = await bed.takeProfile()

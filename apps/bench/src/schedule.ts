@@ -22,8 +22,6 @@ export interface Series {
   readonly workload: Workload
   readonly transport: string
   readonly rounds: RoundResult[]
-  /** Why it does not run on this transport. */
-  refused?: string
   readonly failures: string[]
 }
 
@@ -37,7 +35,7 @@ export async function runRounds(options: ScheduleOptions): Promise<readonly Seri
   for (let round = 1; round <= rounds; round++) {
     for (const series of all) {
       const { workload, transport } = series
-      if (series.refused !== undefined || round > (workload.mostRounds ?? Infinity)) continue
+      if (round > (workload.mostRounds ?? Infinity)) continue
       const what = `round ${round}/${Math.min(rounds, workload.mostRounds ?? rounds)}  ${transport.padEnd(8)} ${workload.name}`
       const answer = await runRound(options, {
         workload: workload.name,
@@ -51,9 +49,6 @@ export async function runRounds(options: ScheduleOptions): Promise<readonly Seri
       if (answer.type === 'done') {
         series.rounds.push(answer.result)
         tell(`${what}: ${answer.result.seconds.toFixed(1)} s`)
-      } else if (answer.type === 'refused') {
-        series.refused = answer.why
-        tell(`${what}: not here: ${answer.why}`)
       } else {
         series.failures.push(answer.error)
         tell(`${what}: FAILED\n${answer.error}`)

@@ -21,11 +21,10 @@ export interface Summary {
   readonly floors: Readonly<Record<string, string>>
   readonly rounds: number
   readonly rows: readonly Row[]
-  readonly refused?: string
   readonly failures: readonly string[]
 }
 
-export function summarize({ workload, transport, rounds, refused, failures }: Series): Summary {
+export function summarize({ workload, transport, rounds, failures }: Series): Summary {
   const [first] = rounds
   return {
     workload: workload.name,
@@ -42,7 +41,6 @@ export function summarize({ workload, transport, rounds, refused, failures }: Se
       const row = { name, unit, median: middle, lowest: Math.min(...values), highest: Math.max(...values) }
       return aim === undefined ? row : { ...row, aim: { ...aim, reached: middle <= aim.most } }
     }),
-    ...(refused === undefined ? {} : { refused }),
     failures,
   }
 }

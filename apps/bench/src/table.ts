@@ -34,8 +34,7 @@ export function renderTable(machine: Machine, settings: string, summaries: reado
             .trimEnd(),
       )
     }
-    for (const { transport, refused, failures } of cells) {
-      if (refused !== undefined) lines.push(`  not on ${transport} because ${refused}`)
+    for (const { transport, failures } of cells) {
       for (const failure of failures) lines.push(`  FAILED on ${transport} ${failure.split('\n', 1)[0]}`)
     }
   }
@@ -79,6 +78,7 @@ export function renderProfiles(series: readonly Series[]): string {
     if (profile === undefined) continue
     lines.push('', `${workload.name} on ${transport} ${profile.cpuSeconds.toFixed(1)} s of CPU, by function`)
     lines.push(...profile.functions.map(renderShare), '  by file', ...profile.files.map(renderShare))
+    lines.push('  by function, with what it called', ...profile.inclusive.map(renderShare))
   }
   return lines.join('\n')
 }

@@ -9,15 +9,9 @@ export interface Workload {
   readonly title: string
   /** The most rounds that its length is worth. Default: all that were asked for. */
   readonly mostRounds?: number
-  /** Why it cannot run on this transport; undefined if it can. */
-  readonly refuses?: (capabilities: Capabilities) => string | undefined
   /** Measures, notes figures on the bed, and checks that everything ran as often as it must. */
   readonly run: (bed: Bed) => Promise<void>
 }
-
-/** A transport whose store only one process sees. */
-export const needsSharedStore = ({ shared }: Capabilities): string | undefined =>
-  shared ? undefined : 'its store belongs to one process'
 
 export type Unit = '/s' | 'ms' | 'µs' | 'B' | 'MiB' | 'x' | ''
 

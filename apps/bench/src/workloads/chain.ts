@@ -8,7 +8,7 @@ export const chain: Workload = {
   name: 'chain',
   title: 'chains of 50 steps, one chain at a time',
   async run(bed) {
-    const chains = bed.size(10, 2)
+    const chains = bed.size(4, 2)
     const { client } = await bed.start()
     const { ran, chain: chainOf } = bed.tasks
     const pipeline = chainOf(STEPS)
@@ -26,7 +26,7 @@ export const chain: Workload = {
       return seconds
     }
     await runChains()
-    const turns = await bed.takeTurns(5, 'steps', chains * STEPS, runChains)
+    const turns = await bed.takeTurns(12, 'steps', chains * STEPS, runChains)
     bed.noteTurns('steps', chains * STEPS, 'steps', turns, { sqlite: { most: 1.5 } })
     bed.note('a step', (turns.seconds / (chains * STEPS)) * 1000, 'ms')
     await bed.checkNoDeadLetters(client)

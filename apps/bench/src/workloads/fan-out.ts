@@ -7,7 +7,7 @@ export const fanOut: Workload = {
   async run(bed) {
     const children = bed.size(20_000, 500)
     const { client } = await bed.start()
-    const turns = await bed.takeTurns(4, 'items', children, () => runFanOut(bed, client, children))
+    const turns = await bed.takeTurns(6, 'items', children, () => runFanOut(bed, client, children))
     bed.noteTurns('children', children, 'items', turns, { memory: { most: 5 }, sqlite: { most: 2 } })
     await bed.checkNoDeadLetters(client)
   },

@@ -28,7 +28,7 @@ export const manyPipelines: Workload = {
       return seconds
     }
     await runAll()
-    const turns = await bed.takeTurns(5, 'items', pipelines * STEPS, runAll)
+    const turns = await bed.takeTurns(10, 'items', pipelines * STEPS, runAll)
     bed.noteTurns('steps', pipelines * STEPS, 'items', turns)
     await bed.checkNoDeadLetters(client)
   },
