@@ -44,7 +44,10 @@ const storage = new AsyncLocalStorage<TaskContext>()
 export function taskContext(): TaskContext {
   const context = storage.getStore()
   if (context === undefined) {
-    throw new TaskError('TASKS_NO_CONTEXT', 'taskContext() was called outside of a task; in a test, call the task inside withTaskContext() of @tasks/core/testing')
+    throw new TaskError(
+      'TASKS_NO_CONTEXT',
+      'taskContext() was called outside of a task; in a test, call the task inside withTaskContext() of @tasks/core/testing',
+    )
   }
   return context
 }

@@ -15,7 +15,7 @@ export function decodeValue(codec: Codec, value: Value): unknown {
       return codec.decode(value.bytes)
     case Kind.set: {
       const results: unknown[] = []
-      for (const reader = new FrameReader(value.bytes); !reader.done; ) results.push(decodeValue(codec, reader.value()))
+      for (const reader = new FrameReader(value.bytes); !reader.done;) results.push(decodeValue(codec, reader.value()))
       return results
     }
     case Kind.error:

@@ -49,7 +49,8 @@ export class LargeValues {
 
   /** The value itself if it fits into a message, else a reference to it, stored. Throws `TASKS_VALUE_TOO_LARGE`. */
   store(prefix: string, value: Value, what: string): Value | Promise<Value> {
-    if (value.bytes.length <= this.limits.inlineBytes || value.kind === Kind.reference || value.kind === Kind.pipeline) return value
+    if (value.bytes.length <= this.limits.inlineBytes || value.kind === Kind.reference || value.kind === Kind.pipeline)
+      return value
     checkSize(value.bytes.length, what)
     return this.#store(prefix, value)
   }
@@ -72,7 +73,9 @@ export class LargeValues {
     const pages = Math.ceil(bytes.length / pageBytes)
     for (let from = 0; from < pages; from += PAGES_AT_ONCE) {
       const batch = Array.from({ length: Math.min(PAGES_AT_ONCE, pages - from) }, (_, index) => from + index)
-      await Promise.all(batch.map((page) => this.#space.blobs.put(key, page, bytes.subarray(page * pageBytes, (page + 1) * pageBytes))))
+      await Promise.all(
+        batch.map((page) => this.#space.blobs.put(key, page, bytes.subarray(page * pageBytes, (page + 1) * pageBytes))),
+      )
     }
   }
 
@@ -89,7 +92,7 @@ export class LargeValues {
   async #fetchSet(prefix: string, set: Value): Promise<Value> {
     const writer = new FrameWriter(set.bytes.length)
     let length = 0
-    for (const reader = new FrameReader(set.bytes); !reader.done; ) {
+    for (const reader = new FrameReader(set.bytes); !reader.done;) {
       const value = await this.fetch(prefix, reader.value())
       length += value.bytes.length
       checkSize(length, 'the result of a group')
@@ -105,11 +108,16 @@ export class LargeValues {
     let at = 0
     for (let page = 0; at < length; page++) {
       const part = await this.#space.blobs.get(key, page)
-      if (part === undefined) throw new TaskError('TASKS_UNAVAILABLE', `page ${page} of the blob "${key}" is not there: its retention has ended, or it was dropped`)
+      if (part === undefined)
+        throw new TaskError(
+          'TASKS_UNAVAILABLE',
+          `page ${page} of the blob "${key}" is not there: its retention has ended, or it was dropped`,
+        )
       bytes.set(part.subarray(0, length - at), at)
       at += part.length
     }
-    if (crc32(bytes) !== sum) throw new TaskError('TASKS_UNDECODABLE', `the blob "${key}" is damaged: its checksum differs`)
+    if (crc32(bytes) !== sum)
+      throw new TaskError('TASKS_UNDECODABLE', `the blob "${key}" is damaged: its checksum differs`)
     return { kind, bytes }
   }
 
@@ -148,7 +156,8 @@ class LargeValueSink {
   }
 
   async end(kind: Kind): Promise<Value> {
-    if (this.#pages === 0 && this.#length <= this.#limits.inlineBytes) return { kind, bytes: Buffer.concat(this.#parts) }
+    if (this.#pages === 0 && this.#length <= this.#limits.inlineBytes)
+      return { kind, bytes: Buffer.concat(this.#parts) }
     await this.#flush(true)
     return encodeReference({ name: this.#name, kind, length: this.#length, crc32: this.#crc })
   }

@@ -10,7 +10,9 @@ export interface Logger {
 }
 
 function line(level: string, fields: LogFields, message: string): void {
-  const text = JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? `${value.name}: ${value.message}` : value))
+  const text = JSON.stringify(fields, (_, value: unknown) =>
+    value instanceof Error ? `${value.name}: ${value.message}` : value,
+  )
   process.stderr.write(`[tasks] ${level} ${message}${text === '{}' ? '' : ` ${text}`}\n`)
 }
 

@@ -46,7 +46,14 @@ export function isOldLoneBlob(key: string, clock: Clock): boolean {
 export const isLoneBlob = (name: string): boolean => name.startsWith(LONE)
 
 /** The lone task as a pipeline whose entry has failed this often: retries and their delays are the owner's to decide. */
-export function promote(message: TaskMessage, queue: string, run: string, failure: Value, verdict: Verdict, retry: RetryData): SubmitMessage {
+export function promote(
+  message: TaskMessage,
+  queue: string,
+  run: string,
+  failure: Value,
+  verdict: Verdict,
+  retry: RetryData,
+): SubmitMessage {
   return {
     type: 'submit',
     id: message.id,
@@ -64,7 +71,13 @@ export function promote(message: TaskMessage, queue: string, run: string, failur
 
 function loneDefinition({ task, options, args }: TaskMessage, queue: string, retry: RetryData): PackedDefinition {
   const { timeoutMs, priority } = options
-  const step = { task, queue, retry, ...(timeoutMs === undefined ? {} : { timeoutMs }), ...(priority === undefined ? {} : { priority }) }
+  const step = {
+    task,
+    queue,
+    retry,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(priority === undefined ? {} : { priority }),
+  }
   const own = argsData(args)
   const page = Buffer.from(JSON.stringify({ v: 1, steps: [step], chain: [own === undefined ? [0] : [0, own]] }))
   return { hash: createHash('sha256').update(page).digest('hex').slice(0, 32), tasks: 1, pages: [page], pageCount: 1 }
@@ -79,5 +92,7 @@ function argsData(args: Value): ArgsData | undefined {
   // Whether the codec writes text is not known here; bytes that are not UTF-8 do not survive as text.
   const bytes = asBuffer(args.bytes)
   const text = bytes.toString()
-  return Buffer.byteLength(text) === bytes.length && Buffer.from(text).equals(bytes) ? text : { b64: bytes.toString('base64') }
+  return Buffer.byteLength(text) === bytes.length && Buffer.from(text).equals(bytes)
+    ? text
+    : { b64: bytes.toString('base64') }
 }

@@ -13,7 +13,13 @@ const MOST_INLINE = 128 << 10
  * Encodes a pipeline and stores its large arguments, and its pages if they are many, under `prefix`.
  * @throws TaskError TASKS_UNENCODABLE, TASKS_DEFINITION_TOO_LARGE, TASKS_DEFINITION_INVALID before anything is stored
  */
-export async function packPipeline(pipeline: Pipeline<unknown, never>, codec: Codec, space: Space, values: LargeValues, prefix: string): Promise<PackedDefinition> {
+export async function packPipeline(
+  pipeline: Pipeline<unknown, never>,
+  codec: Codec,
+  space: Space,
+  values: LargeValues,
+  prefix: string,
+): Promise<PackedDefinition> {
   const { maxMessageBytes } = space.capabilities
   const { pages, hash, taskCount, blobs } = encodeDefinition(pipeline, {
     codec,
@@ -24,10 +30,13 @@ export async function packPipeline(pipeline: Pipeline<unknown, never>, codec: Co
   for (const { name, bytes } of blobs) await values.put(prefix + name, bytes)
   let total = 0
   for (const page of pages) total += page.length
-  if (total <= Math.min(MOST_INLINE, maxMessageBytes >> 1)) return { hash, tasks: taskCount, pages, pageCount: pages.length }
+  if (total <= Math.min(MOST_INLINE, maxMessageBytes >> 1))
+    return { hash, tasks: taskCount, pages, pageCount: pages.length }
   const blob = values.name()
   for (let from = 0; from < pages.length; from += 8) {
-    await Promise.all(pages.slice(from, from + 8).map((page, index) => space.blobs.put(prefix + blob, from + index, page)))
+    await Promise.all(
+      pages.slice(from, from + 8).map((page, index) => space.blobs.put(prefix + blob, from + index, page)),
+    )
   }
   return { hash, tasks: taskCount, pages: [], blob, pageCount: pages.length }
 }

@@ -35,7 +35,9 @@ export function decodeRecord(bytes: Bytes): { readonly header: readonly unknown[
   try {
     header = JSON.parse(buffer.utf8Slice(0, end))
   } catch (cause) {
-    throw new TaskError('TASKS_UNDECODABLE', `a record of ${bytes.length} bytes has a header that is not JSON`, { cause })
+    throw new TaskError('TASKS_UNDECODABLE', `a record of ${bytes.length} bytes has a header that is not JSON`, {
+      cause,
+    })
   }
   if (!Array.isArray(header)) throw new TaskError('TASKS_UNDECODABLE', 'the header of a record is not an array')
   return { header, payload: new Payload(buffer, end + 1) }

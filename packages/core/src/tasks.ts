@@ -30,7 +30,6 @@ export interface AnyTask {
 }
 
 // Not a signature: it would give the parameters of a function their types, and `(n = 1) => …` an unknown one.
-// oxlint-disable-next-line typescript/no-unsafe-function-type -- see above
 type AnyFunction = Function
 
 type ArgsOf<Fn> = Fn extends (...args: infer Args) => unknown ? Args : never

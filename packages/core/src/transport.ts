@@ -95,7 +95,9 @@ export interface Send {
   readonly body: Bytes
 }
 
-export type SendOutcome = { readonly ok: true } | { readonly ok: false; readonly certain: boolean; readonly error: Error }
+export type SendOutcome =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly certain: boolean; readonly error: Error }
 
 export interface ReplyAddress {
   readonly address: string
@@ -172,7 +174,12 @@ export interface RowReader {
   /** The committed values, in the order of the keys. */
   load(partition: number, keys: readonly RowKey[]): Promise<readonly (Bytes | undefined)[]>
   /** Committed rows whose key starts with `prefix` and is greater than `after`, in order, at most `limit`. `prefix` holds a whole entity. */
-  scan(partition: number, prefix: string, after: RowKey | undefined, limit: number): Promise<readonly (readonly [RowKey, Bytes])[]>
+  scan(
+    partition: number,
+    prefix: string,
+    after: RowKey | undefined,
+    limit: number,
+  ): Promise<readonly (readonly [RowKey, Bytes])[]>
 }
 
 /**
@@ -197,7 +204,11 @@ export interface PartitionSession {
    * The next inbox messages. The first poll starts after the last committed `through`; later ones go on from the last returned. Waits up to
    * `waitMs` for the first; a session has at most one poll at a time. Every send that was answered `ok` appears, at least once.
    */
-  poll(options: { readonly max: number; readonly waitMs: number; readonly signal?: AbortSignal }): Promise<readonly InboxMessage[]>
+  poll(options: {
+    readonly max: number
+    readonly waitMs: number
+    readonly signal?: AbortSignal
+  }): Promise<readonly InboxMessage[]>
   /**
    * Applies a commit, all or nothing, if this session still owns the partition and `seq` is the next one.
    * Resolves: applied, and the sends are stored or will be delivered whatever happens. The adapter settles unknown outcomes itself.
@@ -268,5 +279,8 @@ export interface Blobs {
   /** Drops every blob whose key starts with `prefix`. */
   drop(prefix: string): Promise<void>
   /** Keys in order, each with the time of its first page in ms since the epoch. */
-  list(options: { readonly after?: string; readonly limit: number }): Promise<readonly { readonly key: string; readonly at: number }[]>
+  list(options: {
+    readonly after?: string
+    readonly limit: number
+  }): Promise<readonly { readonly key: string; readonly at: number }[]>
 }

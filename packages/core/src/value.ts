@@ -157,7 +157,7 @@ export class FrameReader {
 
 /** Whether a set, or a set in it, holds a reference. */
 export function holdsReference(set: Value): boolean {
-  for (const reader = new FrameReader(set.bytes); !reader.done; ) {
+  for (const reader = new FrameReader(set.bytes); !reader.done;) {
     const value = reader.value()
     if (value.kind === Kind.reference || (value.kind === Kind.set && holdsReference(value))) return true
   }
@@ -172,7 +172,9 @@ export function setOf(values: Iterable<Value>): Value {
 }
 
 /** A failure made by the engine itself. */
-export function failureValue(failure: { readonly code: string; readonly name: string; readonly message: string } & Record<string, unknown>): Value {
+export function failureValue(
+  failure: { readonly code: string; readonly name: string; readonly message: string } & Record<string, unknown>,
+): Value {
   return { kind: Kind.error, bytes: Buffer.from(JSON.stringify(failure)) }
 }
 

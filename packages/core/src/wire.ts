@@ -83,7 +83,22 @@ const NO_OPTIONS: TaskMessageOptions = {}
 export function encodeTask(message: Omit<TaskMessage, 'type'>): Bytes {
   const { id, run, path, attempt, task, resends, sentAt, options, input, args } = message
   return encodeRecord(
-    [WIRE_VERSION, 't', id, run, path, attempt, task, resends, sentAt, options === NO_OPTIONS ? 0 : options, input.kind, input.bytes.length, args.kind, args.bytes.length],
+    [
+      WIRE_VERSION,
+      't',
+      id,
+      run,
+      path,
+      attempt,
+      task,
+      resends,
+      sentAt,
+      options === NO_OPTIONS ? 0 : options,
+      input.kind,
+      input.bytes.length,
+      args.kind,
+      args.bytes.length,
+    ],
     [input.bytes, args.bytes],
   )
 }
@@ -91,11 +106,32 @@ export function encodeTask(message: Omit<TaskMessage, 'type'>): Bytes {
 export function decodeTask(bytes: Bytes): TaskMessage {
   const { header, payload } = decodeRecord(bytes)
   checkVersion(header, 't')
-  const [, , id, run, path, attempt, task, resends, sentAt, options, inputKind, inputLength, argsKind, argsLength] = header as [
-    number, string, string, string, string, number, string, number, number, TaskMessageOptions | 0, Kind, number, Kind, number,
-  ]
+  const [, , id, run, path, attempt, task, resends, sentAt, options, inputKind, inputLength, argsKind, argsLength] =
+    header as [
+      number,
+      string,
+      string,
+      string,
+      string,
+      number,
+      string,
+      number,
+      number,
+      TaskMessageOptions | 0,
+      Kind,
+      number,
+      Kind,
+      number,
+    ]
   return {
-    type: 'task', id, run, path, attempt, task, resends, sentAt,
+    type: 'task',
+    id,
+    run,
+    path,
+    attempt,
+    task,
+    resends,
+    sentAt,
     options: options === 0 ? NO_OPTIONS : options,
     input: { kind: inputKind, bytes: payload.take(inputLength) },
     args: { kind: argsKind, bytes: payload.take(argsLength) },
@@ -160,7 +196,13 @@ export interface RunningMessage {
 }
 
 /** `note`: what the task has said of its progress since the last report. */
-export type RunningItem = readonly [id: string, run: string, path: string, attempt: number, note?: readonly [fraction: number, text: string]]
+export type RunningItem = readonly [
+  id: string,
+  run: string,
+  path: string,
+  attempt: number,
+  note?: readonly [fraction: number, text: string],
+]
 
 export interface QueryMessage {
   readonly type: 'query'
@@ -184,7 +226,15 @@ export function encodeInbox(message: InboxBody): Bytes {
       const { id, run, options, definition, failure } = message
       const parts = failure === undefined ? definition.pages : [...definition.pages, failure.bytes]
       return encodeRecord(
-        [WIRE_VERSION, 's', id, run, options, definitionHeader(definition), failure === undefined ? 0 : [failure.kind, failure.bytes.length]],
+        [
+          WIRE_VERSION,
+          's',
+          id,
+          run,
+          options,
+          definitionHeader(definition),
+          failure === undefined ? 0 : [failure.kind, failure.bytes.length],
+        ],
         parts,
       )
     }
@@ -194,7 +244,9 @@ export function encodeInbox(message: InboxBody): Bytes {
           WIRE_VERSION,
           'o',
           message.outcomes.map(({ id, run, path, attempt, value, verdict }) =>
-            verdict === undefined ? [id, run, path, attempt, value.kind, value.bytes.length] : [id, run, path, attempt, value.kind, value.bytes.length, verdict],
+            verdict === undefined
+              ? [id, run, path, attempt, value.kind, value.bytes.length]
+              : [id, run, path, attempt, value.kind, value.bytes.length, verdict],
           ),
         ],
         message.outcomes.map(({ value }) => value.bytes),
@@ -206,18 +258,41 @@ export function encodeInbox(message: InboxBody): Bytes {
   }
 }
 
-type OutcomeHeader = [id: string, run: string, path: string, attempt: number, kind: Kind, length: number, verdict?: Verdict]
+type OutcomeHeader = [
+  id: string,
+  run: string,
+  path: string,
+  attempt: number,
+  kind: Kind,
+  length: number,
+  verdict?: Verdict,
+]
 
 export function decodeInbox(bytes: Bytes): InboxBody {
   const { header, payload } = decodeRecord(bytes)
   checkVersion(header)
   switch (header[1]) {
     case 's': {
-      const [, , id, run, options, definition, failure] = header as [number, string, string, string, SubmitOptions, DefinitionHeader, [Kind, number] | 0]
+      const [, , id, run, options, definition, failure] = header as [
+        number,
+        string,
+        string,
+        string,
+        SubmitOptions,
+        DefinitionHeader,
+        [Kind, number] | 0,
+      ]
       const packed = definitionOf(definition, payload)
       return failure === 0
         ? { type: 'submit', id, run, options, definition: packed }
-        : { type: 'submit', id, run, options, definition: packed, failure: { kind: failure[0], bytes: payload.take(failure[1]) } }
+        : {
+            type: 'submit',
+            id,
+            run,
+            options,
+            definition: packed,
+            failure: { kind: failure[0], bytes: payload.take(failure[1]) },
+          }
     }
     case 'o':
       return {
@@ -230,7 +305,12 @@ export function decodeInbox(bytes: Bytes): InboxBody {
     case 'r':
       return { type: 'running', items: header[2] as RunningMessage['items'] }
     case 'q':
-      return { type: 'query', question: header[2] as Question, replyTo: header[3] as string, correlation: header[4] as string }
+      return {
+        type: 'query',
+        question: header[2] as Question,
+        replyTo: header[3] as string,
+        correlation: header[4] as string,
+      }
     default:
       throw new TaskError('TASKS_UNDECODABLE', `an inbox message has the unknown type ${JSON.stringify(header[1])}`)
   }
@@ -245,7 +325,10 @@ export function entriesNamedBy(bytes: Bytes): readonly Omit<Outcome, 'value' | '
     const { header } = decodeRecord(bytes)
     if (header[1] !== 'o' || !Array.isArray(header[2])) return []
     return (header[2] as OutcomeHeader[])
-      .filter(([id, run, path, attempt]) => typeof id === 'string' && typeof run === 'string' && typeof path === 'string' && typeof attempt === 'number')
+      .filter(
+        ([id, run, path, attempt]) =>
+          typeof id === 'string' && typeof run === 'string' && typeof path === 'string' && typeof attempt === 'number',
+      )
       .map(([id, run, path, attempt]) => ({ id, run, path, attempt }))
   } catch {
     return []
@@ -258,14 +341,27 @@ export type Status = 'PENDING' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED
 
 export type ReplyBody =
   /** A run has ended. */
-  | { readonly type: 'ended'; readonly id: string; readonly run: string; readonly status: Status; readonly value: Value }
+  | {
+      readonly type: 'ended'
+      readonly id: string
+      readonly run: string
+      readonly status: Status
+      readonly value: Value
+    }
   /** Who submitted, or asked for, `run` has to do with the run `actual` of this id. */
   | { readonly type: 'attached'; readonly id: string; readonly run: string; readonly actual: string }
   /** A submit was taken (asked for by `onDuplicate`). */
   | { readonly type: 'accepted'; readonly id: string; readonly run: string }
   /** A submit was refused. `failure` is a `Failure`. */
   | { readonly type: 'refused'; readonly id: string; readonly run: string; readonly failure: unknown }
-  | { readonly type: 'answer'; readonly correlation: string; readonly partition: number; readonly epoch: number; readonly seq: number; readonly answer: unknown }
+  | {
+      readonly type: 'answer'
+      readonly correlation: string
+      readonly partition: number
+      readonly epoch: number
+      readonly seq: number
+      readonly answer: unknown
+    }
 
 export function encodeReply(reply: ReplyBody): Bytes {
   switch (reply.type) {
@@ -298,8 +394,12 @@ export function decodeReply(bytes: Bytes): ReplyBody {
       return { type: 'refused', id: header[2] as string, run: header[3] as string, failure: header[4] }
     case 'a':
       return {
-        type: 'answer', correlation: header[2] as string, partition: header[3] as number,
-        epoch: header[4] as number, seq: header[5] as number, answer: header[6],
+        type: 'answer',
+        correlation: header[2] as string,
+        partition: header[3] as number,
+        epoch: header[4] as number,
+        seq: header[5] as number,
+        answer: header[6],
       }
     default:
       throw new TaskError('TASKS_UNDECODABLE', `a reply has the unknown type ${JSON.stringify(header[1])}`)
@@ -308,9 +408,15 @@ export function decodeReply(bytes: Bytes): ReplyBody {
 
 function checkVersion(header: readonly unknown[], type?: string): void {
   if (header[0] !== WIRE_VERSION) {
-    throw new TaskError('TASKS_UNDECODABLE', `a message has wire version ${JSON.stringify(header[0])}; this version reads ${WIRE_VERSION}`)
+    throw new TaskError(
+      'TASKS_UNDECODABLE',
+      `a message has wire version ${JSON.stringify(header[0])}; this version reads ${WIRE_VERSION}`,
+    )
   }
   if (type !== undefined && header[1] !== type) {
-    throw new TaskError('TASKS_UNDECODABLE', `a message has type ${JSON.stringify(header[1])} where ${JSON.stringify(type)} belongs`)
+    throw new TaskError(
+      'TASKS_UNDECODABLE',
+      `a message has type ${JSON.stringify(header[1])} where ${JSON.stringify(type)} belongs`,
+    )
   }
 }

@@ -31,7 +31,7 @@ export function addDlq(program: Command, terminal: Terminal): void {
       )
       const rows = letters.map((letter) => [
         letter.id,
-        letter.at.toISOString(),
+        new Date(letter.at).toISOString(),
         letter.reason,
         letter.task ?? '',
         letter.source,
@@ -56,7 +56,7 @@ export function addDlq(program: Command, terminal: Terminal): void {
         [
           pairs([
             ['id', letter.id],
-            ['at', letter.at.toISOString()],
+            ['at', new Date(letter.at).toISOString()],
             ['reason', style('red', letter.reason)],
             ['message', oneLine(letter.message)],
             ['source', letter.source],

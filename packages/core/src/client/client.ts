@@ -17,7 +17,13 @@ import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
 import type { Space, Transport } from '../transport'
 import { isFailure, Kind, NONE, type Value } from '../value'
-import { encodeInbox, encodeTask, type Status, type SubmitOptions as WireOptions, type TaskMessageOptions } from '../wire'
+import {
+  encodeInbox,
+  encodeTask,
+  type Status,
+  type SubmitOptions as WireOptions,
+  type TaskMessageOptions,
+} from '../wire'
 import { DeadLetterBox } from './dead-letter-box'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
 import { Replies, type Ended } from './replies'
@@ -87,7 +93,11 @@ export interface Owners {
 export interface Client {
   readonly namespace: string
   /** Submits a task with one argument as a pipeline of one entry; tasks with more: `submit(task.send(a, b))`. */
-  submit<In, Result>(task: Task<[In], Result>, input: NoInfer<In>, options?: SubmitOptions): Promise<PipelineHandle<Plain<Flat<Result>>>>
+  submit<In, Result>(
+    task: Task<[In], Result>,
+    input: NoInfer<In>,
+    options?: SubmitOptions,
+  ): Promise<PipelineHandle<Plain<Flat<Result>>>>
   /**
    * Submits a pipeline. Resolves when its message is durable: a worker may be up or not.
    * @throws TaskError TASKS_DEFINITION_INVALID, TASKS_DEFINITION_TOO_LARGE, TASKS_UNENCODABLE, TASKS_ID_INVALID before anything is sent; TASKS_UNAVAILABLE
@@ -96,10 +106,18 @@ export interface Client {
   /** A handle for what another process has submitted. */
   attach<Out = unknown>(id: string): PipelineHandle<Out>
   /** Sends a task to its queue: one message, no row. It runs at least once; one that fails for good becomes a dead letter. */
-  enqueue<In, Result>(task: Task<[In], Result>, input: NoInfer<In>, options?: EnqueueOptions): Promise<TaskHandle<Plain<Flat<Result>>>>
+  enqueue<In, Result>(
+    task: Task<[In], Result>,
+    input: NoInfer<In>,
+    options?: EnqueueOptions,
+  ): Promise<TaskHandle<Plain<Flat<Result>>>>
   enqueue<Out>(entry: Pipeline<Out, void>, options?: EnqueueOptions): Promise<TaskHandle<Plain<Out>>>
   /** Many lone tasks in few calls. Returns their ids. */
-  enqueueMany<In>(task: Task<[In], unknown>, inputs: readonly In[], options?: Omit<EnqueueOptions, 'id' | 'reply'>): Promise<readonly string[]>
+  enqueueMany<In>(
+    task: Task<[In], unknown>,
+    inputs: readonly In[],
+    options?: Omit<EnqueueOptions, 'id' | 'reply'>,
+  ): Promise<readonly string[]>
   /** Where a pipeline stands; undefined if there is none. */
   status(id: string): Promise<PipelineStatus | undefined>
   list(options?: ListOptions): Promise<readonly PipelineStatus[]>
@@ -161,7 +179,8 @@ class ConnectedClient implements Client {
     try {
       const space = await connection.transport.open({ namespace: this.namespace })
       return {
-        connection, space,
+        connection,
+        space,
         values: new LargeValues(space, this.#clock),
         replies: new Replies(space, this.#clock, this.#logger, 3 * this.#answerMs),
         sender: new Sender(space, this.#clock),
@@ -174,14 +193,24 @@ class ConnectedClient implements Client {
 
   // ---- Pipelines ----------------------------------------------------------------------------------------------------
 
-  async submit(work: Task<[unknown], unknown> | Pipeline<unknown, never>, second?: unknown, third?: SubmitOptions): Promise<PipelineHandle<never>> {
-    const [pipeline, options = {}] = isPipeline(work) ? [work, second as SubmitOptions | undefined] : [work.send(second), third]
+  async submit(
+    work: Task<[unknown], unknown> | Pipeline<unknown, never>,
+    second?: unknown,
+    third?: SubmitOptions,
+  ): Promise<PipelineHandle<never>> {
+    const [pipeline, options = {}] = isPipeline(work)
+      ? [work, second as SubmitOptions | undefined]
+      : [work.send(second), third]
     this.#options.tasks?.assertKnows(pipeline)
     const id = options.id === undefined ? this.#clock.uid() : checkId('pipeline id', options.id)
     return this.#submit(id, pipeline, options)
   }
 
-  async #submit(id: string, pipeline: Pipeline<unknown, never>, options: SubmitOptions): Promise<PipelineHandle<never>> {
+  async #submit(
+    id: string,
+    pipeline: Pipeline<unknown, never>,
+    options: SubmitOptions,
+  ): Promise<PipelineHandle<never>> {
     const meta = checkMeta(options.meta)
     const runAt = dueOf(options, this.#clock)
     const { space, values, replies, sender } = await this.#connect()
@@ -215,8 +244,10 @@ class ConnectedClient implements Client {
     if (space.reader === undefined || options.onDuplicate === 'restart') return
     const row = await this.#readRow(space, id)
     if (row === undefined) return
-    if (options.onDuplicate === 'reject') throw new TaskError('TASKS_ID_EXISTS', `the pipeline "${id}" exists (${row.status})`)
-    if (row.hash !== hash) throw new TaskError('TASKS_ID_CONFLICT', `the pipeline "${id}" exists (${row.status}) with another definition`)
+    if (options.onDuplicate === 'reject')
+      throw new TaskError('TASKS_ID_EXISTS', `the pipeline "${id}" exists (${row.status})`)
+    if (row.hash !== hash)
+      throw new TaskError('TASKS_ID_CONFLICT', `the pipeline "${id}" exists (${row.status}) with another definition`)
   }
 
   attach<Out = unknown>(id: string): PipelineHandle<Out> {
@@ -228,7 +259,11 @@ class ConnectedClient implements Client {
     const statusOrPending = async (): Promise<PipelineStatus> => {
       const status = await this.status(id)
       if (status !== undefined) return status
-      if (run === undefined) throw new TaskError('TASKS_NOT_FOUND', `there is no pipeline "${id}": it was never submitted, or its retention has ended`)
+      if (run === undefined)
+        throw new TaskError(
+          'TASKS_NOT_FOUND',
+          `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
+        )
       return { id, run, status: 'PENDING', createdAt: 0, tasks: 0, done: 0, attempts: 0 }
     }
     return {
@@ -246,7 +281,8 @@ class ConnectedClient implements Client {
     const { space, replies, values } = await this.#connect()
     let ended: Ended
     try {
-      ended = (run === undefined ? await this.#endedRow(space, id) : undefined) ?? (await replies.ended({ id, run }, options))
+      ended =
+        (run === undefined ? await this.#endedRow(space, id) : undefined) ?? (await replies.ended({ id, run }, options))
     } catch (error) {
       throw await this.#explained(id, error)
     }
@@ -276,12 +312,26 @@ class ConnectedClient implements Client {
 
   // ---- Lone tasks ---------------------------------------------------------------------------------------------------
 
-  async enqueue(work: Task<[unknown], unknown> | Pipeline<unknown, never>, second?: unknown, third?: EnqueueOptions): Promise<TaskHandle<never>> {
-    const [pipeline, options = {}] = isPipeline(work) ? [work, second as EnqueueOptions | undefined] : [work.send(second), third]
+  async enqueue(
+    work: Task<[unknown], unknown> | Pipeline<unknown, never>,
+    second?: unknown,
+    third?: EnqueueOptions,
+  ): Promise<TaskHandle<never>> {
+    const [pipeline, options = {}] = isPipeline(work)
+      ? [work, second as EnqueueOptions | undefined]
+      : [work.send(second), third]
     this.#options.tasks?.assertKnows(pipeline)
-    if (options.id !== undefined || options.keepResult === true || options.delayMs !== undefined || options.runAt !== undefined) {
+    if (
+      options.id !== undefined ||
+      options.keepResult === true ||
+      options.delayMs !== undefined ||
+      options.runAt !== undefined
+    ) {
       const { queue, priority, reply: _, keepResult: __, ...rest } = options
-      const entry = queue === undefined && priority === undefined ? pipeline : pipeline.set({ ...(queue === undefined ? {} : { queue }), ...(priority === undefined ? {} : { priority }) })
+      const entry =
+        queue === undefined && priority === undefined
+          ? pipeline
+          : pipeline.set({ ...(queue === undefined ? {} : { queue }), ...(priority === undefined ? {} : { priority }) })
       return this.submit(entry, rest as never)
     }
     const entry = loneEntryOf(pipeline)
@@ -294,14 +344,23 @@ class ConnectedClient implements Client {
       id,
       result: (wait = {}) => {
         if (replyTo === undefined) {
-          return Promise.reject(new TaskError('TASKS_UNSUPPORTED', `the lone task "${id}" was enqueued without { reply: true } or { keepResult: true }: nobody keeps its result`))
+          return Promise.reject(
+            new TaskError(
+              'TASKS_UNSUPPORTED',
+              `the lone task "${id}" was enqueued without { reply: true } or { keepResult: true }: nobody keeps its result`,
+            ),
+          )
         }
         return this.#result(id, undefined, wait) as Promise<never>
       },
     }
   }
 
-  async enqueueMany(task: Task<[unknown], unknown>, inputs: readonly unknown[], options: Omit<EnqueueOptions, 'id' | 'reply'> = {}): Promise<readonly string[]> {
+  async enqueueMany(
+    task: Task<[unknown], unknown>,
+    inputs: readonly unknown[],
+    options: Omit<EnqueueOptions, 'id' | 'reply'> = {},
+  ): Promise<readonly string[]> {
     if (options.keepResult === true || options.delayMs !== undefined || options.runAt !== undefined) {
       return Promise.all(inputs.map(async (input) => (await this.enqueue(task, input, options)).id))
     }
@@ -334,7 +393,18 @@ class ConnectedClient implements Client {
         ...(meta === undefined ? {} : { meta }),
         ...(replyTo === undefined ? {} : { replyTo }),
       }
-      const body = encodeTask({ id, run: '', path: '', attempt: 1, task, resends: 0, sentAt: this.#clock.now(), options: wire, input: NONE, args: stored })
+      const body = encodeTask({
+        id,
+        run: '',
+        path: '',
+        attempt: 1,
+        task,
+        resends: 0,
+        sentAt: this.#clock.now(),
+        options: wire,
+        input: NONE,
+        args: stored,
+      })
       return { target: { to: 'task' as const, queue, ...(priority === undefined ? {} : { priority }) }, id, body }
     }
     return encoded.bytes.length <= 4096 ? build(encoded) : this.#storeLone(task, encoded).then(build)
@@ -358,7 +428,11 @@ class ConnectedClient implements Client {
     const { space, replies } = await this.#connect()
     const status =
       space.reader === undefined
-        ? ((await replies.ask(partitionOf(id, space.partitions), { ask: 'status', id }, this.#answerMs)) as PipelineStatus | null)
+        ? ((await replies.ask(
+            partitionOf(id, space.partitions),
+            { ask: 'status', id },
+            this.#answerMs,
+          )) as PipelineStatus | null)
         : statusOf(await this.#readRow(space, id))
     return status ?? undefined
   }
@@ -377,7 +451,10 @@ class ConnectedClient implements Client {
         return (answer as { pipelines: readonly PipelineStatus[] }).pipelines
       }),
     )
-    return lists.flat().sort((a, b) => b.createdAt - a.createdAt).slice(0, limit)
+    return lists
+      .flat()
+      .sort((a, b) => b.createdAt - a.createdAt)
+      .slice(0, limit)
   }
 
   async owners(): Promise<Owners> {
@@ -417,14 +494,21 @@ class ConnectedClient implements Client {
 function checkMeta(meta: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> | undefined {
   if (meta === undefined) return undefined
   const text = JSON.stringify(meta) as string | undefined
-  if (typeof meta !== 'object' || text === undefined) throw new TaskError('TASKS_OPTIONS', 'meta must be an object of JSON values')
-  if (Buffer.byteLength(text) > META_BYTES) throw new TaskError('TASKS_OPTIONS', `meta is ${Buffer.byteLength(text)} bytes; the limit is ${META_BYTES}`)
+  if (typeof meta !== 'object' || text === undefined)
+    throw new TaskError('TASKS_OPTIONS', 'meta must be an object of JSON values')
+  if (Buffer.byteLength(text) > META_BYTES)
+    throw new TaskError('TASKS_OPTIONS', `meta is ${Buffer.byteLength(text)} bytes; the limit is ${META_BYTES}`)
   return meta
 }
 
 function dueOf({ delayMs, runAt }: Pick<SubmitOptions, 'delayMs' | 'runAt'>, clock: Clock): number | undefined {
-  if (delayMs !== undefined && runAt !== undefined) throw new TaskError('TASKS_OPTIONS', 'give delayMs or runAt, not both')
+  if (delayMs !== undefined && runAt !== undefined)
+    throw new TaskError('TASKS_OPTIONS', 'give delayMs or runAt, not both')
   const due = delayMs !== undefined ? clock.now() + delayMs : runAt === undefined ? undefined : Number(runAt)
-  if (due !== undefined && !Number.isFinite(due)) throw new TaskError('TASKS_OPTIONS', `${delayMs === undefined ? 'runAt' : 'delayMs'} is not a time: ${String(delayMs ?? runAt)}`)
+  if (due !== undefined && !Number.isFinite(due))
+    throw new TaskError(
+      'TASKS_OPTIONS',
+      `${delayMs === undefined ? 'runAt' : 'delayMs'} is not a time: ${String(delayMs ?? runAt)}`,
+    )
   return due
 }

@@ -8,7 +8,8 @@ import { decodeTask, encodeTask } from '../wire'
 
 export interface DeadLetterView {
   readonly id: string
-  readonly at: Date
+  /** When it became one, ms since the epoch. */
+  readonly at: number
   /** `undecodable`, `too-large`, `unknown-task`, `failed` or `max-deliveries`. */
   readonly reason: string
   readonly message: string
@@ -52,12 +53,18 @@ export class DeadLetterBox {
     const space = await this.#space()
     const { info, body } = await this.#letter(space, id)
     if (info.pipelineId !== undefined) {
-      throw new TaskError('TASKS_UNSUPPORTED', `the dead letter "${id}" belongs to the pipeline "${info.pipelineId}", whose entry has failed: submit the pipeline again`)
+      throw new TaskError(
+        'TASKS_UNSUPPORTED',
+        `the dead letter "${id}" belongs to the pipeline "${info.pipelineId}", whose entry has failed: submit the pipeline again`,
+      )
     }
     const inbox = /^inbox\/(\d+)$/.exec(info.source)
     const send = {
       id: `${id}.${this.#clock.uid()}`,
-      target: inbox === null ? ({ to: 'task', queue: info.source } as const) : ({ to: 'inbox', partition: Number(inbox[1]) } as const),
+      target:
+        inbox === null
+          ? ({ to: 'task', queue: info.source } as const)
+          : ({ to: 'inbox', partition: Number(inbox[1]) } as const),
       // The time that an unknown task has been waiting begins anew.
       body: inbox === null ? encodeTask({ ...decodeTask(body), resends: 0, sentAt: this.#clock.now() }) : body,
     }
@@ -82,7 +89,17 @@ function notFound(id: string): TaskError {
 
 function viewOf({ id, at, info, body }: DeadLetter): DeadLetterView {
   const { reason, message, source, task, pipelineId, failure } = info
-  return { id, at: new Date(at), reason, message, source, task, pipelineId, error: failure === undefined ? undefined : errorOf(failure), body }
+  return {
+    id,
+    at,
+    reason,
+    message,
+    source,
+    task,
+    pipelineId,
+    error: failure === undefined ? undefined : errorOf(failure),
+    body,
+  }
 }
 
 function errorOf(failure: string): TaskError | undefined {

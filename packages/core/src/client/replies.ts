@@ -101,7 +101,8 @@ export class Replies {
         const sent = this.#sent.get(reply.run)
         if (sent !== undefined) sent.outcome = error
         this.#submits.get(reply.run)?.(error)
-        for (const waiter of this.#waiters.get(reply.id) ?? []) if ((waiter.ref.run ?? '') === reply.run) waiter.settle(error)
+        for (const waiter of this.#waiters.get(reply.id) ?? [])
+          if ((waiter.ref.run ?? '') === reply.run) waiter.settle(error)
         return
       }
       case 'answer':
@@ -119,7 +120,10 @@ export class Replies {
   }
 
   /** Waits for the end of a run. */
-  async ended(ref: RunRef, options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined }): Promise<Ended> {
+  async ended(
+    ref: RunRef,
+    options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<Ended> {
     await this.address()
     const { timeoutMs, signal } = options
     signal?.throwIfAborted()
@@ -135,7 +139,9 @@ export class Replies {
         const cancelTimeout =
           timeoutMs === undefined
             ? (): void => undefined
-            : this.#clock.after(timeoutMs, () => reject(new TaskError('TASKS_RESULT_TIMEOUT', `"${ref.id}" did not end within ${timeoutMs} ms`)))
+            : this.#clock.after(timeoutMs, () =>
+                reject(new TaskError('TASKS_RESULT_TIMEOUT', `"${ref.id}" did not end within ${timeoutMs} ms`)),
+              )
         signal?.addEventListener('abort', onAbort, { once: true })
         const waiters = this.#waiters.get(ref.id)
         if (waiters === undefined) this.#waiters.set(ref.id, new Set([waiter]))
@@ -167,7 +173,9 @@ export class Replies {
         this.#cancelAsking = undefined
         if (this.#waiters.size === 0) return
         const waiters = [...this.#waiters.values()].flatMap((same) => [...same])
-        this.#askFor(waiters).catch((error: unknown) => this.#logger.warn({ error }, 'results could not be asked for again'))
+        this.#askFor(waiters).catch((error: unknown) =>
+          this.#logger.warn({ error }, 'results could not be asked for again'),
+        )
         this.#askRegularly()
       },
       { unref: true },
@@ -199,7 +207,12 @@ export class Replies {
     try {
       return await new Promise<unknown>((resolve, reject) => {
         const cancel = this.#clock.after(timeoutMs, () =>
-          reject(new TaskError('TASKS_UNAVAILABLE', `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`)),
+          reject(
+            new TaskError(
+              'TASKS_UNAVAILABLE',
+              `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`,
+            ),
+          ),
         )
         this.#questions.set(correlation, ({ answer }) => {
           cancel()
@@ -221,7 +234,12 @@ export class Replies {
     const promise = new Promise<void>((resolve, reject) => {
       const cancel = this.#clock.after(timeoutMs, () => {
         forget()
-        reject(new TaskError('TASKS_UNAVAILABLE', `no owner answered the submit within ${timeoutMs} ms: it is stored, and takes effect when a worker is up`))
+        reject(
+          new TaskError(
+            'TASKS_UNAVAILABLE',
+            `no owner answered the submit within ${timeoutMs} ms: it is stored, and takes effect when a worker is up`,
+          ),
+        )
       })
       forget = () => {
         cancel()
@@ -249,8 +267,8 @@ export class Replies {
   async close(): Promise<void> {
     this.#cancelAsking?.()
     const error = new TaskError('TASKS_CLOSED', 'the client was closed')
-    for (const waiters of this.#waiters.values()) for (const waiter of [...waiters]) waiter.settle(error)
-    for (const settle of [...this.#submits.values()]) settle(error)
+    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.settle(error)
+    for (const settle of this.#submits.values()) settle(error)
     await (await this.#address?.catch(() => undefined))?.close()
   }
 }

@@ -38,11 +38,15 @@ export class Sender {
     while (this.#waiting.length > 0) {
       let bytes = 0
       let count = 0
-      while (count < this.#waiting.length && count < MOST && bytes < MOST_BYTES) bytes += this.#waiting[count++]!.send.body.length
+      while (count < this.#waiting.length && count < MOST && bytes < MOST_BYTES)
+        bytes += this.#waiting[count++]!.send.body.length
       const batch = this.#waiting.slice(0, count)
       this.#waiting = this.#waiting.slice(count)
       await this.sendAll(batch.map(({ send }) => send)).then(
-        (errors) => errors.forEach((error, index) => (error === undefined ? batch[index]!.resolve() : batch[index]!.reject(error))),
+        (errors) =>
+          errors.forEach((error, index) =>
+            error === undefined ? batch[index]!.resolve() : batch[index]!.reject(error),
+          ),
         (error: unknown) => batch.forEach(({ reject }) => reject(error as Error)),
       )
     }

@@ -101,4 +101,3 @@ export function lastPosition(batch: readonly Arrived[]): Position | undefined {
   }
   return undefined
 }
-

@@ -4,7 +4,15 @@
 // C2. A success of any attempt counts while the entry is open; a failure counts only if its attempt is the current one.
 // C3. Nothing here reads a clock or draws a random number: `draft.now` and the run's identity decide everything.
 import { crc32 } from 'node:zlib'
-import { childChain, isGroup, type Chain, type Definition, type Entry, type GroupEntry, type TaskEntry } from '../definition'
+import {
+  childChain,
+  isGroup,
+  type Chain,
+  type Definition,
+  type Entry,
+  type GroupEntry,
+  type TaskEntry,
+} from '../definition'
 import { retryDelay } from '../retry'
 import { Kind, NONE, setOf, type Value } from '../value'
 import { decodeDefinitionValue, type PackedDefinition, type Verdict } from '../wire'
@@ -12,7 +20,18 @@ import type { Draft, RunView } from './draft'
 import { finish } from './finish'
 import { deletePages, readPage, sourceOf, writePages } from './frames'
 import { startGroup, viewGroup, type GroupChains } from './groups'
-import { entryPath, frameOf, framePath, hopPath, parentOf, ROOT, splitEntry, splitHop, wayTo, type ChainParent } from './paths'
+import {
+  entryPath,
+  frameOf,
+  framePath,
+  hopPath,
+  parentOf,
+  ROOT,
+  splitEntry,
+  splitHop,
+  wayTo,
+  type ChainParent,
+} from './paths'
 import type { ChainRow, Note } from './rows'
 
 const MOST_NOTES = 20
@@ -134,7 +153,14 @@ export function entrySucceeded(draft: Draft, run: RunView, path: string, value: 
 }
 
 /** A task has failed. */
-export function entryFailed(draft: Draft, run: RunView, path: string, attempt: number, failure: Value, verdict: Verdict): void {
+export function entryFailed(
+  draft: Draft,
+  run: RunView,
+  path: string,
+  attempt: number,
+  failure: Value,
+  verdict: Verdict,
+): void {
   const open = sentEntry(draft, run, path, attempt)
   if (open === undefined) return
   close(draft, run, open)
@@ -142,7 +168,8 @@ export function entryFailed(draft: Draft, run: RunView, path: string, attempt: n
   const { definition, entries } = entriesOf(draft, run, open, open.row.hop)
   const step = definition.steps[(entries[open.row.at] as TaskEntry)[0]]!
   const retry = step.retry ?? verdict.retry
-  if (!verdict.retryable || retry === undefined || attempt > retry.maxRetries) return chainFailed(draft, run, open, failure)
+  if (!verdict.retryable || retry === undefined || attempt > retry.maxRetries)
+    return chainFailed(draft, run, open, failure)
   const chance = crc32(`${run.row.run}${path}#${attempt}`) / 0x1_0000_0000
   const due = draft.now + Math.ceil(verdict.retryAfterMs ?? retryDelay(retry, attempt, chance))
   waitUntil(draft, run, open, { ...open.row, attempt: attempt + 1, resends: 0 }, due)
@@ -152,7 +179,13 @@ export function entryFailed(draft: Draft, run: RunView, path: string, attempt: n
 function waitUntil(draft: Draft, run: RunView, place: Place, row: ChainRow, due: number): void {
   writeChain(draft, run, place, { ...row, phase: 'waiting' })
   const path = entryPath(hopPath(place.base, row.hop), row.at)
-  draft.put(run.keys.timer(due, `d${path}`), { kind: 'dispatch', id: run.row.id, run: run.row.run, path, attempt: row.attempt })
+  draft.put(run.keys.timer(due, `d${path}`), {
+    kind: 'dispatch',
+    id: run.row.id,
+    run: run.row.run,
+    path,
+    attempt: row.attempt,
+  })
 }
 
 /** A timer has fired for this attempt. */
@@ -188,10 +221,27 @@ function close(draft: Draft, run: RunView, { path, row }: OpenEntry): void {
   if (row.phase === 'sent') draft.closed.push({ id: run.row.id, run: run.row.run, path, attempt: row.attempt })
 }
 
-function dispatch(draft: Draft, run: RunView, { base }: Place, row: ChainRow, definition: Definition, [step, args]: TaskEntry): void {
+function dispatch(
+  draft: Draft,
+  run: RunView,
+  { base }: Place,
+  row: ChainRow,
+  definition: Definition,
+  [step, args]: TaskEntry,
+): void {
   draft.dispatches.push({
-    id: run.row.id, run: run.row.run, path: entryPath(hopPath(base, row.hop), row.at), attempt: row.attempt, resends: row.resends,
-    step: definition.steps[step]!, input: row.input, args, meta: run.row.meta, group: undefined, child: 0, shared: row.resends > 0,
+    id: run.row.id,
+    run: run.row.run,
+    path: entryPath(hopPath(base, row.hop), row.at),
+    attempt: row.attempt,
+    resends: row.resends,
+    step: definition.steps[step]!,
+    input: row.input,
+    args,
+    meta: run.row.meta,
+    group: undefined,
+    child: 0,
+    shared: row.resends > 0,
   })
 }
 
@@ -268,7 +318,8 @@ function chainFailed(draft: Draft, run: RunView, failed: Place, failure: Value):
 /** Deletes what a chain that ends has kept for itself. */
 function leave(draft: Draft, run: RunView, { base, parent }: Place): void {
   // The root chain is part of the pipeline's row; a chain of a group mostly has no row at all.
-  if (parent.kind === 'root' || (parent.kind === 'group' && !viewGroup(draft, run, parent.entry).isLive(parent.index))) return
+  if (parent.kind === 'root' || (parent.kind === 'group' && !viewGroup(draft, run, parent.entry).isLive(parent.index)))
+    return
   const key = run.keys.chain(base)
   const row = draft.get<ChainRow>(key)
   if (row !== undefined) deletePages(draft, run, hopPath(base, row.hop), row.definition)
@@ -279,7 +330,15 @@ function leave(draft: Draft, run: RunView, { base, parent }: Place): void {
 function startFrame(draft: Draft, run: RunView, open: OpenEntry, packed: PackedDefinition): void {
   run.row.tasks += packed.tasks
   const { entries } = entriesOf(draft, run, open, open.row.hop)
-  const started: ChainRow = { hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE, definition: sourceOf(packed) }
+  const started: ChainRow = {
+    hop: 0,
+    at: 0,
+    phase: 'sent',
+    attempt: 1,
+    resends: 0,
+    input: NONE,
+    definition: sourceOf(packed),
+  }
   if (open.row.at === entries.length - 1) {
     // The caller's frame is done with: recursion costs a step each, neither rows nor depth.
     deletePages(draft, run, hopPath(open.base, open.row.hop), open.row.definition)

@@ -43,7 +43,9 @@ export class DailySweep {
     const { clock, logger, partition, isOver } = this.#options
     const sweep = (): void => {
       void this.sweep()
-        .catch((error: unknown) => logger.warn({ partition, error }, 'dead letters and unused blobs could not be swept'))
+        .catch((error: unknown) =>
+          logger.warn({ partition, error }, 'dead letters and unused blobs could not be swept'),
+        )
         .finally(() => isOver() || this.#next(DAY_MS))
     }
     this.#cancel = clock.after(ms, sweep, { unref: true })
@@ -71,7 +73,7 @@ export class DailySweep {
   async #dropUnusedBlobs(): Promise<void> {
     const { space, clock, isOver } = this.#options
     const before = clock.now() - DAY_MS
-    for (let after: string | undefined; ; ) {
+    for (let after: string | undefined; ;) {
       const page = await space.blobs.list({ limit: PAGE, ...(after === undefined ? {} : { after }) })
       for (const { key, at } of page) {
         if (isOver()) return

@@ -27,7 +27,12 @@ export function taskOptions(dispatch: Dispatch): TaskMessageOptions {
 export function encodeDispatch(dispatch: Dispatch, sentAt: number): Bytes {
   const { id, run, path, attempt, resends, step, input, args } = dispatch
   return encodeTask({
-    id, run, path, attempt, resends, sentAt,
+    id,
+    run,
+    path,
+    attempt,
+    resends,
+    sentAt,
     task: step.task,
     options: taskOptions(dispatch),
     // A closed entry takes nothing from upstream.

@@ -22,7 +22,11 @@ export interface ValueSink {
   end(kind: Kind): Promise<Value>
 }
 
-export type ScanRows = (prefix: string, after: RowKey | undefined, limit: number) => Promise<readonly (readonly [RowKey, Bytes])[]>
+export type ScanRows = (
+  prefix: string,
+  after: RowKey | undefined,
+  limit: number,
+) => Promise<readonly (readonly [RowKey, Bytes])[]>
 
 const PAGE = 64
 
@@ -36,7 +40,8 @@ export async function joinResults(scan: ScanRows, job: JobRow, group: GroupRow, 
 
   const flush = async (): Promise<void> => {
     if (failed) {
-      for (const value of slots) if (value !== undefined && isFailure(value) && causes.length < FIRST_CAUSES) causes.push(value)
+      for (const value of slots)
+        if (value !== undefined && isFailure(value) && causes.length < FIRST_CAUSES) causes.push(value)
     } else {
       const writer = new FrameWriter(4096)
       for (const value of slots) writer.add(value)

@@ -12,7 +12,12 @@ import type { DefinitionPage } from './rows'
 /** How long a promoted lone task that ended well is remembered, so that its message, delivered again, does nothing. */
 const TOMBSTONE_MS = 3_600_000
 
-export function finish(draft: Draft, run: RunView, status: Exclude<Status, 'PENDING' | 'RUNNING'>, outcome: Value): void {
+export function finish(
+  draft: Draft,
+  run: RunView,
+  status: Exclude<Status, 'PENDING' | 'RUNNING'>,
+  outcome: Value,
+): void {
   const { row, keys } = run
   const { chain } = row
   if (row.lone && status === 'FAILED') deadLetterLoneTask(draft, run, outcome)
@@ -21,7 +26,8 @@ export function finish(draft: Draft, run: RunView, status: Exclude<Status, 'PEND
   row.finishedAt = draft.now
   row.chain = undefined
   row.notes = undefined
-  if (row.replyTo !== undefined) draft.reply(row.replyTo, { type: 'ended', id: row.id, run: row.run, status, value: outcome })
+  if (row.replyTo !== undefined)
+    draft.reply(row.replyTo, { type: 'ended', id: row.id, run: row.run, status, value: outcome })
   row.replyTo = undefined
   draft.ended.push({ id: row.id, run: row.run, status, value: outcome })
   // What is left are the pages of the root chain's frame; everything else went when its chain or group ended.
@@ -44,7 +50,13 @@ function deadLetterLoneTask(draft: Draft, run: RunView, failure: Value): void {
       letter: { reason: 'failed', message: failureMessage(text), source: queue, task: step.task, failure: text },
     },
     encodeTask({
-      id: row.id, run: '', path: '', attempt: 1, task: step.task, resends: 0, sentAt: draft.now,
+      id: row.id,
+      run: '',
+      path: '',
+      attempt: 1,
+      task: step.task,
+      resends: 0,
+      sentAt: draft.now,
       options: {
         ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
         ...(step.retry === undefined ? {} : { retry: step.retry }),

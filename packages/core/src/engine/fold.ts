@@ -23,10 +23,17 @@ export function fold(cache: RowCache, newDraft: () => Draft, batch: readonly Arr
   const missing: RowKey[] = []
   for (const { input } of batch) for (const key of needs(input)) if (cache.get(key) === undefined) missing.push(key)
   const loading = missing.length === 0 ? undefined : cache.load(missing)
-  return loading === undefined ? foldLoaded(cache, newDraft, batch, []) : loading.then(() => foldLoaded(cache, newDraft, batch, []))
+  return loading === undefined
+    ? foldLoaded(cache, newDraft, batch, [])
+    : loading.then(() => foldLoaded(cache, newDraft, batch, []))
 }
 
-function foldLoaded(cache: RowCache, newDraft: () => Draft, batch: readonly Arrived[], known: readonly Poison[]): Folded | Promise<Folded> {
+function foldLoaded(
+  cache: RowCache,
+  newDraft: () => Draft,
+  batch: readonly Arrived[],
+  known: readonly Poison[],
+): Folded | Promise<Folded> {
   const draft = newDraft()
   const missing: RowKey[] = []
   const poison: Poison[] = [...known]

@@ -8,8 +8,17 @@ export function sourceOf(packed: PackedDefinition): DefinitionSource {
 }
 
 /** `frame` is a path with its hops. */
-export function readPage(draft: Draft, run: RunView, frame: string, source: DefinitionSource, number: number): DefinitionPage {
-  const key = source.blob === undefined ? run.keys.page(frame, number) : blobPageKey(blobPrefix(run.row.id, run.row.run) + source.blob, number)
+export function readPage(
+  draft: Draft,
+  run: RunView,
+  frame: string,
+  source: DefinitionSource,
+  number: number,
+): DefinitionPage {
+  const key =
+    source.blob === undefined
+      ? run.keys.page(frame, number)
+      : blobPageKey(blobPrefix(run.row.id, run.row.run) + source.blob, number)
   const page = draft.get<DefinitionPage>(key)
   if (page === undefined) throw new Error(`page ${number} of the definition of ${run.row.id}${frame} is gone`)
   return page

@@ -4,7 +4,17 @@ import type { Chain, Definition, GroupEntry } from '../definition'
 import { isFailure, type Value } from '../value'
 import type { RowKey } from '../transport'
 import type { Draft, RunView } from './draft'
-import { CHUNK, clearBit, firstStep, hasBit, newChunk, setBit, type ChainRow, type ChunkRow, type GroupRow } from './rows'
+import {
+  CHUNK,
+  clearBit,
+  firstStep,
+  hasBit,
+  newChunk,
+  setBit,
+  type ChainRow,
+  type ChunkRow,
+  type GroupRow,
+} from './rows'
 
 /** The chains of a group, as its definition has them. */
 export interface GroupChains {
@@ -35,7 +45,7 @@ export class GroupView {
 
   /** Undefined if there is no such group now. */
   get row(): GroupRow | undefined {
-    return (this.#edited ?? (this.#row ??= this.#draft.get<GroupRow>(this.#run.keys.group(this.#entry))))
+    return this.#edited ?? (this.#row ??= this.#draft.get<GroupRow>(this.#run.keys.group(this.#entry)))
   }
 
   edit(): GroupRow | undefined {
@@ -101,10 +111,22 @@ export function viewGroup(draft: Draft, run: RunView, entry: string): GroupView 
 export function startGroup(draft: Draft, run: RunView, entry: string, group: GroupEntry, input: Value): void {
   run.groups.delete(entry)
   draft.put(run.keys.group(entry), {
-    size: group.group, next: 0, ended: 0, failed: 0, returnExceptions: group.returnExceptions === 1, most: group.maxParallelism ?? 0, input,
+    size: group.group,
+    next: 0,
+    ended: 0,
+    failed: 0,
+    returnExceptions: group.returnExceptions === 1,
+    most: group.maxParallelism ?? 0,
+    input,
   })
   for (let index = 0; index < group.group; index += CHUNK) draft.put(run.keys.chunk(entry, index), newChunk())
-  draft.put(run.keys.job('pump', entry), { kind: 'pump', id: run.row.id, run: run.row.run, gen: run.row.gen, path: entry })
+  draft.put(run.keys.job('pump', entry), {
+    kind: 'pump',
+    id: run.row.id,
+    run: run.row.run,
+    gen: run.row.gen,
+    path: entry,
+  })
 }
 
 /** Deletes the rows of a group that was joined. */

@@ -103,7 +103,9 @@ export class Jobs {
     run().catch((error: unknown) => {
       if (isOver()) return
       logger.warn({ partition, job: job.kind, id: job.id, error }, 'a step of long work failed and is tried again')
-      clock.after(Math.min(30_000, 100 * 2 ** failures), () => isOver() || this.#work(job, run, failures + 1), { unref: true })
+      clock.after(Math.min(30_000, 100 * 2 ** failures), () => isOver() || this.#work(job, run, failures + 1), {
+        unref: true,
+      })
     })
   }
 
@@ -112,7 +114,7 @@ export class Jobs {
     const key = new RunKeys(job.id, job.gen).group(job.path)
     await cache.load([key])
     const group = cache.get(key) as GroupRow | null | undefined
-    if (group == null) return
+    if (group === null || group === undefined) return
     const joined = await joinResults(scan, job, group, values.sink(blobPrefix(job.id, job.run)))
     await say({ type: 'joined', job, joined }, 1)
   }

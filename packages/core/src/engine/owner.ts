@@ -207,8 +207,11 @@ export class Owner implements LaneOwner, TakesTurns {
 
   #gather(): Arrived[] {
     const { batch, left } = this.#arrivals.take(this.#space.capabilities)
-    for (const { key, row } of this.#timers.due(this.#time.now(), left)) batch.push({ input: { type: 'timer', key, timer: row }, weight: 1, bytes: 0 })
-    if (!this.#ending) for (const [job, count] of this.#jobs.pumpsDue()) batch.push({ input: { type: 'pump', job, count }, weight: count, bytes: 0 })
+    for (const { key, row } of this.#timers.due(this.#time.now(), left))
+      batch.push({ input: { type: 'timer', key, timer: row }, weight: 1, bytes: 0 })
+    if (!this.#ending)
+      for (const [job, count] of this.#jobs.pumpsDue())
+        batch.push({ input: { type: 'pump', job, count }, weight: count, bytes: 0 })
     return batch
   }
 
@@ -242,7 +245,8 @@ export class Owner implements LaneOwner, TakesTurns {
       await this.#process([{ input: part(input.outcomes.slice(0, half)), weight: half, bytes: 0 }])
       return this.#process([{ ...arrived!, input: part(input.outcomes.slice(half)) }])
     }
-    if (input.type === 'pump' && input.count > 1) return this.#process([{ ...arrived!, input: { ...input, count: input.count >> 1 } }])
+    if (input.type === 'pump' && input.count > 1)
+      return this.#process([{ ...arrived!, input: { ...input, count: input.count >> 1 } }])
     if (arrived!.message === undefined) throw error
     return this.#commit({ draft: this.#newDraft(), batch, poison: [{ arrived: arrived!, error }] })
   }
@@ -257,7 +261,14 @@ export class Owner implements LaneOwner, TakesTurns {
     const replies = repliesOf(draft, this.#session, this.#waiters)
     if (isAnswersOnly(draft)) {
       if (position !== undefined) this.#pass(batch, position)
-      await this.#answer([...draft.sends.map(({ target, body }, index) => ({ target, body, id: `${this.#session.claim}.${draft.seq}.a${index}` })), ...replies])
+      await this.#answer([
+        ...draft.sends.map(({ target, body }, index) => ({
+          target,
+          body,
+          id: `${this.#session.claim}.${draft.seq}.a${index}`,
+        })),
+        ...replies,
+      ])
       this.#finishTurn(draft, batch)
       await this.#passIfOld()
       return false
@@ -283,7 +294,8 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#cache.apply(draft)
     this.#windows.apply(draft, closing)
     if (window !== undefined) this.#windows.add(window, draft.dispatches.length, this.#clock.now() + 3 * this.#leaseMs)
-    for (const [key, row] of draft.changed) if (row !== null && key.startsWith(TIMERS)) this.#timers.added(key, row as TimerRow)
+    for (const [key, row] of draft.changed)
+      if (row !== null && key.startsWith(TIMERS)) this.#timers.added(key, row as TimerRow)
     this.#jobs.apply(draft.changed)
     if (local.length > 0) this.#lane!.submit(local)
     this.#finishTurn(draft, batch)
@@ -301,7 +313,8 @@ export class Owner implements LaneOwner, TakesTurns {
   async #answer(replies: readonly Send[]): Promise<void> {
     if (replies.length === 0) return
     for (const outcome of await this.#space.send(replies)) {
-      if (!outcome.ok) this.#logger.debug({ partition: this.partition, error: outcome.error }, 'a reply could not be sent')
+      if (!outcome.ok)
+        this.#logger.debug({ partition: this.partition, error: outcome.error }, 'a reply could not be sent')
     }
   }
 
@@ -309,7 +322,14 @@ export class Owner implements LaneOwner, TakesTurns {
     try {
       const answer = await listPipelines(this.#scan, question)
       const { claim, epoch } = this.#session
-      const body = encodeReply({ type: 'answer', correlation, partition: this.partition, epoch, seq: this.#seq, answer })
+      const body = encodeReply({
+        type: 'answer',
+        correlation,
+        partition: this.partition,
+        epoch,
+        seq: this.#seq,
+        answer,
+      })
       await this.#answer([{ target: { to: 'reply', address: replyTo }, id: `${claim}.l${correlation}`, body }])
     } catch (error) {
       this.#logger.debug({ partition: this.partition, error }, 'a list could not be answered')
@@ -319,7 +339,11 @@ export class Owner implements LaneOwner, TakesTurns {
   /** Messages that changed no row need no commit of their own; their position rides on the next one. */
   #pass(batch: readonly Arrived[], position: Position): void {
     const count = batch.filter(({ message }) => message !== undefined).length
-    this.#passed = { count: (this.#passed?.count ?? 0) + count, position, since: this.#passed?.since ?? this.#clock.now() }
+    this.#passed = {
+      count: (this.#passed?.count ?? 0) + count,
+      position,
+      since: this.#passed?.since ?? this.#clock.now(),
+    }
   }
 
   async #passIfOld(): Promise<void> {
@@ -345,10 +369,19 @@ export class Owner implements LaneOwner, TakesTurns {
     const reason = code === 'TASKS_TOO_LARGE' ? 'too-large' : 'undecodable'
     draft.send({ to: 'dead', letter: { reason, message: text, source: `inbox/${partition}` } }, message.body)
     if (input.type === 'submit' && input.options.replyTo !== undefined) {
-      draft.reply(input.options.replyTo, { type: 'refused', id: input.id, run: input.run, failure: { code, name: 'TaskError', message: text } })
+      draft.reply(input.options.replyTo, {
+        type: 'refused',
+        id: input.id,
+        run: input.run,
+        failure: { code, name: 'TaskError', message: text },
+      })
     }
     for (const entry of entriesNamedBy(message.body)) {
-      const failure = failureValue({ code: 'TASKS_DEAD_LETTERED', name: 'TaskError', message: `the result of ${entry.id}${entry.path} could not be read: ${text}` })
+      const failure = failureValue({
+        code: 'TASKS_DEAD_LETTERED',
+        name: 'TaskError',
+        message: `the result of ${entry.id}${entry.path} could not be read: ${text}`,
+      })
       // In a commit of its own: this draft must hold nothing of the poisoned message.
       this.#arrivals.addOutcome({ ...entry, value: failure, verdict: { retryable: false } })
     }
@@ -396,7 +429,8 @@ export class Owner implements LaneOwner, TakesTurns {
     const unstarted = this.#lane?.detach(this) ?? []
     if (this.#over) return
     try {
-      if (unstarted.length > 0) this.#arrivals.addOwn({ input: { type: 'requeue', dispatches: unstarted }, weight: 1, bytes: 0 })
+      if (unstarted.length > 0)
+        this.#arrivals.addOwn({ input: { type: 'requeue', dispatches: unstarted }, weight: 1, bytes: 0 })
       // Inbox messages are left to the next owner; outcomes from this process would be lost with it.
       for (let batch = this.#gather(); batch.length > 0; batch = this.#gather()) await this.#process(batch)
       const draft = this.#newDraft()
@@ -429,5 +463,10 @@ export class Owner implements LaneOwner, TakesTurns {
 
 /** Nothing is to be stored: replies need no commit. */
 function isAnswersOnly(draft: Draft): boolean {
-  return draft.changed.size === 0 && draft.results.size === 0 && draft.dispatches.length === 0 && draft.sends.every(({ target }) => target.to === 'reply')
+  return (
+    draft.changed.size === 0 &&
+    draft.results.size === 0 &&
+    draft.dispatches.length === 0 &&
+    draft.sends.every(({ target }) => target.to === 'reply')
+  )
 }

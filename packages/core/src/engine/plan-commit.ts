@@ -17,7 +17,12 @@ export interface CommitPlan {
 }
 
 /** Puts the window into the draft. `lane` is undefined if nothing may be handed over. */
-export function planCommit(draft: Draft, session: PartitionSession, lane: LocalLane | undefined, replies: readonly Send[]): CommitPlan {
+export function planCommit(
+  draft: Draft,
+  session: PartitionSession,
+  lane: LocalLane | undefined,
+  replies: readonly Send[],
+): CommitPlan {
   const prefix = `${session.claim}.${draft.seq}.`
   const sends: Send[] = draft.sends.map(({ target, body }, index) => ({ target, body, id: prefix + index }))
   if (draft.dispatches.length === 0) return { sends: [...sends, ...replies], local: [], window: undefined }
@@ -44,7 +49,13 @@ export function planCommit(draft: Draft, session: PartitionSession, lane: LocalL
     })
   }
   if (local.length > 0) lane!.reserve(local.length)
-  const window: WindowRow = { seq: draft.seq, epoch: session.epoch, sentAt: draft.now, queues: [...queues], items: windowItems(lanes) }
+  const window: WindowRow = {
+    seq: draft.seq,
+    epoch: session.epoch,
+    sentAt: draft.now,
+    queues: [...queues],
+    items: windowItems(lanes),
+  }
   draft.put(windowKey(draft.seq), window)
   return { sends: [...sends, ...replies], local, window }
 }
@@ -54,8 +65,13 @@ export function repliesOf(draft: Draft, session: PartitionSession, waiters: Wait
   if (draft.ended.length === 0 && draft.answers.length === 0) return []
   const replies: Send[] = []
   const reply = (address: string, body: Bytes): void =>
-    void replies.push({ target: { to: 'reply', address }, id: `${session.claim}.${draft.seq}.r${replies.length}`, body })
-  for (const ended of draft.ended) for (const address of waiters.of(draft, ended)) reply(address, encodeReply({ type: 'ended', ...ended }))
+    void replies.push({
+      target: { to: 'reply', address },
+      id: `${session.claim}.${draft.seq}.r${replies.length}`,
+      body,
+    })
+  for (const ended of draft.ended)
+    for (const address of waiters.of(draft, ended)) reply(address, encodeReply({ type: 'ended', ...ended }))
   const { partition, epoch } = session
   for (const { replyTo, correlation, answer } of draft.answers) {
     reply(replyTo, encodeReply({ type: 'answer', correlation, partition, epoch, seq: draft.seq - 1, answer }))

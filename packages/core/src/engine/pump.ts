@@ -32,8 +32,18 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
     }
     const [step, args] = first as TaskEntry
     draft.dispatches.push({
-      id, run: run.row.run, path: entryPath(base, 0), attempt: 1, resends: 0,
-      step: definition.steps[step]!, input: group.input, args, meta: run.row.meta, group: path, child: index, shared: false,
+      id,
+      run: run.row.run,
+      path: entryPath(base, 0),
+      attempt: 1,
+      resends: 0,
+      step: definition.steps[step]!,
+      input: group.input,
+      args,
+      meta: run.row.meta,
+      group: path,
+      child: index,
+      shared: false,
     })
   }
   if (group.next === group.size) draft.delete(run.keys.job('pump', path))

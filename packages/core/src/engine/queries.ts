@@ -25,10 +25,18 @@ export function statusOf(row: PipelineRow | undefined): PipelineStatus | null {
   if (row === undefined) return null
   const { id, run, status, createdAt, finishedAt, meta, tasks, done, attempts, notes } = row
   return {
-    id, run, status, createdAt, tasks, done, attempts,
+    id,
+    run,
+    status,
+    createdAt,
+    tasks,
+    done,
+    attempts,
     ...(status === 'RUNNING' ? {} : { finishedAt }),
     ...(meta === undefined ? {} : { meta }),
-    ...(notes === undefined ? {} : { notes: Object.entries(notes).map(([path, [fraction, note]]) => ({ taskId: id + path, fraction, note })) }),
+    ...(notes === undefined
+      ? {}
+      : { notes: Object.entries(notes).map(([path, [fraction, note]]) => ({ taskId: id + path, fraction, note })) }),
   }
 }
 

@@ -29,7 +29,12 @@ export type Input =
   /** Handed to this process and not started: through the shared queue instead. */
   | { readonly type: 'requeue'; readonly dispatches: readonly Dispatch[] }
   /** These rows of a run that is over are to go; `done` if they were the last. */
-  | { readonly type: 'cleaned'; readonly job: JobRow & { kind: 'clean' }; readonly keys: readonly RowKey[]; readonly done: boolean }
+  | {
+      readonly type: 'cleaned'
+      readonly job: JobRow & { kind: 'clean' }
+      readonly keys: readonly RowKey[]
+      readonly done: boolean
+    }
 
 /** Folds one input. Throws `MissingRow` if a row is not loaded: load it and fold the batch again. */
 export function step(draft: Draft, input: Input): void {
@@ -41,7 +46,8 @@ export function step(draft: Draft, input: Input): void {
         const run = draft.run(outcome.id)
         if (run === undefined || run.row.run !== outcome.run) continue
         if (!isFailure(outcome.value)) entrySucceeded(draft, run, outcome.path, outcome.value)
-        else entryFailed(draft, run, outcome.path, outcome.attempt, outcome.value, outcome.verdict ?? { retryable: false })
+        else
+          entryFailed(draft, run, outcome.path, outcome.attempt, outcome.value, outcome.verdict ?? { retryable: false })
       }
       return
     case 'timer':
@@ -88,7 +94,8 @@ export function step(draft: Draft, input: Input): void {
 function requeue(draft: Draft, dispatch: Dispatch): void {
   const { id, path, attempt } = dispatch
   const run = draft.run(id)
-  if (run === undefined || run.row.run !== dispatch.run || isOutstanding(draft, run, path, attempt) === undefined) return
+  if (run === undefined || run.row.run !== dispatch.run || isOutstanding(draft, run, path, attempt) === undefined)
+    return
   draft.closed.push({ id, run: dispatch.run, path, attempt })
   draft.dispatches.push({ ...dispatch, shared: true })
 }
@@ -98,7 +105,15 @@ function timer(draft: Draft, key: RowKey, row: TimerRow): void {
   const run = draft.run(row.id)
   if (run === undefined || run.row.run !== row.run) return
   if (row.kind === 'dispatch') return entryDue(draft, run, row.path, row.attempt)
-  draft.put(run.keys.job('clean', ''), { kind: 'clean', id: row.id, run: row.run, gen: run.row.gen, path: '', whole: true, blobs: true })
+  draft.put(run.keys.job('clean', ''), {
+    kind: 'clean',
+    id: row.id,
+    run: row.run,
+    gen: run.row.gen,
+    path: '',
+    whole: true,
+    blobs: true,
+  })
 }
 
 function query(draft: Draft, question: Question, replyTo: string, correlation: string): void {
@@ -111,7 +126,11 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
         const row = draft.get<PipelineRow>(pipelineKey(id))
         if (row === undefined) {
           // Whoever asks without a run has not submitted it: there is nothing to wait for.
-          const failure = { code: 'TASKS_NOT_FOUND', name: 'TaskError', message: `there is no pipeline "${id}": it was never submitted, or its retention has ended` }
+          const failure = {
+            code: 'TASKS_NOT_FOUND',
+            name: 'TaskError',
+            message: `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
+          }
           if (run === 0) draft.reply(replyTo, { type: 'refused', id, run: '', failure })
           continue
         }
@@ -127,11 +146,17 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
 }
 
 /** The entries of a window item that nobody has reported back, by the rows. */
-export function outstandingEntries(draft: Draft, item: WindowItem): { id: string; run: string; path: string; attempt: number }[] {
+export function outstandingEntries(
+  draft: Draft,
+  item: WindowItem,
+): { id: string; run: string; path: string; attempt: number }[] {
   const run = draft.get<PipelineRow>(pipelineKey(item.id)) === undefined ? undefined : draft.run(item.id)
   if (run === undefined || run.row.run !== item.run) return []
   const { id } = item
-  if ('path' in item) return isOutstanding(draft, run, item.path, item.attempt) ? [{ id, run: item.run, path: item.path, attempt: item.attempt }] : []
+  if ('path' in item)
+    return isOutstanding(draft, run, item.path, item.attempt)
+      ? [{ id, run: item.run, path: item.path, attempt: item.attempt }]
+      : []
   const entries = []
   for (let index = item.from; index < item.to; index++) {
     const path = entryPath(childPath(item.group, index), 0)
@@ -160,7 +185,11 @@ export function needs(input: Input): readonly RowKey[] {
     case 'requeue':
       return input.dispatches.map(({ id }) => pipelineKey(id))
     case 'query':
-      return input.question.ask === 'status' ? [pipelineKey(input.question.id)] : input.question.ask === 'wait' ? input.question.runs.map(([id]) => pipelineKey(id)) : []
+      return input.question.ask === 'status'
+        ? [pipelineKey(input.question.id)]
+        : input.question.ask === 'wait'
+          ? input.question.runs.map(([id]) => pipelineKey(id))
+          : []
     case 'running':
       return input.items.flatMap(([id, , , , note]) => (note === undefined ? [] : [pipelineKey(id)]))
     case 'undecodable':

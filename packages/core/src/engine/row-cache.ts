@@ -39,7 +39,11 @@ export class RowCache implements KnownRows {
   async #fetch(rows: readonly RowKey[], pages: readonly RowKey[]): Promise<void> {
     const [values, blobs] = await Promise.all([
       rows.length === 0 ? [] : this.#session.load(rows),
-      Promise.all(pages.map((key) => this.#blobs.get(key.slice(1, key.lastIndexOf('#')), Number(key.slice(key.lastIndexOf('#') + 1))))),
+      Promise.all(
+        pages.map((key) =>
+          this.#blobs.get(key.slice(1, key.lastIndexOf('#')), Number(key.slice(key.lastIndexOf('#') + 1))),
+        ),
+      ),
     ])
     rows.forEach((key, index) => this.#remember(key, values[index]))
     pages.forEach((key, index) => this.#remember(key, blobs[index]))
@@ -47,7 +51,8 @@ export class RowCache implements KnownRows {
 
   #remember(key: RowKey, bytes: Bytes | undefined): void {
     if (bytes === undefined) {
-      if (key.startsWith('@')) throw new TaskError('TASKS_UNAVAILABLE', `the blob page ${JSON.stringify(key.slice(1))} is not there`)
+      if (key.startsWith('@'))
+        throw new TaskError('TASKS_UNAVAILABLE', `the blob page ${JSON.stringify(key.slice(1))} is not there`)
       this.#rows.set(key, null)
       return
     }
@@ -74,7 +79,8 @@ export class RowCache implements KnownRows {
 
   #forget(key: RowKey): void {
     const row = this.#rows.get(key)
-    if (key.startsWith('@') && row != null) this.#pageBytes -= (row as { readonly bytes: Bytes }).bytes.length
+    if (key.startsWith('@') && row !== null && row !== undefined)
+      this.#pageBytes -= (row as { readonly bytes: Bytes }).bytes.length
     this.#rows.delete(key)
   }
 }

@@ -110,7 +110,13 @@ export const clearBit = (bits: Uint8Array, index: number): void => void (bits[in
 
 export type TimerRow =
   /** Dispatch this attempt of this entry. */
-  | { readonly kind: 'dispatch'; readonly id: string; readonly run: string; readonly path: string; readonly attempt: number }
+  | {
+      readonly kind: 'dispatch'
+      readonly id: string
+      readonly run: string
+      readonly path: string
+      readonly attempt: number
+    }
   /** The retention of this run has ended. */
   | { readonly kind: 'expire'; readonly id: string; readonly run: string }
 
@@ -119,7 +125,14 @@ export type Lane = 'local' | 'queue'
 /** Entries that one commit dispatched: one entry, or the first entries of neighbouring chains of a group (`[from, to)`). */
 export type WindowItem =
   | { readonly lane: Lane; readonly id: string; readonly run: string; readonly path: string; readonly attempt: number }
-  | { readonly lane: Lane; readonly id: string; readonly run: string; readonly group: string; readonly from: number; readonly to: number }
+  | {
+      readonly lane: Lane
+      readonly id: string
+      readonly run: string
+      readonly group: string
+      readonly from: number
+      readonly to: number
+    }
 
 export interface WindowRow {
   readonly seq: number
@@ -136,7 +149,15 @@ export type JobRow =
   /** Every chain of this group has ended: join the results. */
   | { readonly kind: 'fan-in'; readonly id: string; readonly run: string; readonly gen: number; readonly path: string }
   /** Delete what a run has left: its rows, its blobs, and (`whole`) the pipeline itself. */
-  | { readonly kind: 'clean'; readonly id: string; readonly run: string; readonly gen: number; readonly path: ''; readonly whole: boolean; readonly blobs: boolean }
+  | {
+      readonly kind: 'clean'
+      readonly id: string
+      readonly run: string
+      readonly gen: number
+      readonly path: ''
+      readonly whole: boolean
+      readonly blobs: boolean
+    }
 
 // ---- Keys ----------------------------------------------------------------------------------------------------------
 
@@ -165,7 +186,8 @@ export class RunKeys {
   group = (entry: string): RowKey => `${this.#prefix}g${entry}`
   chunk = (entry: string, index: number): RowKey => `${this.#prefix}b${entry}#${(index / CHUNK) | 0}`
   /** Sorted by chunk, so that a scan meets the results of a chunk together. */
-  results = (entry: string, index: number, seq: number): RowKey => `${this.#prefix}r${entry}#${digits((index / CHUNK) | 0, 5)}.${digits(seq, 1)}`
+  results = (entry: string, index: number, seq: number): RowKey =>
+    `${this.#prefix}r${entry}#${digits((index / CHUNK) | 0, 5)}.${digits(seq, 1)}`
   resultsPrefix = (entry: string): string => `${this.#prefix}r${entry}#`
   timer = (due: number, what: string): RowKey => `T/${digits(due, 9)}/${this.#suffix}${what}`
   job = (kind: JobRow['kind'], path: string): RowKey => `X/${this.#suffix}${kind}${path}`
@@ -178,7 +200,8 @@ export const WINDOWS = 'W/'
 export const JOBS = 'X/'
 export const windowKey = (seq: number): RowKey => `${WINDOWS}${digits(seq, 9)}`
 export const dueOf = (timerKey: RowKey): number => Number.parseInt(timerKey.slice(2, 11), 36)
-export const chunkOfResults = (key: RowKey): number => Number.parseInt(key.slice(key.lastIndexOf('#') + 1, key.lastIndexOf('.')), 36)
+export const chunkOfResults = (key: RowKey): number =>
+  Number.parseInt(key.slice(key.lastIndexOf('#') + 1, key.lastIndexOf('.')), 36)
 
 /** Blobs of a run: every value too large for a message, until the run's retention ends. */
 export const blobPrefix = (id: string, run: string): string => `${escapeId(id)}/${run}/`
@@ -233,16 +256,28 @@ function chainHeader(row: ChainRow): unknown[] {
 
 function chainOf(header: readonly unknown[], payload: Payload): ChainRow {
   const [hop, at, phase, attempt, resends, kind, length, definition] = header as [
-    number, number, number, number, number, Kind, number, DefinitionSource | 0,
+    number,
+    number,
+    number,
+    number,
+    number,
+    Kind,
+    number,
+    DefinitionSource | 0,
   ]
   return {
-    hop, at, phase: PHASES[phase]!, attempt, resends,
+    hop,
+    at,
+    phase: PHASES[phase]!,
+    attempt,
+    resends,
     input: valueOf(kind, length, payload),
     definition: definition === 0 ? undefined : definition,
   }
 }
 
-const valueOf = (kind: Kind, length: number, payload: Payload): Value => (kind === 0 ? NONE : { kind, bytes: payload.take(length) })
+const valueOf = (kind: Kind, length: number, payload: Payload): Value =>
+  kind === 0 ? NONE : { kind, bytes: payload.take(length) }
 
 export function encodeRow(key: RowKey, row: Row): Bytes {
   switch (kindOf(key)) {
@@ -250,8 +285,25 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
       const r = row as PipelineRow
       return encodeRecord(
         [
-          ROW_VERSION, r.id, r.run, r.gen, STATUSES.indexOf(r.status), r.hash, r.createdAt, r.finishedAt, r.retentionMs, r.meta ?? 0, r.replyTo ?? 0,
-          r.lone ? 1 : 0, r.tasks, r.done, r.attempts, r.notes ?? 0, r.outcome.kind, r.outcome.bytes.length, r.chain === undefined ? 0 : chainHeader(r.chain),
+          ROW_VERSION,
+          r.id,
+          r.run,
+          r.gen,
+          STATUSES.indexOf(r.status),
+          r.hash,
+          r.createdAt,
+          r.finishedAt,
+          r.retentionMs,
+          r.meta ?? 0,
+          r.replyTo ?? 0,
+          r.lone ? 1 : 0,
+          r.tasks,
+          r.done,
+          r.attempts,
+          r.notes ?? 0,
+          r.outcome.kind,
+          r.outcome.bytes.length,
+          r.chain === undefined ? 0 : chainHeader(r.chain),
         ],
         r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, r.chain.input.bytes],
       )
@@ -264,7 +316,20 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
       return (row as DefinitionPage).bytes
     case 'g': {
       const r = row as GroupRow
-      return encodeRecord([ROW_VERSION, r.size, r.next, r.ended, r.failed, r.returnExceptions ? 1 : 0, r.most, r.input.kind, r.input.bytes.length], [r.input.bytes])
+      return encodeRecord(
+        [
+          ROW_VERSION,
+          r.size,
+          r.next,
+          r.ended,
+          r.failed,
+          r.returnExceptions ? 1 : 0,
+          r.most,
+          r.input.kind,
+          r.input.bytes.length,
+        ],
+        [r.input.bytes],
+      )
     }
     case 'b': {
       const r = row as ChunkRow
@@ -282,23 +347,75 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
 export function decodeRow(key: RowKey, bytes: Bytes): Row {
   const letter = kindOf(key)
   if (letter === 'd') return new DefinitionPage(bytes)
-  if (letter === 'b') return { ended: Uint8Array.from(bytes.subarray(0, CHUNK / 8)), live: Uint8Array.from(bytes.subarray(CHUNK / 8)) }
+  if (letter === 'b')
+    return { ended: Uint8Array.from(bytes.subarray(0, CHUNK / 8)), live: Uint8Array.from(bytes.subarray(CHUNK / 8)) }
   const { header, payload } = decodeRecord(bytes)
   if (header[0] !== ROW_VERSION) {
-    throw new TaskError('TASKS_STORE_NEWER', `the row ${JSON.stringify(key)} has version ${JSON.stringify(header[0])}; this version reads ${ROW_VERSION}`)
+    throw new TaskError(
+      'TASKS_STORE_NEWER',
+      `the row ${JSON.stringify(key)} has version ${JSON.stringify(header[0])}; this version reads ${ROW_VERSION}`,
+    )
   }
   switch (letter) {
     case 'M': {
-      const [, id, run, gen, status, hash, createdAt, finishedAt, retentionMs, meta, replyTo, lone, tasks, done, attempts, notes, kind, length, chain] = header as [
-        number, string, string, number, number, string, number, number, number, Record<string, unknown> | 0, string | 0,
-        number, number, number, number, Readonly<Record<string, Note>> | 0, Kind, number, unknown[] | 0,
+      const [
+        ,
+        id,
+        run,
+        gen,
+        status,
+        hash,
+        createdAt,
+        finishedAt,
+        retentionMs,
+        meta,
+        replyTo,
+        lone,
+        tasks,
+        done,
+        attempts,
+        notes,
+        kind,
+        length,
+        chain,
+      ] = header as [
+        number,
+        string,
+        string,
+        number,
+        number,
+        string,
+        number,
+        number,
+        number,
+        Record<string, unknown> | 0,
+        string | 0,
+        number,
+        number,
+        number,
+        number,
+        Readonly<Record<string, Note>> | 0,
+        Kind,
+        number,
+        unknown[] | 0,
       ]
       const outcome = valueOf(kind, length, payload)
       return {
-        id, run, gen, status: STATUSES[status]!, hash, createdAt, finishedAt, retentionMs,
+        id,
+        run,
+        gen,
+        status: STATUSES[status]!,
+        hash,
+        createdAt,
+        finishedAt,
+        retentionMs,
         meta: meta === 0 ? undefined : meta,
         replyTo: replyTo === 0 ? undefined : replyTo,
-        lone: lone === 1, tasks, done, attempts, outcome,
+        lone: lone === 1,
+        tasks,
+        done,
+        attempts,
+        outcome,
         notes: notes === 0 ? undefined : notes,
         chain: chain === 0 ? undefined : chainOf(chain, payload),
       }
@@ -306,8 +423,26 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
     case 'c':
       return chainOf(header.slice(1), payload)
     case 'g': {
-      const [, size, next, ended, failed, returnExceptions, most, kind, length] = header as [number, number, number, number, number, number, number, Kind, number]
-      return { size, next, ended, failed, returnExceptions: returnExceptions === 1, most, input: valueOf(kind, length, payload) }
+      const [, size, next, ended, failed, returnExceptions, most, kind, length] = header as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        Kind,
+        number,
+      ]
+      return {
+        size,
+        next,
+        ended,
+        failed,
+        returnExceptions: returnExceptions === 1,
+        most,
+        input: valueOf(kind, length, payload),
+      }
     }
     default:
       return header[1] as TimerRow | WindowRow | JobRow

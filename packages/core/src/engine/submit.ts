@@ -18,9 +18,15 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   if (existing.row.run === message.run) return answer(draft, existing, message)
   if (options.lone === 1 && existing.row.lone) return
   if (options.onDuplicate === 'restart') return restart(draft, existing, message)
-  if (options.onDuplicate === 'reject') return refuse(draft, message, 'TASKS_ID_EXISTS', `the pipeline "${id}" exists (${existing.row.status})`)
+  if (options.onDuplicate === 'reject')
+    return refuse(draft, message, 'TASKS_ID_EXISTS', `the pipeline "${id}" exists (${existing.row.status})`)
   if (existing.row.hash !== message.definition.hash) {
-    return refuse(draft, message, 'TASKS_ID_CONFLICT', `the pipeline "${id}" exists (${existing.row.status}) with another definition`)
+    return refuse(
+      draft,
+      message,
+      'TASKS_ID_CONFLICT',
+      `the pipeline "${id}" exists (${existing.row.status}) with another definition`,
+    )
   }
   answer(draft, existing, message)
 }
@@ -28,7 +34,9 @@ export function submit(draft: Draft, message: SubmitMessage): void {
 function start(draft: Draft, message: SubmitMessage, gen: number): void {
   const { id, run, options, definition } = message
   const row: PipelineRow = {
-    id, run, gen,
+    id,
+    run,
+    gen,
     status: 'RUNNING',
     hash: definition.hash,
     createdAt: draft.now,
@@ -38,16 +46,24 @@ function start(draft: Draft, message: SubmitMessage, gen: number): void {
     replyTo: options.replyTo,
     lone: options.lone === 1,
     notes: undefined,
-    tasks: definition.tasks, done: 0, attempts: 0,
+    tasks: definition.tasks,
+    done: 0,
+    attempts: 0,
     chain: {
-      hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input: NONE,
+      hop: 0,
+      at: 0,
+      phase: 'sent',
+      attempt: 1,
+      resends: 0,
+      input: NONE,
       definition: sourceOf(definition),
     },
     outcome: NONE,
   }
   const view = draft.create(row)
   writePages(draft, view, ROOT, definition)
-  if (options.onDuplicate !== undefined && options.replyTo !== undefined) draft.reply(options.replyTo, { type: 'accepted', id, run })
+  if (options.onDuplicate !== undefined && options.replyTo !== undefined)
+    draft.reply(options.replyTo, { type: 'accepted', id, run })
   if (options.failed !== undefined && message.failure !== undefined) {
     row.chain = { ...row.chain!, attempt: options.failed.attempt }
     return entryFailed(draft, view, entryPath(ROOT, 0), options.failed.attempt, message.failure, options.failed.verdict)
@@ -59,7 +75,15 @@ function start(draft: Draft, message: SubmitMessage, gen: number): void {
 function restart(draft: Draft, existing: RunView, message: SubmitMessage): void {
   const { row, keys } = existing
   if (row.status === 'RUNNING') finish(draft, existing, 'CANCELLED', NONE)
-  draft.put(keys.job('clean', ''), { kind: 'clean', id: row.id, run: row.run, gen: row.gen, path: '', whole: false, blobs: true })
+  draft.put(keys.job('clean', ''), {
+    kind: 'clean',
+    id: row.id,
+    run: row.run,
+    gen: row.gen,
+    path: '',
+    whole: false,
+    blobs: true,
+  })
   start(draft, message, row.gen + 1)
 }
 

@@ -58,7 +58,8 @@ export class WindowWatch {
     for (const item of row.items) {
       const entries = await this.#outstanding(item)
       open += entries.length
-      if (item.lane === 'local') for (const entry of entries) if (!lane?.isRunning(entry)) lost.push({ lane: 'local', ...entry })
+      if (item.lane === 'local')
+        for (const entry of entries) if (!lane?.isRunning(entry)) lost.push({ lane: 'local', ...entry })
     }
     const window = windows.add(row, open, clock.now() + 2 * leaseMs)
     if (open === 0) windows.abandon(window)

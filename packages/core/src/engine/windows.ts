@@ -147,7 +147,13 @@ export function windowItems(dispatched: Iterable<readonly [Dispatch, Lane]>): Wi
       items.push({ lane, id, run, path, attempt })
       continue
     }
-    if (range !== undefined && range.lane === lane && range.run === run && range.group === group && range.to === child) {
+    if (
+      range !== undefined &&
+      range.lane === lane &&
+      range.run === run &&
+      range.group === group &&
+      range.to === child
+    ) {
       range.to++
       continue
     }

@@ -20,24 +20,45 @@ export interface RecordedEnqueue {
 export interface RecordingClient {
   readonly submitted: readonly RecordedSubmit[]
   readonly enqueued: readonly RecordedEnqueue[]
-  submit(work: Task<never, unknown> | Pipeline<unknown, never>, second?: unknown, third?: SubmitOptions): Promise<PipelineHandle<never>>
-  enqueue(work: Task<never, unknown> | Pipeline<unknown, never>, second?: unknown, third?: EnqueueOptions): Promise<TaskHandle<never>>
-  enqueueMany(task: Task<never, unknown>, inputs: readonly unknown[], options?: EnqueueOptions): Promise<readonly string[]>
+  submit(
+    work: Task<never, unknown> | Pipeline<unknown, never>,
+    second?: unknown,
+    third?: SubmitOptions,
+  ): Promise<PipelineHandle<never>>
+  enqueue(
+    work: Task<never, unknown> | Pipeline<unknown, never>,
+    second?: unknown,
+    third?: EnqueueOptions,
+  ): Promise<TaskHandle<never>>
+  enqueueMany(
+    task: Task<never, unknown>,
+    inputs: readonly unknown[],
+    options?: EnqueueOptions,
+  ): Promise<readonly string[]>
 }
 
 /**
  * Takes what a client takes and keeps it. Results come from `results`, by pipeline id.
  * @param options.results what `result()` of a handle resolves to; without one it rejects with TASKS_UNSUPPORTED
  */
-export function recordingClient(options: { readonly results?: Readonly<Record<string, unknown>> } = {}): RecordingClient {
+export function recordingClient(
+  options: { readonly results?: Readonly<Record<string, unknown>> } = {},
+): RecordingClient {
   const submitted: RecordedSubmit[] = []
   const enqueued: RecordedEnqueue[] = []
-  const pipelineOf = (work: Task<never, unknown> | Pipeline<unknown, never>, input: unknown): Pipeline<unknown, never> =>
-    isPipeline(work) ? work : (work as unknown as Task<[unknown], unknown>).send(input)
+  const pipelineOf = (
+    work: Task<never, unknown> | Pipeline<unknown, never>,
+    input: unknown,
+  ): Pipeline<unknown, never> => (isPipeline(work) ? work : (work as unknown as Task<[unknown], unknown>).send(input))
   const result = (id: string): Promise<never> =>
     options.results !== undefined && id in options.results
       ? Promise.resolve(options.results[id] as never)
-      : Promise.reject(new TaskError('TASKS_UNSUPPORTED', `a recording client has no result for "${id}": give it one in { results }`))
+      : Promise.reject(
+          new TaskError(
+            'TASKS_UNSUPPORTED',
+            `a recording client has no result for "${id}": give it one in { results }`,
+          ),
+        )
   return {
     submitted,
     enqueued,

@@ -27,4 +27,3 @@ export function withTaskContext<R>(context: Partial<TaskContext>, fn: () => R): 
     fn,
   )
 }
-

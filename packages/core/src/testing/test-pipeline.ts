@@ -1,6 +1,6 @@
 // Runs a pipeline for a test, for real: client, owner, worker and transport, in memory, on a clock that jumps to whatever comes next.
 import { createClient } from '../client/client'
-import { TaskError } from '../errors'
+import type { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import { memoryTransport } from '../memory/memory-transport'
 import type { Plain } from '../passing'
@@ -57,7 +57,10 @@ const silent: Logger = { debug: () => undefined, info: () => undefined, warn: ()
  * Runs a pipeline in this process on a virtual clock: a week of retries takes milliseconds.
  * @throws TaskError TASKS_UNKNOWN_TASK if the pipeline, `override` or `failOn` names a task that is not bound
  */
-export async function testPipeline<Out>(pipeline: Pipeline<Out, void>, options: TestOptions): Promise<TestRun<Plain<Out>>> {
+export async function testPipeline<Out>(
+  pipeline: Pipeline<Out, void>,
+  options: TestOptions,
+): Promise<TestRun<Plain<Out>>> {
   const { tasks, meta, seed = 1, timeoutMs = 30 * DAY_MS } = options
   tasks.assertKnows(pipeline as Pipeline<unknown, never>)
   const clock = virtualClock({ seed })
@@ -65,7 +68,14 @@ export async function testPipeline<Out>(pipeline: Pipeline<Out, void>, options: 
   const began = clock.now()
   const watched = new WatchedTasks(options, (entry) => timeline.push({ atMs: clock.now() - began, ...entry }))
   const transport = memoryTransport({ clock })
-  const worker = await startWorker({ tasks: watched, transport, clock, logger: silent, partitions: 1, leaseMs: NEVER_MS })
+  const worker = await startWorker({
+    tasks: watched,
+    transport,
+    clock,
+    logger: silent,
+    partitions: 1,
+    leaseMs: NEVER_MS,
+  })
   const client = createClient({ namespace: tasks.namespace, transport, clock, logger: silent, answerMs: NEVER_MS })
   try {
     const run = await client.submit(pipeline, meta === undefined ? {} : { meta })

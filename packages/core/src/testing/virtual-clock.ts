@@ -1,5 +1,5 @@
 // A clock that is told what time it is. Everything of core that waits, waits on it: so a week passes as fast as its work is done.
-import type { Clock } from '../clock'
+import { systemClock, type Clock } from '../clock'
 
 export interface VirtualClock extends Clock {
   /** Moves time on by `ms`, timer by timer; what each has set off comes to rest before the next fires. */
@@ -51,7 +51,8 @@ export function virtualClock(options: { readonly start?: number; readonly seed?:
     let first: Timer | undefined
     for (const timer of timers) {
       if (timer.at > until) continue
-      if (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order)) first = timer
+      if (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order))
+        first = timer
     }
     return first
   }
@@ -95,5 +96,5 @@ export function virtualClock(options: { readonly start?: number; readonly seed?:
 }
 
 // Not time: only a turn of the event loop, so that I/O of the test itself is not starved.
-const realSoon = (fn: () => void): void => void globalThis.setImmediate(fn)
+const realSoon = (fn: () => void): void => systemClock.soon(fn)
 const turn = (): Promise<void> => new Promise((resolve) => realSoon(resolve))

@@ -18,7 +18,10 @@ export class WatchedTasks implements Pick<Tasks, 'namespace' | 'find' | 'names' 
     const { tasks, override = {}, failOn = {} } = options
     for (const name of [...Object.keys(override), ...Object.keys(failOn)]) {
       if (tasks.find(name) !== undefined) continue
-      throw new TaskError('TASKS_UNKNOWN_TASK', `no task named "${name}" is bound in namespace "${tasks.namespace}"; known: ${tasks.names().join(', ')}`)
+      throw new TaskError(
+        'TASKS_UNKNOWN_TASK',
+        `no task named "${name}" is bound in namespace "${tasks.namespace}"; known: ${tasks.names().join(', ')}`,
+      )
     }
     this.namespace = tasks.namespace
     this.#tasks = tasks

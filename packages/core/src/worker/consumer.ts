@@ -113,13 +113,22 @@ export class Consumer {
     try {
       message = decodeTask(lease.body)
     } catch (error) {
-      this.#kill(lease, undefined, { reason: 'undecodable', message: error instanceof Error ? error.message : String(error), source: lease.queue })
+      this.#kill(lease, undefined, {
+        reason: 'undecodable',
+        message: error instanceof Error ? error.message : String(error),
+        source: lease.queue,
+      })
       return undefined
     }
     const deliveries = lease.deliveries + message.resends
     if (deliveries > maxDeliveries) {
       const text = `the task "${message.task}" was delivered ${maxDeliveries} times and never ended: it may have killed its process`
-      this.#kill(lease, message, { reason: 'max-deliveries', message: text, source: lease.queue, task: message.task }, 'TASKS_MAX_DELIVERIES')
+      this.#kill(
+        lease,
+        message,
+        { reason: 'max-deliveries', message: text, source: lease.queue, task: message.task },
+        'TASKS_MAX_DELIVERIES',
+      )
       return undefined
     }
     const task = tasks.find(message.task)
@@ -128,7 +137,12 @@ export class Consumer {
       const age = now - message.sentAt
       if (age > unknownTaskGraceMs) {
         const text = `no worker knew the task "${message.task}" for ${unknownTaskGraceMs} ms`
-        this.#kill(lease, message, { reason: 'unknown-task', message: text, source: lease.queue, task: message.task }, 'TASKS_UNKNOWN_TASK')
+        this.#kill(
+          lease,
+          message,
+          { reason: 'unknown-task', message: text, source: lease.queue, task: message.task },
+          'TASKS_UNKNOWN_TASK',
+        )
       } else {
         // A deploy may be under way: another worker, or a newer one, knows it.
         if (now - (this.#unknownTold.get(message.task) ?? -Infinity) > TELL_AGAIN_MS) {
@@ -172,7 +186,13 @@ export class Consumer {
         return this.#settle({ lease, op: 'ack' })
       }
       const failure = asBuffer(value.bytes).toString()
-      const letter: DeadLetterInfo = { reason: 'failed', message: messageOf(failure), source: lease.queue, task: message.task, failure }
+      const letter: DeadLetterInfo = {
+        reason: 'failed',
+        message: messageOf(failure),
+        source: lease.queue,
+        task: message.task,
+        failure,
+      }
       this.#reply(message, value)
       return this.#settle({ lease, op: 'dead', letter })
     }
@@ -184,7 +204,11 @@ export class Consumer {
     const { replyTo } = message.options
     if (replyTo === undefined) return
     const status = isFailure(value) ? 'FAILED' : 'COMPLETED'
-    this.#sends.push({ target: { to: 'reply', address: replyTo }, id: this.#sendId(), body: encodeReply({ type: 'ended', id: message.id, run: '', status, value }) })
+    this.#sends.push({
+      target: { to: 'reply', address: replyTo },
+      id: this.#sendId(),
+      body: encodeReply({ type: 'ended', id: message.id, run: '', status, value }),
+    })
   }
 
   /** Makes it a dead letter; a pipeline's task fails its entry with the same settle. */
@@ -192,7 +216,12 @@ export class Consumer {
     this.#options.logger.error({ reason: letter.reason, queue: lease.queue, task: letter.task }, letter.message)
     if (message !== undefined) {
       const { id, run, path, attempt, task } = message
-      const value = failureValue({ code, name: 'TaskError', message: letter.message, task: { name: task, id: id + path, attempt } })
+      const value = failureValue({
+        code,
+        name: 'TaskError',
+        message: letter.message,
+        task: { name: task, id: id + path, attempt },
+      })
       if (run !== '') this.#outcomes.push({ id, run, path, attempt, value, verdict: { retryable: false } })
       else this.#reply(message, value)
     }
@@ -246,11 +275,20 @@ export class Consumer {
     const byPartition = new Map<number, { outcomes: Outcome[]; bytes: number }>()
     const sends: Send[] = []
     const pack = (partition: number, outcomes: readonly Outcome[]): void =>
-      void sends.push({ target: { to: 'inbox', partition }, id: this.#sendId(), body: encodeInbox({ type: 'outcomes', outcomes }) })
+      void sends.push({
+        target: { to: 'inbox', partition },
+        id: this.#sendId(),
+        body: encodeInbox({ type: 'outcomes', outcomes }),
+      })
     for (const outcome of this.#outcomes) {
       const partition = partitionOf(outcome.id, space.partitions)
       // What the header needs is about what the ids are long.
-      const bytes = outcome.value.bytes.length + outcome.id.length + outcome.path.length + 100 + (outcome.verdict === undefined ? 0 : 200)
+      const bytes =
+        outcome.value.bytes.length +
+        outcome.id.length +
+        outcome.path.length +
+        100 +
+        (outcome.verdict === undefined ? 0 : 200)
       const batch = byPartition.get(partition)
       if (batch === undefined) byPartition.set(partition, { outcomes: [outcome], bytes })
       else if (batch.bytes + bytes > values.limits.messageBytes || batch.outcomes.length >= 500) {
@@ -266,7 +304,11 @@ export class Consumer {
   }
 
   #sendToInbox(id: string, body: Uint8Array): void {
-    this.#sends.push({ target: { to: 'inbox', partition: partitionOf(id, this.#options.space.partitions) }, id: this.#sendId(), body })
+    this.#sends.push({
+      target: { to: 'inbox', partition: partitionOf(id, this.#options.space.partitions) },
+      id: this.#sendId(),
+      body,
+    })
   }
 
   #sendId(): string {

@@ -10,7 +10,7 @@ import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
 import { NONE } from '../value'
 import type { AnyTask } from '../tasks'
 import type { TaskSource } from './task-source'
-import { TaskError } from '../errors'
+import type { TaskError } from '../errors'
 import type { RunningItem, TaskMessage } from '../wire'
 import type { Finished, Runner } from './runner'
 import type { RunningTask } from './running-task'
@@ -161,7 +161,8 @@ export class Executor implements LocalLane {
       if (run === '') continue
       const note = running.takeNote()
       if (note !== undefined) items.push([id, run, path, attempt, note])
-      else if (since <= before && (partition === undefined || !this.#owners.has(partition))) items.push([id, run, path, attempt])
+      else if (since <= before && (partition === undefined || !this.#owners.has(partition)))
+        items.push([id, run, path, attempt])
     }
     for (let at = this.#receivedAt; at < this.#received.length; at++) {
       const { id, run, path, attempt } = this.#received[at]!.message
@@ -275,7 +276,13 @@ export class Executor implements LocalLane {
   #startLocal({ partition, dispatch }: LocalItem): void {
     const { id, run, path, attempt, resends, step, input, args } = dispatch
     const message: TaskMessage = {
-      type: 'task', id, run, path, attempt, resends, sentAt: 0,
+      type: 'task',
+      id,
+      run,
+      path,
+      attempt,
+      resends,
+      sentAt: 0,
       task: step.task,
       options: taskOptions(dispatch),
       input: step.open === 1 ? input : NONE,
@@ -284,7 +291,11 @@ export class Executor implements LocalLane {
     this.#start(this.#tasks.find(step.task)!, message, partition, (finished) => {
       const owner = this.#owners.get(partition)
       if (owner === undefined) this.#onOrphan(message, finished)
-      else owner.outcome({ id, run, path, attempt, ...finished }, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
+      else
+        owner.outcome(
+          { id, run, path, attempt, ...finished },
+          this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0,
+        )
     })
   }
 

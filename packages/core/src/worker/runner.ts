@@ -51,12 +51,17 @@ export class Runner {
   run(task: AnyTask, running: RunningTask): Finished | Promise<Finished> {
     try {
       const args = this.#argumentsOf(task, running.message)
-      const result = args instanceof Promise ? args.then((list) => this.#call(task, running, list)) : this.#call(task, running, args)
+      const result =
+        args instanceof Promise ? args.then((list) => this.#call(task, running, list)) : this.#call(task, running, args)
       if (!isThenable(result)) {
         const value = this.#encode(running, result)
         return value instanceof Promise ? this.#settle(task, running, value) : { value }
       }
-      return this.#settle(task, running, this.#withTimeout(running, result).then((settled) => this.#encode(running, settled)))
+      return this.#settle(
+        task,
+        running,
+        this.#withTimeout(running, result).then((settled) => this.#encode(running, settled)),
+      )
     } catch (error) {
       return failed(task, running, error)
     }
@@ -73,7 +78,8 @@ export class Runner {
   #argumentsOf(task: AnyTask, message: TaskMessage): unknown[] | Promise<unknown[]> {
     const { input, args } = message
     // What is decoded from one message needs no I/O, mostly.
-    if (input.kind !== Kind.reference && input.kind !== Kind.set && args.kind !== Kind.reference) return this.#checked(task, message, input, args)
+    if (input.kind !== Kind.reference && input.kind !== Kind.set && args.kind !== Kind.reference)
+      return this.#checked(task, message, input, args)
     const { values } = this.#options
     const prefix = message.run === '' ? '' : blobPrefix(message.id, message.run)
     const up = values.fetch(prefix, input)
@@ -89,7 +95,9 @@ export class Runner {
     // The upstream result first, then the entry's own arguments.
     const list = own.length === 0 ? upstream : upstream.length === 0 ? own : [...upstream, ...own]
     const { inputs } = task.options
-    return inputs === undefined ? list : (validateArguments(inputs, list, message.task) as unknown[] | Promise<unknown[]>)
+    return inputs === undefined
+      ? list
+      : (validateArguments(inputs, list, message.task) as unknown[] | Promise<unknown[]>)
   }
 
   #call(task: AnyTask, running: RunningTask, args: readonly unknown[]): unknown {
@@ -104,7 +112,10 @@ export class Runner {
     return new Promise((resolve, reject) => {
       const timeoutMs = deadline - clock.now()
       const cancel = clock.after(timeoutMs, () => {
-        const error = new TaskError('TASKS_TIMEOUT', `the task "${running.taskName}" did not end within ${timeoutMs} ms`)
+        const error = new TaskError(
+          'TASKS_TIMEOUT',
+          `the task "${running.taskName}" did not end within ${timeoutMs} ms`,
+        )
         running.abort(error)
         reject(error)
       })
@@ -118,15 +129,25 @@ export class Runner {
     const { message } = running
     if (isPipeline(result)) {
       if (message.run === '') {
-        throw new TaskError('TASKS_UNSUPPORTED', `the lone task "${message.task}" returned a pipeline: submit it as a pipeline instead of enqueueing it`)
+        throw new TaskError(
+          'TASKS_UNSUPPORTED',
+          `the lone task "${message.task}" returned a pipeline: submit it as a pipeline instead of enqueueing it`,
+        )
       }
-      return packPipeline(result, codec, space, values, blobPrefix(message.id, message.run)).then((packed) => ({ kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }))
+      return packPipeline(result, codec, space, values, blobPrefix(message.id, message.run)).then((packed) => ({
+        kind: Kind.pipeline,
+        bytes: encodeDefinitionValue(packed),
+      }))
     }
     const spread = isSpread(result)
-    const value: Value = spread ? { kind: Kind.spread, bytes: codec.encode(result.values) } : { kind: Kind.one, bytes: codec.encode(result) }
+    const value: Value = spread
+      ? { kind: Kind.spread, bytes: codec.encode(result.values) }
+      : { kind: Kind.one, bytes: codec.encode(result) }
     if (value.bytes.length <= values.limits.inlineBytes) return value
     const what = `the result of the task "${message.task}"`
-    return message.run === '' ? values.storeAlone(value, what) : values.store(blobPrefix(message.id, message.run), value, what)
+    return message.run === ''
+      ? values.storeAlone(value, what)
+      : values.store(blobPrefix(message.id, message.run), value, what)
   }
 }
 

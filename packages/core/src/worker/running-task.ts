@@ -2,7 +2,7 @@
 import type { Clock } from '../clock'
 import type { TaskContext } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
-import { TaskError } from '../errors'
+import type { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import type { TaskMessage } from '../wire'
 

@@ -90,7 +90,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const works = roles.includes('worker')
   if (works) {
     consumer = new Consumer({
-      space, values, tasks, queues, executor, clock, logger, leaseMs,
+      space,
+      values,
+      tasks,
+      queues,
+      executor,
+      clock,
+      logger,
+      leaseMs,
       maxDeliveries: settings.maxDeliveries,
       unknownTaskGraceMs: settings.unknownTaskGraceMs,
     })
@@ -102,8 +109,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     ? Promise.resolve()
     : space
         .own({ leaseMs })
-        .run((session) => new Owner({ session, space, values, lane, turns, clock, logger, leaseMs }).run(), stopOwning.signal)
-        .catch((error: unknown) => logger.error({ error, namespace: tasks.namespace }, 'this worker owns no partitions any more'))
+        .run(
+          (session) => new Owner({ session, space, values, lane, turns, clock, logger, leaseMs }).run(),
+          stopOwning.signal,
+        )
+        .catch((error: unknown) =>
+          logger.error({ error, namespace: tasks.namespace }, 'this worker owns no partitions any more'),
+        )
 
   let closing: Promise<void> | undefined
   let onClosed!: () => void
@@ -123,7 +135,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await connection.close()
     onClosed()
   }
-  const close = (how: { readonly drainMs?: number } = {}): Promise<void> => (closing ??= shutDown(how.drainMs ?? settings.drainMs))
+  const close = (how: { readonly drainMs?: number } = {}): Promise<void> =>
+    (closing ??= shutDown(how.drainMs ?? settings.drainMs))
   const stopSignals = settings.handleSignals ? drainOnSignals(close, logger) : () => undefined
 
   return {
@@ -145,17 +158,33 @@ async function drained(executor: Executor, drainMs: number, clock: Clock, logger
   cancel()
   if (how !== 'late') return
   const left = executor.abort(new TaskError('TASKS_CLOSED', `the worker is closing and waited ${drainMs} ms`))
-  logger.warn({ tasks: left.map(({ id, path }) => id + path).slice(0, 20), count: left.length }, 'tasks were given back: they did not end in time')
+  logger.warn(
+    { tasks: left.map(({ id, path }) => id + path).slice(0, 20), count: left.length },
+    'tasks were given back: they did not end in time',
+  )
 }
 
 function check(options: WorkerOptions) {
   const {
-    tasks, concurrency = 10, leaseMs = 10_000, drainMs = 10_000, maxDeliveries = 5, unknownTaskGraceMs = 600_000,
-    roles = ['owner', 'worker'], localLane = true, handleSignals = false, codec = jsonCodec(), logger = stderrLogger, clock = systemClock,
+    tasks,
+    concurrency = 10,
+    leaseMs = 10_000,
+    drainMs = 10_000,
+    maxDeliveries = 5,
+    unknownTaskGraceMs = 600_000,
+    roles = ['owner', 'worker'],
+    localLane = true,
+    handleSignals = false,
+    codec = jsonCodec(),
+    logger = stderrLogger,
+    clock = systemClock,
   } = options
   const known = tasks.names()
   if (known.length === 0 && roles.includes('worker')) {
-    throw new TaskError('TASKS_NO_TASKS', `a worker of the namespace "${tasks.namespace}" has no tasks: bind them before it starts, or give it the module that does`)
+    throw new TaskError(
+      'TASKS_NO_TASKS',
+      `a worker of the namespace "${tasks.namespace}" has no tasks: bind them before it starts, or give it the module that does`,
+    )
   }
   atLeast('concurrency', concurrency, 1)
   atLeast('leaseMs', leaseMs, 50)
@@ -163,7 +192,21 @@ function check(options: WorkerOptions) {
   atLeast('maxDeliveries', maxDeliveries, 2)
   atLeast('unknownTaskGraceMs', unknownTaskGraceMs, 0)
   const queues = options.queues ?? tasks.queues()
-  return { tasks, concurrency, leaseMs, drainMs, maxDeliveries, unknownTaskGraceMs, roles, queues, localLane, handleSignals, codec, logger, clock }
+  return {
+    tasks,
+    concurrency,
+    leaseMs,
+    drainMs,
+    maxDeliveries,
+    unknownTaskGraceMs,
+    roles,
+    queues,
+    localLane,
+    handleSignals,
+    codec,
+    logger,
+    clock,
+  }
 }
 
 function atLeast(field: string, value: number, least: number): void {

@@ -16,10 +16,18 @@ test('a day after, blobs of runs that never were are gone, those of live ones st
   const bad = tasks.bind('bad', () => {
     throw new Error('bad')
   })
-  const worker = await startWorker({ tasks, transport, clock, logger: silent, partitions: 2, leaseMs: 400 * 24 * HOUR_MS })
+  const worker = await startWorker({
+    tasks,
+    transport,
+    clock,
+    logger: silent,
+    partitions: 2,
+    leaseMs: 400 * 24 * HOUR_MS,
+  })
   const client = createClient({ namespace: 'sweep', transport, clock, logger: silent, answerMs: 400 * 24 * HOUR_MS })
   const space = await transport.open({ namespace: 'sweep' })
-  const keys = async (): Promise<string[]> => (await space.blobs.list({ limit: 100 })).map(({ key }) => key.split('/')[0]!)
+  const keys = async (): Promise<string[]> =>
+    (await space.blobs.list({ limit: 100 })).map(({ key }) => key.split('/')[0]!)
 
   const large = 'x'.repeat(200_000)
   const run = await client.submit(size.send(large), { id: 'live', retentionMs: 90 * 24 * HOUR_MS })

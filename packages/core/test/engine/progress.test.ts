@@ -16,7 +16,9 @@ test.each([true, false])('a running task shows how far it is, until it ends (loc
   await using worker = await startWorker({ tasks, transport, leaseMs: 60, partitions: 1, localLane })
   await using client = createClient({ namespace: 'progress', transport })
   const run = await client.submit(work.send(), { id: 'p' })
-  await expect.poll(async () => (await run.status()).notes).toEqual([{ taskId: 'p/0', fraction: 0.25, note: 'a quarter' }])
+  await expect
+    .poll(async () => (await run.status()).notes)
+    .toEqual([{ taskId: 'p/0', fraction: 0.25, note: 'a quarter' }])
   expect(worker.running).toBe(1)
   finish()
   await run.result({ timeoutMs: 2_000 })

@@ -1,10 +1,20 @@
 // A world for the reducer alone: rows as bytes in a map, and nothing else. Each fold reads rows from their bytes and writes them back, so
 // that encodings are part of every test; what the owner does around the reducer is done here in the plainest way.
 import { encodeDefinition } from '../../src/definition'
-import { Draft, MissingRow, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
+import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
-import { decodeRow, encodeRow, JOBS, RunKeys, TIMERS, type GroupRow, type JobRow, type Row, type TimerRow } from '../../src/engine/rows'
+import {
+  decodeRow,
+  encodeRow,
+  JOBS,
+  RunKeys,
+  TIMERS,
+  type GroupRow,
+  type JobRow,
+  type Row,
+  type TimerRow,
+} from '../../src/engine/rows'
 import { jsonCodec } from '../../src/json-codec'
 import type { Bytes, RowKey } from '../../src/transport'
 import type { Kind, Value } from '../../src/value'
@@ -91,8 +101,11 @@ export class ReducerWorld {
 }
 
 export function submitOf(id: string, run: string, pipeline: object, options: SubmitOptions = {}): SubmitMessage {
-  const { pages, hash, taskCount } = encodeDefinition(pipeline, { codec, inlineBytes: 1 << 20, pageBytes: 1 << 20, blobName: () => 'blob' })
+  const { pages, hash, taskCount } = encodeDefinition(pipeline, {
+    codec,
+    inlineBytes: 1 << 20,
+    pageBytes: 1 << 20,
+    blobName: () => 'blob',
+  })
   return { type: 'submit', id, run, options, definition: { hash, tasks: taskCount, pages, pageCount: pages.length } }
 }
-
-export { MissingRow }
