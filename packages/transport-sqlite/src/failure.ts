@@ -2,6 +2,7 @@
 import { TaskError } from '@tasks/core/adapter'
 
 // Primary result codes of sqlite3.h; the extended ones carry theirs in the low byte.
+const NONE = 0
 const BUSY = 5
 const LOCKED = 6
 const READONLY = 8
@@ -34,7 +35,7 @@ export function failure(error: unknown, path: string, inDoubt = false): TaskErro
   const text = error instanceof Error ? error.message : String(error)
   const make = (code: string, message: string, applied = inDoubt ? 'unknown' : 'no'): TaskError =>
     new TaskError(code, `${path}: ${message}`, { cause: error, details: { path, applied } })
-  switch (resultCode(error)) {
+  switch (resultCode(error) ?? NONE) {
     case BUSY:
     case LOCKED:
       return make('TASKS_UNAVAILABLE', 'another process holds the write lock of the file and does not let go')

@@ -55,7 +55,7 @@ const SCAN = SCAN_TO_THE_END.replace('ORDER', 'AND key < ?5 ORDER')
 
 /** The least text above all that start with `prefix`, by code points; undefined if there is none. */
 export function afterPrefix(prefix: string): string | undefined {
-  const points = [...prefix]
+  const points = Array.from(prefix)
   for (let last = points.pop(); last !== undefined; last = points.pop()) {
     const point = last.codePointAt(0)!
     if (point === 0x10ffff) continue

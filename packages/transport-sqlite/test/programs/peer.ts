@@ -136,14 +136,22 @@ const calls = {
 export type Calls = typeof calls
 
 if (process.send) {
-  process.on('message', async ({ id, name, args }: { id: number; name: keyof Calls; args: never[] }) => {
-    try {
-      const value = await (calls[name] as (...args: never[]) => unknown)(...args)
-      process.send!({ id, value })
-    } catch (error) {
-      const { code, message } = error as { code?: string; message: string }
-      process.send!({ id, error: { code, message } })
-    }
-  })
+  process.on('message', (request: Request) => void answer(request))
   process.send('ready')
+}
+
+interface Request {
+  readonly id: number
+  readonly name: keyof Calls
+  readonly args: never[]
+}
+
+async function answer({ id, name, args }: Request): Promise<void> {
+  try {
+    const value = await (calls[name] as (...args: never[]) => unknown)(...args)
+    process.send!({ id, value })
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    process.send!({ id, error: { code, message } })
+  }
 }
