@@ -2,7 +2,7 @@
 // is core's; an adapter only moves messages, keeps rows, and fences.
 //
 // Read as promises (what an adapter must keep, each a case of @tasks/conformance) and freedoms (what it may do).
-// Three errors are spoken across this seam, all `TaskError`s: `TASKS_FENCED`, `TASKS_TOO_LARGE`, `TASKS_UNAVAILABLE`.
+// The errors that core understands across this seam are `TaskError`s: `TASKS_FENCED`, `TASKS_TOO_LARGE`, `TASKS_UNAVAILABLE`, and `TASKS_CLOSED` after `close`.
 
 export type Bytes = Uint8Array
 
