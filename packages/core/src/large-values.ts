@@ -30,11 +30,14 @@ export function limitsOf(capabilities: Capabilities): Limits {
 }
 
 const PAGES_AT_ONCE = 8
+const MOST_RECENT_BYTES = 32 << 20
 
 export class LargeValues {
   readonly limits: Limits
   readonly #space: Space
   readonly #clock: Clock
+  readonly #recent = new Map<string, { readonly value: Promise<Value>; readonly length: number }>()
+  #recentBytes = 0
 
   constructor(space: Space, clock: Clock) {
     this.#space = space
@@ -101,9 +104,29 @@ export class LargeValues {
     return { kind: Kind.set, bytes: writer.bytes() }
   }
 
-  async #fetch(prefix: string, value: Value): Promise<Value> {
-    const { name, kind, length, crc32: sum } = decodeReference(value)
-    const key = isLoneBlob(name) ? name : prefix + name
+  /** Blobs are written once, so the latest are kept: a thousand chains of a group that take the same input fetch it once. */
+  #fetch(prefix: string, value: Value): Promise<Value> {
+    const reference = decodeReference(value)
+    const key = isLoneBlob(reference.name) ? reference.name : prefix + reference.name
+    const known = this.#recent.get(key)
+    if (known !== undefined) return known.value
+    const fetched = this.#read(key, reference)
+    this.#recent.set(key, { value: fetched, length: reference.length })
+    this.#recentBytes += reference.length
+    fetched.catch(() => this.#forget(key))
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recentBytes <= MOST_RECENT_BYTES || oldest === key) break
+      this.#forget(oldest)
+    }
+    return fetched
+  }
+
+  #forget(key: string): void {
+    this.#recentBytes -= this.#recent.get(key)?.length ?? 0
+    this.#recent.delete(key)
+  }
+
+  async #read(key: string, { kind, length, crc32: sum }: Reference): Promise<Value> {
     const bytes = Buffer.allocUnsafe(length)
     let at = 0
     for (let page = 0; at < length; page++) {
@@ -113,6 +136,8 @@ export class LargeValues {
           'TASKS_UNAVAILABLE',
           `page ${page} of the blob "${key}" is not there: its retention has ended, or it was dropped`,
         )
+      if (part.length === 0)
+        throw new TaskError('TASKS_UNDECODABLE', `the blob "${key}" is damaged: page ${page} is empty`)
       bytes.set(part.subarray(0, length - at), at)
       at += part.length
     }

@@ -431,7 +431,7 @@ export class Owner implements LaneOwner, TakesTurns {
     try {
       if (unstarted.length > 0)
         this.#arrivals.addOwn({ input: { type: 'requeue', dispatches: unstarted }, weight: 1, bytes: 0 })
-      // Inbox messages are left to the next owner; outcomes from this process would be lost with it.
+      // What has arrived is folded still: outcomes of this process are known to nobody else.
       for (let batch = this.#gather(); batch.length > 0; batch = this.#gather()) await this.#process(batch)
       const draft = this.#newDraft()
       this.#windows.shareAll(draft)

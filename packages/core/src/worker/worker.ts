@@ -51,7 +51,7 @@ export interface Worker {
   readonly running: number
   /** Stops taking tasks, waits for the running ones up to `drainMs`, gives everything else back. Idempotent. */
   close(options?: { readonly drainMs?: number }): Promise<void>
-  /** Resolves when the worker has closed. */
+  /** Resolves when the worker has closed, well or badly. */
   readonly closed: Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -133,10 +133,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await consuming
     await space.close()
     await connection.close()
-    onClosed()
   }
   const close = (how: { readonly drainMs?: number } = {}): Promise<void> =>
-    (closing ??= shutDown(how.drainMs ?? settings.drainMs))
+    (closing ??= shutDown(how.drainMs ?? settings.drainMs).finally(onClosed))
   const stopSignals = settings.handleSignals ? drainOnSignals(close, logger) : () => undefined
 
   return {
