@@ -5,7 +5,16 @@ import type { Clock } from './clock'
 import { TaskError } from './errors'
 import { isLoneBlob, loneBlobPrefix } from './lone-task'
 import type { Bytes, Capabilities, Space } from './transport'
-import { decodeReference, encodeReference, FrameReader, FrameWriter, holdsReference, Kind, type Value } from './value'
+import {
+  decodeReference,
+  encodeReference,
+  FrameReader,
+  FrameWriter,
+  holdsReference,
+  Kind,
+  type Reference,
+  type Value,
+} from './value'
 
 /** Largest value, in bytes, on every transport. */
 export const MAX_VALUE_BYTES = 64 << 20
