@@ -1,7 +1,7 @@
 // What the figures were taken on.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os'
+import { arch, availableParallelism, cpus, loadavg, platform, totalmem } from 'node:os'
 
 export interface Machine {
   readonly cpu: string
@@ -9,6 +9,8 @@ export interface Machine {
   readonly memoryGiB: number
   readonly platform: string
   readonly node: string
+  /** How many processes wanted a core in the last minute, before the bench began. */
+  readonly load: number
   /** Of the packages measured. */
   readonly versions: Readonly<Record<string, string>>
   /** Absent outside of a clone. A `+` says that files differ from it. */
@@ -26,6 +28,7 @@ export function describeThisMachine(): Machine {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     platform: `${platform()} ${arch()}`,
     node: process.versions.node,
+    load: loadavg()[0]!,
     versions: Object.fromEntries(PACKAGES.map((name) => [`@tasks/${name}`, versionOf(name)])),
     ...(commit === undefined ? {} : { commit: commit + (changed ? '+' : '') }),
   }

@@ -24,9 +24,9 @@ async function runBench(commandLine: CommandLine): Promise<void> {
   if (commandLine.profile !== undefined) mkdirSync(commandLine.profile, { recursive: true })
   const bundle = await compile()
   try {
+    const machine = describeThisMachine()
     const series = await runRounds({ ...commandLine, bundle, tell: (line) => console.error(line) })
     const { rounds, lane, quick, json } = commandLine
-    const machine = describeThisMachine()
     const summaries = series.map(summarize)
     const settings = `lane ${lane}, medians of ${rounds} rounds${quick ? '; quick: the figures mean nothing' : ''}`
     if (json)

@@ -5,7 +5,7 @@ import type { Series } from './schedule'
 import type { Row, Summary } from './summary'
 import type { Unit } from './workload'
 
-const NAME_WIDTH = 46
+const NAME_WIDTH = 50
 const CELL_WIDTH = 34
 
 export function renderTable(machine: Machine, settings: string, summaries: readonly Summary[]): string {
@@ -41,9 +41,9 @@ export function renderTable(machine: Machine, settings: string, summaries: reado
   return lines.join('\n')
 }
 
-function describeMachine({ cpu, cores, node, platform, commit, versions }: Machine): string {
+function describeMachine({ cpu, cores, load, node, platform, commit, versions }: Machine): string {
   const ours = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
-  return `${cpu}, ${cores} cores, ${platform}, Node ${node}, ${ours.join(', ')}${commit === undefined ? '' : ` at ${commit}`}`
+  return `${cpu}, ${cores} cores (load ${load.toFixed(1)} before), ${platform}, Node ${node}, ${ours.join(', ')}${commit === undefined ? '' : ` at ${commit}`}`
 }
 
 function describeTransport(transport: string, summaries: readonly Summary[]): string[] {
