@@ -15,6 +15,7 @@ import { blobs } from './blobs'
 import { deadLetters } from './deadletters'
 import { isCertain } from './failure'
 import { Lifetime } from './lifetime'
+import { MAX_MESSAGE_BYTES } from './limits'
 import type { Namespace } from './namespace'
 import { Outbox } from './outbox'
 import { leaseStore } from './partition'
@@ -46,6 +47,7 @@ export function openSpace(store: Store, namespace: Namespace, capabilities: Capa
       lifetime.refuseIfOver()
       const refusals = batch.map((send) => outbox.refusal(send))
       const accepted = batch.filter((_, i) => !refusals[i])
+      if (accepted.length === 0) return refusals.map((error) => ({ ok: false, certain: true, error: error! }))
       const outcome: SendOutcome = await group
         .write((write) => outbox.write(write, accepted))
         .then(
@@ -77,6 +79,12 @@ export function openSpace(store: Store, namespace: Namespace, capabilities: Capa
 
     async signal(body: Bytes): Promise<void> {
       lifetime.refuseIfOver()
+      if (body.byteLength > MAX_MESSAGE_BYTES) {
+        throw new TaskError(
+          'TASKS_TOO_LARGE',
+          `a signal of ${body.byteLength} bytes; at most ${MAX_MESSAGE_BYTES} are allowed`,
+        )
+      }
       await group.note((write) => mail.signal(write, namespace.id, body))
     },
 
