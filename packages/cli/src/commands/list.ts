@@ -12,7 +12,7 @@ export function addList(program: Command, terminal: Terminal): void {
   program
     .command('list')
     .alias('ls')
-    .description('the pipelines of the namespace, newest first')
+    .description('the pipelines of the namespace, in order of their ids')
     .option('-s, --status <status>', 'only RUNNING, COMPLETED, FAILED or CANCELLED')
     .option('-l, --limit <number>', 'at most so many', '100')
     .action(async (_: unknown, command: Command) => {

@@ -11,8 +11,9 @@ import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
 import { stderrLogger, type Logger } from '../logger'
 import { loneEntryOf, type LoneEntry } from '../lone-task'
+import { checkCount, checkKeys, checkTransport } from '../option-checks'
 import { packPipeline } from '../packing'
-import { isPipeline, type Flat, type Pipeline, type Task } from '../pipeline'
+import type { Flat, Pipeline, Task } from '../pipeline'
 import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
 import type { Space, Transport } from '../transport'
@@ -26,6 +27,7 @@ import {
 } from '../wire'
 import { DeadLetterBox } from './dead-letter-box'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
+import { checkEnqueue, checkMeta, checkSubmit, dueOf, workOf } from './options'
 import { Replies, type Ended } from './replies'
 import { Sender } from './sender'
 
@@ -77,8 +79,10 @@ export interface EnqueueOptions {
 
 export interface ListOptions {
   readonly status?: Exclude<Status, 'PENDING'>
-  /** At most, over all partitions. Default 100. */
+  /** At most, over all partitions: 1 to 10 000. Default 100. */
   readonly limit?: number
+  /** Only those whose id comes after this one: the last id of the page before. */
+  readonly after?: string
 }
 
 /** Who answers for the partitions of a namespace. */
@@ -120,6 +124,7 @@ export interface Client {
   ): Promise<readonly string[]>
   /** Where a pipeline stands; undefined if there is none. */
   status(id: string): Promise<PipelineStatus | undefined>
+  /** The pipelines of the namespace, in order of their ids. */
   list(options?: ListOptions): Promise<readonly PipelineStatus[]>
   /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
   owners(): Promise<Owners>
@@ -128,11 +133,21 @@ export interface Client {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const META_BYTES = 4 << 10
 const MANY = 500
 
-/** A client connects when it is first used. */
+const CLIENT_OPTIONS = ['transport', 'namespace', 'tasks', 'codec', 'logger', 'clock', 'answerMs']
+const MOST_LISTED = 10_000
+const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED']
+
+/**
+ * A client connects when it is first used.
+ * @throws TaskError TASKS_OPTIONS, TASKS_ID_INVALID for a bad namespace
+ */
 export function createClient(options: ClientOptions): Client {
+  if (typeof options !== 'object' || options === null)
+    throw new TaskError('TASKS_OPTIONS', 'createClient needs options, like { namespace }')
+  checkKeys('createClient', options, CLIENT_OPTIONS)
+  checkTransport(options.transport)
   return new ConnectedClient(options)
 }
 
@@ -198,9 +213,8 @@ class ConnectedClient implements Client {
     second?: unknown,
     third?: SubmitOptions,
   ): Promise<PipelineHandle<never>> {
-    const [pipeline, options = {}] = isPipeline(work)
-      ? [work, second as SubmitOptions | undefined]
-      : [work.send(second), third]
+    const [pipeline, options] = workOf<SubmitOptions>('submit', work, second, third)
+    checkSubmit(options)
     this.#options.tasks?.assertKnows(pipeline)
     const id = options.id === undefined ? this.#clock.uid() : checkId('pipeline id', options.id)
     return this.#submit(id, pipeline, options)
@@ -317,9 +331,8 @@ class ConnectedClient implements Client {
     second?: unknown,
     third?: EnqueueOptions,
   ): Promise<TaskHandle<never>> {
-    const [pipeline, options = {}] = isPipeline(work)
-      ? [work, second as EnqueueOptions | undefined]
-      : [work.send(second), third]
+    const [pipeline, options] = workOf<EnqueueOptions>('enqueue', work, second, third)
+    checkEnqueue(options)
     this.#options.tasks?.assertKnows(pipeline)
     if (
       options.id !== undefined ||
@@ -438,23 +451,34 @@ class ConnectedClient implements Client {
   }
 
   async list(options: ListOptions = {}): Promise<readonly PipelineStatus[]> {
-    const { limit = 100, status } = options
+    checkKeys('list', options, ['status', 'limit', 'after'])
+    const { limit = 100, status, after } = options
+    checkCount('limit', limit, MOST_LISTED)
+    if (status !== undefined && !STATUSES.includes(status)) {
+      throw new TaskError(
+        'TASKS_OPTIONS',
+        `status must be one of ${STATUSES.join(', ')}, not ${JSON.stringify(status)}`,
+      )
+    }
     const { space, replies } = await this.#connect()
-    const question = { ask: 'list' as const, limit, ...(status === undefined ? {} : { status }) }
-    const lists = await Promise.all(
-      Array.from({ length: space.partitions }, async (_, partition) => {
-        const { reader } = space
-        const answer =
-          reader === undefined
-            ? await replies.ask(partition, question, this.#answerMs)
-            : await listPipelines((prefix, after, most) => reader.scan(partition, prefix, after, most), question)
-        return (answer as { pipelines: readonly PipelineStatus[] }).pipelines
-      }),
-    )
-    return lists
-      .flat()
-      .sort((a, b) => b.createdAt - a.createdAt)
-      .slice(0, limit)
+    const question = {
+      ask: 'list' as const,
+      limit,
+      ...(status === undefined ? {} : { status }),
+      ...(after === undefined ? {} : { after: pipelineKey(checkId('pipeline id', after)) }),
+    }
+    const { reader } = space
+    const listOf = async (partition: number): Promise<readonly PipelineStatus[]> => {
+      const answer =
+        reader === undefined
+          ? await replies.ask(partition, question, this.#answerMs)
+          : await listPipelines((prefix, from, most) => reader.scan(partition, prefix, from, most), question)
+      return (answer as { pipelines: readonly PipelineStatus[] }).pipelines
+    }
+    const lists = await Promise.all(Array.from({ length: space.partitions }, (_, partition) => listOf(partition)))
+    const keyed = lists.flat().map((status) => [pipelineKey(status.id), status] as const)
+    keyed.sort(([a], [b]) => (a < b ? -1 : 1))
+    return keyed.slice(0, limit).map(([, pipeline]) => pipeline)
   }
 
   async owners(): Promise<Owners> {
@@ -489,26 +513,4 @@ class ConnectedClient implements Client {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
-}
-
-function checkMeta(meta: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> | undefined {
-  if (meta === undefined) return undefined
-  const text = JSON.stringify(meta) as string | undefined
-  if (typeof meta !== 'object' || text === undefined)
-    throw new TaskError('TASKS_OPTIONS', 'meta must be an object of JSON values')
-  if (Buffer.byteLength(text) > META_BYTES)
-    throw new TaskError('TASKS_OPTIONS', `meta is ${Buffer.byteLength(text)} bytes; the limit is ${META_BYTES}`)
-  return meta
-}
-
-function dueOf({ delayMs, runAt }: Pick<SubmitOptions, 'delayMs' | 'runAt'>, clock: Clock): number | undefined {
-  if (delayMs !== undefined && runAt !== undefined)
-    throw new TaskError('TASKS_OPTIONS', 'give delayMs or runAt, not both')
-  const due = delayMs !== undefined ? clock.now() + delayMs : runAt === undefined ? undefined : Number(runAt)
-  if (due !== undefined && !Number.isFinite(due))
-    throw new TaskError(
-      'TASKS_OPTIONS',
-      `${delayMs === undefined ? 'runAt' : 'delayMs'} is not a time: ${String(delayMs ?? runAt)}`,
-    )
-  return due
 }

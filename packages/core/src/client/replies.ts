@@ -9,7 +9,6 @@ import type { ReplyAddress, Space } from '../transport'
 import { decodeReply, encodeInbox, type Question, type ReplyBody } from '../wire'
 
 export type Ended = ReplyBody & { readonly type: 'ended' }
-type Answer = ReplyBody & { readonly type: 'answer' }
 
 /** Which run is meant: the one that was submitted; undefined: whichever the id has, as for a lone task or a pipeline of another process. */
 export interface RunRef {
@@ -46,7 +45,10 @@ export class Replies {
   readonly #waiters = new Map<string, Set<Waiter>>()
   readonly #sent = new Map<string, Sent>()
   readonly #submits = new Map<string, (error: Error | undefined) => void>()
-  readonly #questions = new Map<string, (answer: Answer) => void>()
+  readonly #questions = new Map<
+    string,
+    { readonly resolve: (answer: unknown) => void; readonly reject: (error: Error) => void }
+  >()
   #cancelAsking: (() => void) | undefined
   #sequence = 0
 
@@ -106,7 +108,7 @@ export class Replies {
         return
       }
       case 'answer':
-        return this.#questions.get(reply.correlation)?.(reply)
+        return this.#questions.get(reply.correlation)?.resolve(reply.answer)
     }
   }
 
@@ -204,26 +206,16 @@ export class Replies {
   async ask(partition: number, question: Question, timeoutMs: number): Promise<unknown> {
     const correlation = this.#correlation()
     await this.address()
+    let cancel: () => void = () => undefined
     try {
       return await new Promise<unknown>((resolve, reject) => {
-        const cancel = this.#clock.after(timeoutMs, () =>
-          reject(
-            new TaskError(
-              'TASKS_UNAVAILABLE',
-              `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`,
-            ),
-          ),
-        )
-        this.#questions.set(correlation, ({ answer }) => {
-          cancel()
-          resolve(answer)
-        })
-        this.#send(partition, question, correlation).catch((error: unknown) => {
-          cancel()
-          reject(error as Error)
-        })
+        const message = `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`
+        cancel = this.#clock.after(timeoutMs, () => reject(new TaskError('TASKS_UNAVAILABLE', message)))
+        this.#questions.set(correlation, { resolve, reject })
+        this.#send(partition, question, correlation).catch(reject)
       })
     } finally {
+      cancel()
       this.#questions.delete(correlation)
     }
   }
@@ -269,6 +261,7 @@ export class Replies {
     const error = new TaskError('TASKS_CLOSED', 'the client was closed')
     for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.settle(error)
     for (const settle of this.#submits.values()) settle(error)
+    for (const { reject } of this.#questions.values()) reject(error)
     await (await this.#address?.catch(() => undefined))?.close()
   }
 }

@@ -46,22 +46,26 @@ export interface ListQuestion {
   readonly status?: string
 }
 
+const MOST = 10_000
+
 /** The pipelines of one partition in order of their keys. `next` goes into `after` to go on. */
 export async function listPipelines(
   scan: (prefix: string, after: RowKey | undefined, limit: number) => Promise<readonly (readonly [RowKey, Bytes])[]>,
   question: ListQuestion,
 ): Promise<{ readonly pipelines: readonly PipelineStatus[]; readonly next?: string }> {
   const pipelines: PipelineStatus[] = []
+  // What a client sends is not to be trusted with the length of a scan.
+  const limit = Math.max(1, Math.min(Math.floor(question.limit) || 1, MOST))
   let after = question.after
   for (;;) {
-    const page = await scan(PIPELINES, after, Math.min(question.limit, 500))
+    const page = await scan(PIPELINES, after, Math.min(limit, 500))
     for (const [key, bytes] of page) {
       const status = statusOf(decodeRow(key, bytes) as PipelineRow)!
       after = key
       if (question.status !== undefined && status.status !== question.status) continue
       pipelines.push(status)
-      if (pipelines.length === question.limit) return { pipelines, next: key }
+      if (pipelines.length === limit) return { pipelines, next: key }
     }
-    if (page.length < Math.min(question.limit, 500)) return { pipelines }
+    if (page.length < Math.min(limit, 500)) return { pipelines }
   }
 }

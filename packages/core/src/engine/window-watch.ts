@@ -102,10 +102,11 @@ export class WindowWatch {
   }
 
   async #mayStillWait({ row }: Window): Promise<boolean> {
-    const { space, newDraft } = this.#options
+    const { space, newDraft, leaseMs } = this.#options
     for (const queue of row.queues) {
       const age = await space.backlog(queue)
-      if (age !== undefined && age >= newDraft().now - row.sentAt) return true
+      // A message is stored a little later than its window was dated: what is younger by less than a lease is not younger.
+      if (age !== undefined && age + leaseMs >= newDraft().now - row.sentAt) return true
     }
     return false
   }

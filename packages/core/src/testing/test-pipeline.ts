@@ -89,8 +89,7 @@ export async function testPipeline<Out>(
       .finally(() => (settled = true))
     while (!settled) {
       // While a function runs, its time is real and not to be skipped.
-      if (watched.busy > 0) await clock.settle()
-      else await clock.advanceToNext()
+      await clock.advanceToNext(Infinity, () => watched.busy > 0)
     }
     return { ...(await ending), timeline, toString: () => timeline.map(lineOf).join('\n') }
   } finally {

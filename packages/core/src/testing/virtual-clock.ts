@@ -4,8 +4,11 @@ import { systemClock, type Clock } from '../clock'
 export interface VirtualClock extends Clock {
   /** Moves time on by `ms`, timer by timer; what each has set off comes to rest before the next fires. */
   advance(ms: number): Promise<void>
-  /** Moves time on to the next timer that is not before `until`. False if there is none. */
-  advanceToNext(until?: number): Promise<boolean>
+  /**
+   * Lets everything come to rest, then moves time on to the next timer up to `until`. False if there is none, or if `hold` says
+   * that time is not to pass.
+   */
+  advanceToNext(until?: number, hold?: () => boolean): Promise<boolean>
   /** Lets everything that needs no time come to rest. */
   settle(): Promise<void>
 }
@@ -57,9 +60,9 @@ export function virtualClock(options: { readonly start?: number; readonly seed?:
     return first
   }
 
-  const advanceToNext = async (until = Infinity): Promise<boolean> => {
+  const advanceToNext = async (until = Infinity, hold: () => boolean = () => false): Promise<boolean> => {
     await settle()
-    const timer = next(until)
+    const timer = hold() ? undefined : next(until)
     if (timer === undefined) return false
     timers.delete(timer)
     now = Math.max(now, timer.at)

@@ -31,6 +31,8 @@ export interface ConsumerOptions {
 }
 
 const TELL_AGAIN_MS = 60_000
+/** How long closing waits for a transport that does not answer. */
+const MOST_PATIENCE_MS = 5_000
 
 export class Consumer {
   readonly #options: ConsumerOptions
@@ -54,6 +56,7 @@ export class Consumer {
     this.#options = options
     this.#name = options.clock.uid()
     this.#consumer = options.space.consume({ queues: options.queues, leaseMs: options.leaseMs })
+    this.#extendRegularly()
     options.executor.onSlot = () => this.#wake?.()
     options.executor.queuesMayHaveMore = () => !this.#waiting && !this.#stop.signal.aborted
   }
@@ -62,7 +65,6 @@ export class Consumer {
   async run(): Promise<void> {
     const { executor, clock, logger, leaseMs } = this.#options
     const { signal } = this.#stop
-    const stopExtending = this.#extendRegularly()
     let failures = 0
     let waitMs = 0
     while (!signal.aborted) {
@@ -90,7 +92,6 @@ export class Consumer {
         await sleep(clock, Math.min(10_000, 100 * 2 ** failures++) * (0.5 + clock.random() / 2), signal)
       }
     }
-    stopExtending()
   }
 
   #take(leases: readonly Lease[]): void {
@@ -317,14 +318,14 @@ export class Consumer {
 
   // ---- Leases -------------------------------------------------------------------------------------------------------
 
-  #extendRegularly(): () => void {
+  /** Until the end: what is waited for while draining must not come back to somebody else. */
+  #extendRegularly(): void {
     const { clock, leaseMs } = this.#options
-    let cancel: () => void = () => undefined
-    const again = (): void => {
-      cancel = clock.after(leaseMs / 3, () => void this.#extend().finally(again), { unref: true })
-    }
-    again()
-    return () => cancel()
+    this.#cancelExtending = clock.after(
+      leaseMs / 3,
+      () => void this.#extend().finally(() => this.#closed || this.#extendRegularly()),
+      { unref: true },
+    )
   }
 
   async #extend(): Promise<void> {
@@ -357,6 +358,7 @@ export class Consumer {
   // ---- End ----------------------------------------------------------------------------------------------------------
 
   #closed = false
+  #cancelExtending: () => void = () => undefined
 
   /** Stops receiving; what is held goes on. */
   stop(): void {
@@ -364,16 +366,20 @@ export class Consumer {
     this.#wake?.()
   }
 
-  /** Gives back what is still held, uncounted, and settles the rest. */
+  /** Settles what has ended and gives back the rest, uncounted. A transport that does not answer is not waited for: leases run out. */
   async close(): Promise<void> {
+    const { clock, leaseMs, logger } = this.#options
     this.stop()
-    await this.#settling
-    const left = [...this.#held.keys()].map((lease): Settlement => ({ lease, op: 'return', delayMs: 0 }))
+    const patienceMs = Math.min(leaseMs, MOST_PATIENCE_MS)
+    if (this.#settling !== undefined) await Promise.race([this.#settling, sleep(clock, patienceMs)])
     this.#closed = true
-    try {
-      if (left.length > 0) await this.#consumer.settle(left, [])
-    } catch (error) {
-      this.#options.logger.debug({ error, leases: left.length }, 'leases run out instead of being given back')
+    this.#cancelExtending()
+    const left = [...this.#held.keys()].map((lease): Settlement => ({ lease, op: 'return', delayMs: 0 }))
+    if (left.length > 0) {
+      const given = this.#consumer.settle(left, []).catch((error: unknown) => {
+        logger.debug({ error, leases: left.length }, 'leases run out instead of being given back')
+      })
+      await Promise.race([given, sleep(clock, patienceMs)])
     }
     await this.#consumer.close()
   }

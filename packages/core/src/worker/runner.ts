@@ -106,12 +106,11 @@ export class Runner {
 
   /** The function is not stopped, only no longer waited for: its signal tells it. */
   #withTimeout(running: RunningTask, result: PromiseLike<unknown>): Promise<unknown> {
-    const { deadline } = running
+    const { deadline, timeoutMs } = running
     if (deadline === undefined) return Promise.resolve(result)
     const { clock } = this.#options
     return new Promise((resolve, reject) => {
-      const timeoutMs = deadline - clock.now()
-      const cancel = clock.after(timeoutMs, () => {
+      const cancel = clock.after(deadline - clock.now(), () => {
         const error = new TaskError(
           'TASKS_TIMEOUT',
           `the task "${running.taskName}" did not end within ${timeoutMs} ms`,

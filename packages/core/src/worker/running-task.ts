@@ -11,6 +11,7 @@ const NO_META: Readonly<Record<string, unknown>> = Object.freeze({})
 
 export class RunningTask implements TaskContext {
   readonly message: TaskMessage
+  readonly timeoutMs: number | undefined
   readonly deadline: number | undefined
   readonly #logger: Logger
   #controller: AbortController | undefined
@@ -20,6 +21,7 @@ export class RunningTask implements TaskContext {
   constructor(message: TaskMessage, timeoutMs: number | undefined, clock: Clock, logger: Logger) {
     this.message = message
     this.#logger = logger
+    this.timeoutMs = timeoutMs
     this.deadline = timeoutMs === undefined ? undefined : clock.now() + timeoutMs
   }
 

@@ -1,18 +1,18 @@
 // A worker process: runs tasks from its queues, and takes its share of the partitions.
-import { systemClock, type Clock } from '../clock'
+import type { Clock } from '../clock'
 import type { Codec } from '../codec'
 import { connect } from '../connect'
 import { Owner } from '../engine/owner'
 import { Turns } from '../engine/turns'
 import { TaskError } from '../errors'
-import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
-import { stderrLogger, type Logger } from '../logger'
+import type { Logger } from '../logger'
 import type { TaskSource } from './task-source'
 import type { Space, Transport } from '../transport'
 import { Consumer } from './consumer'
 import { Executor } from './executor'
 import { Runner } from './runner'
+import { workerSettings } from './settings'
 import { drainOnSignals } from './signals'
 
 export interface WorkerOptions {
@@ -61,7 +61,7 @@ export interface Worker {
  * @throws TaskError TASKS_NO_TASKS, TASKS_OPTIONS, and whatever the transport refuses (unreachable, too new, unsafe)
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const settings = check(options)
+  const settings = workerSettings(options)
   const { tasks, clock, logger, leaseMs } = settings
   const connection = await connect(options.transport, { clock })
   let space: Space
@@ -161,55 +161,4 @@ async function drained(executor: Executor, drainMs: number, clock: Clock, logger
     { tasks: left.map(({ id, path }) => id + path).slice(0, 20), count: left.length },
     'tasks were given back: they did not end in time',
   )
-}
-
-function check(options: WorkerOptions) {
-  const {
-    tasks,
-    concurrency = 10,
-    leaseMs = 10_000,
-    drainMs = 10_000,
-    maxDeliveries = 5,
-    unknownTaskGraceMs = 600_000,
-    roles = ['owner', 'worker'],
-    localLane = true,
-    handleSignals = false,
-    codec = jsonCodec(),
-    logger = stderrLogger,
-    clock = systemClock,
-  } = options
-  const known = tasks.names()
-  if (known.length === 0 && roles.includes('worker')) {
-    throw new TaskError(
-      'TASKS_NO_TASKS',
-      `a worker of the namespace "${tasks.namespace}" has no tasks: bind them before it starts, or give it the module that does`,
-    )
-  }
-  atLeast('concurrency', concurrency, 1)
-  atLeast('leaseMs', leaseMs, 50)
-  atLeast('drainMs', drainMs, 0)
-  atLeast('maxDeliveries', maxDeliveries, 2)
-  atLeast('unknownTaskGraceMs', unknownTaskGraceMs, 0)
-  const queues = options.queues ?? tasks.queues()
-  return {
-    tasks,
-    concurrency,
-    leaseMs,
-    drainMs,
-    maxDeliveries,
-    unknownTaskGraceMs,
-    roles,
-    queues,
-    localLane,
-    handleSignals,
-    codec,
-    logger,
-    clock,
-  }
-}
-
-function atLeast(field: string, value: number, least: number): void {
-  if (!Number.isFinite(value) || value < least) {
-    throw new TaskError('TASKS_OPTIONS', `${field} must be a number of at least ${least}, not ${String(value)}`)
-  }
 }

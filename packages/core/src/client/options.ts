@@ -1,0 +1,92 @@
+// What callers give a client, checked before any effect: an option that is misspelt or out of range is refused by name, never ignored.
+import type { Clock } from '../clock'
+import { TaskError } from '../errors'
+import { checkQueueName } from '../ids'
+import { badOption, checkKeys, checkMs } from '../option-checks'
+import { isPipeline, taskRefOf, type Pipeline, type Task } from '../pipeline'
+
+const META_BYTES = 4 << 10
+const MOST_PRIORITY = 9
+const ON_DUPLICATE = ['return', 'reject', 'restart'] as const
+
+const SUBMIT = ['id', 'meta', 'onDuplicate', 'retentionMs', 'delayMs', 'runAt'] as const
+const ENQUEUE = ['id', 'meta', 'delayMs', 'runAt', 'priority', 'queue', 'keepResult', 'reply', 'retentionMs'] as const
+
+/** The pipeline that is meant by `submit(pipeline, options)` or `submit(task, input, options)`, and the options. */
+export function workOf<Options>(
+  call: string,
+  work: unknown,
+  second: unknown,
+  third: unknown,
+): readonly [Pipeline<unknown, never>, Options] {
+  if (isPipeline(work)) return [work, optionsOf<Options>(call, second)]
+  if (taskRefOf(work) !== undefined)
+    return [(work as Task<[unknown], unknown>).send(second), optionsOf<Options>(call, third)]
+  const what =
+    typeof work === 'function'
+      ? `the function ${work.name || '(anonymous)'}: bind it first`
+      : work === null
+        ? 'null'
+        : typeof work
+  throw new TaskError('TASKS_ARGUMENTS', `${call}: a task or a pipeline is needed, not ${what}`)
+}
+
+function optionsOf<Options>(call: string, given: unknown): Options {
+  if (given === undefined) return {} as Options
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw badOption(`${call}: options`, 'an object', given)
+  return given as Options
+}
+
+/** @throws TaskError TASKS_OPTIONS naming the option and the value */
+export function checkSubmit(given: object): void {
+  checkKeys('submit', given, SUBMIT)
+  const { onDuplicate, retentionMs } = given as { onDuplicate?: unknown; retentionMs?: unknown }
+  if (onDuplicate !== undefined && !ON_DUPLICATE.includes(onDuplicate as 'return'))
+    throw badOption('onDuplicate', "'return', 'reject' or 'restart'", onDuplicate)
+  if (retentionMs !== undefined) checkMs('retentionMs', retentionMs)
+}
+
+/** @throws TaskError TASKS_OPTIONS naming the option and the value; TASKS_ID_INVALID for a queue's name */
+export function checkEnqueue(given: object): void {
+  checkKeys('enqueue', given, ENQUEUE)
+  const { priority, queue } = given as { priority?: unknown; queue?: unknown }
+  if (
+    priority !== undefined &&
+    !(Number.isInteger(priority) && (priority as number) >= 0 && (priority as number) <= MOST_PRIORITY)
+  ) {
+    throw badOption('priority', `an integer from 0 to ${MOST_PRIORITY}`, priority)
+  }
+  if (queue !== undefined) checkQueueName(queue as string)
+}
+
+export function checkMeta(meta: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (meta === undefined) return undefined
+  if (typeof meta !== 'object' || meta === null || Array.isArray(meta))
+    throw badOption('meta', 'an object of JSON values', meta)
+  let text: string
+  try {
+    text = JSON.stringify(meta)
+  } catch (cause) {
+    throw new TaskError('TASKS_OPTIONS', 'meta must be an object of JSON values', { cause })
+  }
+  const bytes = Buffer.byteLength(text)
+  if (bytes > META_BYTES) throw new TaskError('TASKS_OPTIONS', `meta is ${bytes} bytes; the limit is ${META_BYTES}`)
+  return meta as Readonly<Record<string, unknown>>
+}
+
+/** When it is to start, ms since the epoch; undefined: now. */
+export function dueOf(
+  { delayMs, runAt }: { readonly delayMs?: number; readonly runAt?: Date | number },
+  clock: Clock,
+): number | undefined {
+  if (delayMs !== undefined && runAt !== undefined)
+    throw new TaskError('TASKS_OPTIONS', 'give delayMs or runAt, not both')
+  if (delayMs !== undefined) {
+    checkMs('delayMs', delayMs)
+    return clock.now() + delayMs
+  }
+  if (runAt === undefined) return undefined
+  if (!Number.isFinite(Number(runAt))) throw badOption('runAt', 'a Date or ms since the epoch', runAt)
+  return Number(runAt)
+}
