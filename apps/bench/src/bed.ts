@@ -15,6 +15,7 @@ import {
 import { CONCURRENCY } from './concurrency'
 import { bindBenchTasks, resultOf, type BenchTasks } from './bench-tasks'
 import { adaptersOf } from './adapters'
+import type { Cost } from './cost'
 import { median } from './figures'
 import { envelopeFloors } from './floors/envelopes'
 import type { Floors } from './floors/floor'
@@ -37,11 +38,14 @@ export interface BedOptions {
 /** By scheme: an aim that was set for one transport says nothing of another. */
 export type Aims = Readonly<Record<string, Aim>>
 
+/** Medians. NaN where there is no floor. */
 export interface Turns {
   readonly seconds: number
+  readonly cpuSeconds: number
   readonly floorSeconds: number
-  /** The cost, in times that of the floor. */
+  /** The time, in times that of the floor. */
   readonly ratio: number
+  readonly cpuRatio: number
 }
 
 /** A worker, wherever it is. */
@@ -52,6 +56,8 @@ export interface Host {
 }
 
 export const PATIENCE_MS = 300_000
+
+const UNKNOWN_COST: Cost = { seconds: Number.NaN, cpuSeconds: Number.NaN }
 
 export class Bed {
   readonly url: string
@@ -69,17 +75,6 @@ export class Bed {
   readonly #profile: string | undefined
   readonly #profiler = new Profiler()
   #floors: Floors | undefined
-
-  /** How much of its file the store uses, in bytes; undefined if it has none. */
-  usedOfFile(): number | undefined {
-    return this.#scheme === 'sqlite' ? usedBytesOf(fileOf(this.url), this.transport.capabilities.server) : undefined
-  }
-
-  /** What it opens itself is closed with it. */
-  #closedWithIt<T extends { close(): Promise<unknown> }>(opened: T): T {
-    this.#open.push(opened)
-    return opened
-  }
 
   private constructor(options: BedOptions, place: Place, connection: Connection) {
     this.url = place.url
@@ -140,6 +135,12 @@ export class Bed {
     return { worker, client }
   }
 
+  /** What it opens itself is closed with it. */
+  #closedWithIt<T extends { close(): Promise<unknown> }>(opened: T): T {
+    this.#open.push(opened)
+    return opened
+  }
+
   // ---- Figures ------------------------------------------------------------------------------------------------------
 
   note(name: string, value: number, unit: Unit, aims: Aims | Aim = {}): void {
@@ -147,13 +148,15 @@ export class Bed {
     this.figures.push({ name, value, unit, ...(aim === undefined ? {} : { aim }) })
   }
 
-  /** Notes the rate, the floor's, and the ratio of their costs. */
-  noteTurns(name: string, count: number, of: keyof Floors & ('items' | 'steps'), turns: Turns, aims: Aims = {}): void {
+  /** Notes the rate, the floor's, and the ratios of their costs. */
+  noteTurns(name: string, count: number, of: 'items' | 'steps', turns: Turns, aims: Aims = {}): void {
     this.note(name, count / turns.seconds, '/s')
+    this.note(`${name}: CPU each`, (turns.cpuSeconds / count) * 1e6, 'µs')
     if (Number.isNaN(turns.ratio)) return
     this.note(`floor of ${name}`, count / turns.floorSeconds, '/s')
-    this.note(`${name}: cost against the floor`, turns.ratio, 'x', aims)
-    this.floorTitles[of] = this.floors!.items === this.floors!.steps ? this.floors![of].title : this.floors![of].title
+    this.note(`${name}: time against the floor`, turns.ratio, 'x', aims)
+    this.note(`${name}: CPU against the floor`, turns.cpuRatio, 'x')
+    this.floorTitles[of] = this.floors![of].title
   }
 
   /** Undefined on a transport that has none yet. */
@@ -171,28 +174,35 @@ export class Bed {
 
   /**
    * Runs the work and its floor in turns, so that both meet the same machine. One turn before is not counted.
-   * @param work says how many seconds it took
+   * @param work says what it cost
    */
-  async takeTurns(turns: number, of: 'items' | 'steps', count: number, work: () => Promise<number>): Promise<Turns> {
+  async takeTurns(turns: number, of: 'items' | 'steps', count: number, work: () => Promise<Cost>): Promise<Turns> {
     const floor = this.floors?.[of]
-    const seconds: number[] = []
-    const floors: number[] = []
+    const works: Cost[] = []
+    const floors: Cost[] = []
     const many = this.#profile === undefined ? turns : turns * 3
     for (let turn = -1; turn < (this.quick ? 1 : many); turn++) {
       if (turn === 0) this.startProfile()
       if (this.#profile === undefined) collectGarbage()
-      const floorSeconds = floor?.run(count) ?? Number.NaN
+      const floorCost = floor?.run(count) ?? UNKNOWN_COST
       if (this.#profile === undefined) collectGarbage()
-      const workSeconds = await work()
+      const cost = await work()
       if (turn < 0) continue
-      seconds.push(workSeconds)
-      floors.push(floorSeconds)
+      works.push(cost)
+      floors.push(floorCost)
     }
     return {
-      seconds: median(seconds),
-      floorSeconds: median(floors),
-      ratio: median(seconds.map((value, i) => value / floors[i]!)),
+      seconds: median(works.map(({ seconds }) => seconds)),
+      cpuSeconds: median(works.map(({ cpuSeconds }) => cpuSeconds)),
+      floorSeconds: median(floors.map(({ seconds }) => seconds)),
+      ratio: median(works.map(({ seconds }, i) => seconds / floors[i]!.seconds)),
+      cpuRatio: median(works.map(({ cpuSeconds }, i) => cpuSeconds / floors[i]!.cpuSeconds)),
     }
+  }
+
+  /** How much of its file the store uses, in bytes; undefined if it has none. */
+  usedOfFile(): number | undefined {
+    return this.#scheme === 'sqlite' ? usedBytesOf(fileOf(this.url), this.transport.capabilities.server) : undefined
   }
 
   // ---- Profile ------------------------------------------------------------------------------------------------------
@@ -203,7 +213,7 @@ export class Bed {
   }
 
   async takeProfile(): Promise<Profile | undefined> {
-    return this.#profile === undefined ? undefined : this.#profiler.stop(this.#profile)
+    return this.#profile === undefined || !this.#profiler.isRunning ? undefined : this.#profiler.stop(this.#profile)
   }
 
   // ---- Checks -------------------------------------------------------------------------------------------------------
@@ -236,11 +246,14 @@ export class Bed {
 
   // ---- End ----------------------------------------------------------------------------------------------------------
 
-  /** Closes what was opened, the last first, and removes the store. */
+  /** Closes what was opened, the last first. */
   async close(): Promise<void> {
     for (const opened of this.#open.reverse()) await opened.close()
     await this.#connection.close()
     this.#floors?.close()
+  }
+
+  removeStore(): void {
     this.#place.remove()
   }
 }
@@ -256,10 +269,4 @@ export async function everyPartitionAnswers(client: Client): Promise<void> {
 
 export function collectGarbage(): void {
   globalThis.gc?.()
-}
-
-export async function secondsOfAsync(work: () => Promise<unknown>): Promise<number> {
-  const since = performance.now()
-  await work()
-  return (performance.now() - since) / 1000
 }

@@ -25,6 +25,10 @@ export class Profiler {
   readonly #session = new Session()
   #running = false
 
+  get isRunning(): boolean {
+    return this.#running
+  }
+
   /** A second start changes nothing. */
   start(): void {
     if (this.#running) return

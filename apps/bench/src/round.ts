@@ -11,38 +11,32 @@ export type RoundAnswer =
   | { readonly type: 'done'; readonly result: RoundResult }
   | { readonly type: 'failed'; readonly error: string }
 
-async function runRound(plan: RoundPlan): Promise<RoundAnswer> {
+async function runRound(plan: RoundPlan, bed: Bed): Promise<RoundResult> {
   const workload = workloads.find(({ name }) => name === plan.workload)!
   const since = performance.now()
-  const bed = await Bed.make(plan)
+  await workload.run(bed)
+  const { server, durability } = bed.transport.capabilities
+  const seconds = (performance.now() - since) / 1000
+  const profile = await bed.takeProfile()
+  // What does not close is a failure too.
+  await bed.close()
+  const result = { figures: bed.figures, floors: bed.floorTitles, server, durability, seconds }
+  return profile === undefined ? result : { ...result, profile }
+}
+
+async function answer(plan: RoundPlan): Promise<RoundAnswer> {
+  let bed: Bed | undefined
   try {
-    const { capabilities } = bed.transport
-    await workload.run(bed)
-    const { server, durability } = capabilities
-    const profile = await bed.takeProfile()
-    const seconds = (performance.now() - since) / 1000
-    return {
-      type: 'done',
-      result: {
-        figures: bed.figures,
-        floors: bed.floorTitles,
-        server,
-        durability,
-        seconds,
-        ...(profile === undefined ? {} : { profile }),
-      },
-    }
+    bed = await Bed.make(plan)
+    return { type: 'done', result: await runRound(plan, bed) }
+  } catch (error) {
+    return { type: 'failed', error: error instanceof Error ? (error.stack ?? error.message) : String(error) }
   } finally {
-    await bed.close()
+    bed?.removeStore()
   }
 }
 
 process.once('message', (plan) => {
-  runRound(plan as RoundPlan)
-    .catch((error: unknown): RoundAnswer => ({
-      type: 'failed',
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    }))
-    .then((answer) => process.send!(answer, () => process.disconnect()))
-    .catch(() => process.exit(1))
+  // After a failure something may still run.
+  void answer(plan as RoundPlan).then((said) => process.send!(said, () => process.exit()))
 })

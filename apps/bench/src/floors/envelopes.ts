@@ -2,7 +2,8 @@
 // process. Core keeps its wire functions to itself; these make records of the same layout (a line of JSON, then the payload), whose
 // sizes `test/floors.test.ts` compares with real ones.
 import { jsonCodec } from '@tasks/core'
-import { secondsOf, type Floor, type Floors } from './floor'
+import { costOf } from '../cost'
+import type { Floor, Floors } from './floor'
 
 const codec = jsonCodec()
 const ID = 'abcdefghijKLMNOPQRST'
@@ -38,7 +39,7 @@ export function envelopeFloors(call: (index: number) => unknown): Floors {
   const floor: Floor = {
     title: 'encode and decode of both envelopes of a task, and the call',
     run: (count) =>
-      secondsOf(() => {
+      costOf(() => {
         for (let i = 0; i < count; i++) {
           const { payload } = decode(encodeTaskEnvelope(i))
           const [index] = codec.decode(payload) as [number]

@@ -1,4 +1,6 @@
-/** What the same work costs without an engine. Both run `count` times and say how many seconds that took. */
+import type { Cost } from '../cost'
+
+/** What the same work costs without an engine. Both run `count` times and say what that cost. */
 export interface Floors {
   /** Many independent items: what a fan-out and lone tasks are held against. */
   readonly items: Floor
@@ -9,11 +11,5 @@ export interface Floors {
 
 export interface Floor {
   readonly title: string
-  run(count: number): number
-}
-
-export function secondsOf(work: () => void): number {
-  const since = performance.now()
-  work()
-  return (performance.now() - since) / 1000
+  run(count: number): Cost
 }

@@ -1,7 +1,8 @@
 // The floor of SQLite: the driver itself, on a file in the same folder with the same durability, and rows as large as a task's message.
 import { createRequire } from 'node:module'
 import { encodeTaskEnvelope } from './envelopes'
-import { secondsOf, type Floors } from './floor'
+import { costOf } from '../cost'
+import type { Floors } from './floor'
 
 interface Statement {
   run(...values: (number | string | Uint8Array)[]): unknown
@@ -56,7 +57,7 @@ export function sqliteFloors(path: string, server: string, synchronous: string):
     items: {
       title: `rows of ${body.length} bytes inserted by the driver, ${BATCH.toLocaleString('en')} a transaction, synchronous = ${synchronous}`,
       run: (count) =>
-        secondsOf(() => {
+        costOf(() => {
           for (let i = 0; i < count; i += BATCH) {
             begin.run()
             for (let j = i; j < Math.min(i + BATCH, count); j++) insert.run(at, 'abcdefghijKLMNOPQRST', body)
@@ -67,7 +68,7 @@ export function sqliteFloors(path: string, server: string, synchronous: string):
     steps: {
       title: `one row of ${body.length} bytes replaced by the driver in a transaction of its own, synchronous = ${synchronous}`,
       run: (count) =>
-        secondsOf(() => {
+        costOf(() => {
           for (let i = 0; i < count; i++) {
             begin.run()
             replace.run(`M/${i % 16}`, body)

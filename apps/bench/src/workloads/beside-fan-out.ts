@@ -19,7 +19,7 @@ export const besideFanOut: Workload = {
     const { client } = await bed.start()
     const few = bed.size(20_000, 500)
     await runFanOut(bed, client, few)
-    const rate = few / (await runFanOut(bed, client, few))
+    const rate = few / (await runFanOut(bed, client, few)).seconds
     const children = bed.size(Math.min(MOST_CHILDREN, Math.floor(rate * MINUTE_S)), 2_000)
 
     let sent = 0
@@ -33,7 +33,7 @@ export const besideFanOut: Workload = {
     eventLoop.enable()
     const beside = await timeLoneTasks(bed, client, () => running)
     eventLoop.disable()
-    const seconds = await fanOut
+    const { seconds } = await fanOut
 
     bed.note('children', children, '')
     bed.note('children, rate', children / seconds, '/s')

@@ -1,4 +1,4 @@
-import { secondsOfAsync } from '../bed'
+import { costOfAsync } from '../cost'
 import type { Workload } from '../workload'
 
 const AT_ONCE = 1_000
@@ -15,11 +15,11 @@ export const bulkEnqueue: Workload = {
     let times = 0
     const many = await bed.takeTurns(2, 'items', count, () => {
       times++
-      return secondsOfAsync(() => client.enqueueMany(noop, inputs))
+      return costOfAsync(() => client.enqueueMany(noop, inputs))
     })
     const single = await bed.takeTurns(1, 'items', count, () => {
       times++
-      return secondsOfAsync(async () => {
+      return costOfAsync(async () => {
         for (let i = 0; i < count; i += AT_ONCE)
           await Promise.all(inputs.slice(i, i + AT_ONCE).map((index) => client.enqueue(noop, index)))
       })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { PATIENCE_MS, secondsOfAsync } from '../bed'
+import { PATIENCE_MS } from '../bed'
+import { costOfAsync, type Cost } from '../cost'
 import type { Workload } from '../workload'
 
 const STEPS = 50
@@ -12,9 +13,9 @@ export const chain: Workload = {
     const { client } = await bed.start()
     const { ran, chain: chainOf } = bed.tasks
     const pipeline = chainOf(STEPS)
-    const runChains = async (): Promise<number> => {
+    const runChains = async (): Promise<Cost> => {
       const runs: string[] = []
-      const seconds = await secondsOfAsync(async () => {
+      const cost = await costOfAsync(async () => {
         for (let i = 0; i < chains; i++) {
           const run = await client.submit(pipeline)
           runs.push(run.id)
@@ -23,7 +24,7 @@ export const chain: Workload = {
       })
       ran.step.checkAndReset(STEPS, chains)
       for (const id of runs) await bed.checkCompleted(client.attach(id), STEPS)
-      return seconds
+      return cost
     }
     await runChains()
     const turns = await bed.takeTurns(12, 'steps', chains * STEPS, runChains)

@@ -1,3 +1,4 @@
+import { NO_COST, sumOf } from '../cost'
 import type { Workload } from '../workload'
 import { runFanOut } from './fan-out-run'
 
@@ -10,15 +11,16 @@ export const fanOutLarge: Workload = {
     const { client } = await bed.start()
     const repeat = 20
     const small = await bed.takeTurns(3, 'items', few * repeat, async () => {
-      let seconds = 0
-      for (let i = 0; i < repeat; i++) seconds += await runFanOut(bed, client, few)
-      return seconds
+      let cost = NO_COST
+      for (let i = 0; i < repeat; i++) cost = sumOf(cost, await runFanOut(bed, client, few))
+      return cost
     })
     const large = await bed.takeTurns(1, 'items', many, () => runFanOut(bed, client, many))
     bed.noteTurns('children, 250,000', many, 'items', large, { memory: { most: 5 }, sqlite: { most: 2 } })
     bed.note('children, 1,000', (few * repeat) / small.seconds, '/s')
-    const growth = large.seconds / many / (small.seconds / (few * repeat))
-    bed.note('a child of 250,000 against one of 1,000', growth, 'x', { most: 1.25 })
+    const scale = (few * repeat) / many
+    bed.note('time of a child, 250,000 against 1,000', (large.seconds / small.seconds) * scale, 'x', { most: 1.25 })
+    bed.note('CPU of a child, 250,000 against 1,000', (large.cpuSeconds / small.cpuSeconds) * scale, 'x')
     await bed.checkNoDeadLetters(client)
   },
 }

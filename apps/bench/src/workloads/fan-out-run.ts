@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
 import type { Client } from '@tasks/core'
-import { PATIENCE_MS, secondsOfAsync, type Bed } from '../bed'
+import { PATIENCE_MS, type Bed } from '../bed'
+import { costOfAsync, type Cost } from '../cost'
 
-/** One 1-N-1, checked: a task that returns a group of N, and one that takes the N results. Returns its seconds, submit to result. */
+/** One 1-N-1, checked: a task that returns a group of N, and one that takes the N results. Returns what it cost, from submit to result. */
 export async function runFanOut(
   { tasks: { split, ran }, checkCompleted }: Bed,
   client: Client,
   children: number,
-): Promise<number> {
+): Promise<Cost> {
   let result: unknown
   let id = ''
-  const seconds = await secondsOfAsync(async () => {
+  const cost = await costOfAsync(async () => {
     const run = await client.submit(split, children)
     id = run.id
     result = await run.result({ timeoutMs: PATIENCE_MS })
@@ -20,5 +21,5 @@ export async function runFanOut(
   ran.split.checkAndReset(1)
   ran.collect.checkAndReset(1)
   await checkCompleted(client.attach(id), children + 2)
-  return seconds
+  return cost
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { secondsOfAsync } from '../bed'
+import { costOfAsync } from '../cost'
 import type { Workload } from '../workload'
 
 export const loneTasks: Workload = {
@@ -15,7 +15,7 @@ export const loneTasks: Workload = {
     const preloaded = await bed.takeTurns(2, 'items', count, async () => {
       await client.enqueueMany(noop, inputs)
       let worker: { close(): Promise<void> } | undefined
-      const seconds = await secondsOfAsync(async () => {
+      const cost = await costOfAsync(async () => {
         const done = ran.noop.reaches(count)
         worker = await bed.startWorker()
         await done
@@ -23,18 +23,18 @@ export const loneTasks: Workload = {
       await worker!.close()
       await bed.checkQueueIsEmpty()
       ran.noop.checkAndReset(count)
-      return seconds
+      return cost
     })
     const worker = await bed.startWorker()
     const through = await bed.takeTurns(3, 'items', count, async () => {
-      const seconds = await secondsOfAsync(async () => {
+      const cost = await costOfAsync(async () => {
         const done = ran.noop.reaches(count)
         await client.enqueueMany(noop, inputs)
         await done
       })
       // A task that was not acknowledged would run again, and be counted in the next turn.
       ran.noop.checkAndReset(count)
-      return seconds
+      return cost
     })
     bed.noteTurns('tasks, enqueue to done', count, 'items', through)
     bed.noteTurns('tasks, preloaded', count, 'items', preloaded)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { PATIENCE_MS, secondsOfAsync } from '../bed'
+import { PATIENCE_MS } from '../bed'
+import { costOfAsync, type Cost } from '../cost'
 import type { Workload } from '../workload'
 
 const STEPS = 10
@@ -12,9 +13,9 @@ export const manyPipelines: Workload = {
     const { client } = await bed.start()
     const { ran, chain } = bed.tasks
     const pipeline = chain(STEPS)
-    const runAll = async (): Promise<number> => {
+    const runAll = async (): Promise<Cost> => {
       let ids: readonly string[] = []
-      const seconds = await secondsOfAsync(async () => {
+      const cost = await costOfAsync(async () => {
         ids = await Promise.all(
           Array.from({ length: pipelines }, async () => {
             const run = await client.submit(pipeline)
@@ -25,7 +26,7 @@ export const manyPipelines: Workload = {
       })
       ran.step.checkAndReset(STEPS, pipelines)
       for (const id of ids) await bed.checkCompleted(client.attach(id), STEPS)
-      return seconds
+      return cost
     }
     await runAll()
     const turns = await bed.takeTurns(10, 'items', pipelines * STEPS, runAll)
