@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url'
 
 export interface Share {
   readonly where: string
-  /** Of the CPU time, idle time not counted. */
+  /** Of the time in which the main thread was not idle. */
   readonly share: number
 }
 
 export interface Profile {
-  readonly cpuSeconds: number
+  readonly busySeconds: number
   readonly functions: readonly Share[]
   readonly files: readonly Share[]
   /** With what they called. */
@@ -80,7 +80,7 @@ function summarizeProfile({ nodes, samples = [], timeDeltas = [] }: Protocol.Pro
   }
   visit(nodes[0]!, [])
   return {
-    cpuSeconds: total / 1e6,
+    busySeconds: total / 1e6,
     functions: functions.shares(total, 30),
     files: files.shares(total, 20),
     inclusive: inclusive.shares(total, 45),

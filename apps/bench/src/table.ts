@@ -35,10 +35,18 @@ export function renderTable(machine: Machine, settings: string, summaries: reado
       )
     }
     for (const { transport, failures } of cells) {
-      for (const failure of failures) lines.push(`  FAILED on ${transport} ${failure.split('\n', 1)[0]}`)
+      for (const failure of failures) lines.push(`  FAILED on ${transport} ${oneLineOf(failure)}`)
     }
   }
   return lines.join('\n')
+}
+
+/** An assertion says over several lines what it expected; where it stood is in the progress. */
+function oneLineOf(failure: string): string {
+  return failure
+    .split(/\n\s+at /, 1)[0]!
+    .replace(/\s+/g, ' ')
+    .slice(0, 200)
 }
 
 function describeMachine({ cpu, cores, load, node, platform, commit, versions }: Machine): string {
@@ -76,7 +84,10 @@ export function renderProfiles(series: readonly Series[]): string {
   for (const { workload, transport, rounds } of series) {
     const profile = rounds[0]?.profile
     if (profile === undefined) continue
-    lines.push('', `${workload.name} on ${transport} ${profile.cpuSeconds.toFixed(1)} s of CPU, by function`)
+    lines.push(
+      '',
+      `${workload.name} on ${transport} ${profile.busySeconds.toFixed(1)} s of the main thread (waiting for the disk included), by function`,
+    )
     lines.push(...profile.functions.map(renderShare), '  by file', ...profile.files.map(renderShare))
     lines.push('  by function, with what it called', ...profile.inclusive.map(renderShare))
   }
