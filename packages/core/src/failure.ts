@@ -81,6 +81,31 @@ function describe(error: unknown, above: readonly unknown[], budget: { left: num
   }
 }
 
+/** A failure as it is stored. Of one that is too large its outermost error is kept, and of that what tells most: first its causes go, then the rest. */
+export function encodeFailure(failure: Failure, maxBytes: number): Buffer {
+  const { code, name, task, stack = '', errors, errorCount = errors?.length } = failure
+  const outermost = {
+    code,
+    name,
+    ...(errorCount === undefined ? {} : { errorCount }),
+    ...(task === undefined ? {} : { task }),
+  }
+  const short = { ...outermost, message: cut(failure.message, maxBytes >> 4), stack: cut(stack, maxBytes >> 4) }
+  for (const candidate of [
+    failure,
+    { ...failure, errors: errors?.map(bare), cause: failure.cause && bare(failure.cause) },
+    { ...outermost, message: failure.message, stack },
+  ]) {
+    const bytes = Buffer.from(JSON.stringify(candidate))
+    if (bytes.length <= maxBytes) return bytes
+  }
+  return Buffer.from(JSON.stringify(short))
+}
+
+function bare({ code, name, message }: Failure): Failure {
+  return { code, name, message: cut(message, 256) }
+}
+
 /** The error that a failure describes. Never throws: what is missing or of the wrong type is left out. */
 export function fromFailure(failure: Failure): TaskError {
   return revive(failure, 0)

@@ -196,6 +196,11 @@ class LargeValueSink {
     return encodeReference({ name: this.#name, kind, length: this.#length, crc32: this.#crc })
   }
 
+  async discard(): Promise<void> {
+    this.#parts = []
+    if (this.#pages > 0) await this.#space.blobs.drop(this.#key)
+  }
+
   /** Writes whole pages; the rest only at the end. */
   async #flush(last: boolean): Promise<void> {
     const { pageBytes } = this.#limits

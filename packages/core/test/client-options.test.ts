@@ -19,18 +19,36 @@ test.each([
   ['work that is nothing', [undefined], 'TASKS_ARGUMENTS', /a task or a pipeline is needed, not undefined/],
   ['work that is a plain function', [() => 1], 'TASKS_ARGUMENTS', /bind it first/],
   ['options that are no object', [task.send(1), 'x'], 'TASKS_OPTIONS', /options must be an object, not "x"/],
-  ['an option that is misspelt', [task.send(1), { onDuplicated: 'reject' }], 'TASKS_OPTIONS', /no option "onDuplicated"/],
-  ['an unknown onDuplicate', [task.send(1), { onDuplicate: 'foo' }], 'TASKS_OPTIONS', /onDuplicate must be .* not "foo"/],
+  [
+    'an option that is misspelt',
+    [task.send(1), { onDuplicated: 'reject' }],
+    'TASKS_OPTIONS',
+    /no option "onDuplicated"/,
+  ],
+  [
+    'an unknown onDuplicate',
+    [task.send(1), { onDuplicate: 'foo' }],
+    'TASKS_OPTIONS',
+    /onDuplicate must be .* not "foo"/,
+  ],
   ['a retention that is no number', [task.send(1), { retentionMs: NaN }], 'TASKS_OPTIONS', /retentionMs .* not NaN/],
   ['a negative delay', [task.send(1), { delayMs: -1 }], 'TASKS_OPTIONS', /delayMs .* not -1/],
   ['two times', [task.send(1), { delayMs: 1, runAt: 1 }], 'TASKS_OPTIONS', /delayMs or runAt/],
   ['meta that is a list', [task.send(1), { meta: [] }], 'TASKS_OPTIONS', /meta must be an object/],
   ['meta that is cyclic', [task.send(1), { meta: cyclic }], 'TASKS_OPTIONS', /meta must be an object of JSON/],
-  ['meta that is too large', [task.send(1), { meta: { text: 'x'.repeat(5_000) } }], 'TASKS_OPTIONS', /meta is 5\d+ bytes; the limit is 4096/],
+  [
+    'meta that is too large',
+    [task.send(1), { meta: { text: 'x'.repeat(5_000) } }],
+    'TASKS_OPTIONS',
+    /meta is 5\d+ bytes; the limit is 4096/,
+  ],
   ['an empty id', [task.send(1), { id: '' }], 'TASKS_ID_INVALID', /pipeline id ""/],
   ['an argument that cannot be encoded', [task.send(() => 1)], 'TASKS_UNENCODABLE', /\$/],
 ] as const)('submit refuses %s', async (_, args, code, message) => {
-  await expect(untyped().submit(...args)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string })
+  await expect(untyped().submit(...args)).rejects.toMatchObject({
+    code,
+    message: expect.stringMatching(message) as string,
+  })
 })
 
 test.each([
@@ -38,16 +56,27 @@ test.each([
   ['a queue without a name', [task.send(1), { queue: '' }], 'TASKS_ID_INVALID', /queue/],
   ['a pipeline of two tasks', [task.send(1).continueWith(task)], 'TASKS_ARGUMENTS', /one task/],
 ] as const)('enqueue refuses %s', async (_, args, code, message) => {
-  await expect(untyped().enqueue(...args)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string })
+  await expect(untyped().enqueue(...args)).rejects.toMatchObject({
+    code,
+    message: expect.stringMatching(message) as string,
+  })
 })
 
-test.each([[{ limit: 0 }], [{ limit: -1 }], [{ limit: NaN }], [{ status: 'x' }], [{ page: 2 }]])('list refuses %j', async (options) => {
-  await expect(untyped().list(options)).rejects.toMatchObject({ code: 'TASKS_OPTIONS' })
-})
+test.each([[{ limit: 0 }], [{ limit: -1 }], [{ limit: NaN }], [{ status: 'x' }], [{ page: 2 }]])(
+  'list refuses %j',
+  async (options) => {
+    await expect(untyped().list(options)).rejects.toMatchObject({ code: 'TASKS_OPTIONS' })
+  },
+)
 
-test.each([[undefined], [{}], [{ namespace: 'x', transport: 5 }], [{ namespace: 'x', transprot: 'memory:' }]])('createClient refuses %j', (options) => {
-  expect(() => createClient(options as unknown as ClientOptions)).toThrowError(expect.objectContaining({ name: 'TaskError' }) as Error)
-})
+test.each([[undefined], [{}], [{ namespace: 'x', transport: 5 }], [{ namespace: 'x', transprot: 'memory:' }]])(
+  'createClient refuses %j',
+  (options) => {
+    expect(() => createClient(options as unknown as ClientOptions)).toThrowError(
+      expect.objectContaining({ name: 'TaskError' }) as Error,
+    )
+  },
+)
 
 test.each([
   [undefined, /options/],
@@ -72,7 +101,11 @@ test('list goes on after the last id of a page', async () => {
   const ids = Array.from({ length: 25 }, (_, index) => `p${String(index).padStart(2, '0')}`)
   await Promise.all(ids.map(async (id) => (await client.submit(task.send(1), { id })).result()))
   const seen: string[] = []
-  for (let page = await client.list({ limit: 10 }); page.length > 0; page = await client.list({ limit: 10, after: page.at(-1)!.id })) {
+  for (
+    let page = await client.list({ limit: 10 });
+    page.length > 0;
+    page = await client.list({ limit: 10, after: page.at(-1)!.id })
+  ) {
     seen.push(...page.map(({ id }) => id))
   }
   expect(seen).toEqual(ids)

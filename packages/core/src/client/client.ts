@@ -242,6 +242,8 @@ class ConnectedClient implements Client {
     }
     const body = encodeInbox({ type: 'submit', id, run, options: wire, definition })
     const accepted = asks ? replies.accepted(run, this.#answerMs) : undefined
+    // The refusal may come before the send has resolved; it is awaited below.
+    accepted?.promise.catch(() => undefined)
     replies.expect({ id, run })
     try {
       await sender.send({ target: { to: 'inbox', partition: partitionOf(id, space.partitions) }, id: run, body })

@@ -3,7 +3,7 @@ import type { Clock } from '../clock'
 import { TaskError } from '../errors'
 import { fromFailure, type Failure } from '../failure'
 import { asBuffer } from '../record'
-import type { DeadLetter, Space } from '../transport'
+import type { DeadLetter, Send, Space } from '../transport'
 import { decodeTask, encodeTask } from '../wire'
 
 export interface DeadLetterView {
@@ -59,16 +59,23 @@ export class DeadLetterBox {
       )
     }
     const inbox = /^inbox\/(\d+)$/.exec(info.source)
-    const send = {
-      id: `${id}.${this.#clock.uid()}`,
-      target:
-        inbox === null
-          ? ({ to: 'task', queue: info.source } as const)
-          : ({ to: 'inbox', partition: Number(inbox[1]) } as const),
-      // The time that an unknown task has been waiting begins anew.
-      body: inbox === null ? encodeTask({ ...decodeTask(body), resends: 0, sentAt: this.#clock.now() }) : body,
-    }
+    const send =
+      inbox === null
+        ? this.#loneSend(info.source, body)
+        : { id: `${id}.${this.#clock.uid()}`, target: { to: 'inbox' as const, partition: Number(inbox[1]) }, body }
     if (!(await space.dead.redrive(id, send))) throw notFound(id)
+  }
+
+  /** As a task of its own: what is remembered of the one that failed must not answer for it. */
+  #loneSend(queue: string, body: Uint8Array): Send {
+    const message = decodeTask(body)
+    const { priority } = message.options
+    const id = this.#clock.uid()
+    return {
+      id,
+      target: { to: 'task', queue, ...(priority === undefined ? {} : { priority }) },
+      body: encodeTask({ ...message, id, resends: 0, sentAt: this.#clock.now() }),
+    }
   }
 
   /** @throws TaskError TASKS_NOT_FOUND */

@@ -1,6 +1,7 @@
 // What callers give a client, checked before any effect: an option that is misspelt or out of range is refused by name, never ignored.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
+import { LATEST_MS } from '../engine/rows'
 import { checkQueueName } from '../ids'
 import { badOption, checkKeys, checkMs } from '../option-checks'
 import { isPipeline, taskRefOf, type Pipeline, type Task } from '../pipeline'
@@ -84,9 +85,11 @@ export function dueOf(
     throw new TaskError('TASKS_OPTIONS', 'give delayMs or runAt, not both')
   if (delayMs !== undefined) {
     checkMs('delayMs', delayMs)
+    if (clock.now() + delayMs > LATEST_MS) throw badOption('delayMs', 'a time before the year 5188', delayMs)
     return clock.now() + delayMs
   }
   if (runAt === undefined) return undefined
-  if (!Number.isFinite(Number(runAt))) throw badOption('runAt', 'a Date or ms since the epoch', runAt)
+  if (!(Number(runAt) <= LATEST_MS))
+    throw badOption('runAt', 'a Date or ms since the epoch, before the year 5188', runAt)
   return Number(runAt)
 }

@@ -25,6 +25,8 @@ interface Sent {
 
 interface Waiter {
   readonly ref: RunRef
+  /** The run that it is about, once that is known to be another. */
+  run: string | undefined
   readonly sent: Sent | undefined
   readonly settle: (outcome: Ended | Error) => void
 }
@@ -90,6 +92,8 @@ export class Replies {
       case 'ended':
         return this.#ended(reply)
       case 'attached': {
+        for (const waiter of this.#waiters.get(reply.id) ?? [])
+          if (waiter.ref.run === reply.run) waiter.run = reply.actual
         const sent = this.#sent.get(reply.run)
         if (sent === undefined) return
         sent.run = reply.actual
@@ -116,8 +120,7 @@ export class Replies {
     const sent = this.#sent.get(reply.run) ?? this.#sent.get(keyOf({ id: reply.id, run: undefined }))
     if (sent !== undefined) sent.outcome = reply
     for (const waiter of this.#waiters.get(reply.id) ?? []) {
-      const run = waiter.sent === undefined ? waiter.ref.run : waiter.sent.run
-      if (run === undefined || run === reply.run) waiter.settle(reply)
+      if (waiter.run === undefined || waiter.run === reply.run) waiter.settle(reply)
     }
   }
 
@@ -136,7 +139,7 @@ export class Replies {
     try {
       return await new Promise<Ended>((resolve, reject) => {
         const settle = (outcome: Ended | Error): void => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
-        const waiter: Waiter = { ref, sent, settle }
+        const waiter: Waiter = { ref, run: ref.run, sent, settle }
         const onAbort = (): void => reject(signal!.reason as Error)
         const cancelTimeout =
           timeoutMs === undefined
@@ -186,11 +189,12 @@ export class Replies {
 
   async #askFor(waiters: readonly Waiter[]): Promise<void> {
     const byPartition = new Map<number, (readonly [id: string, run: string | 0])[]>()
-    for (const { ref, sent } of waiters) {
+    for (const waiter of waiters) {
+      const { ref, sent } = waiter
       // A lone task has no row to ask about.
       if (ref.run === undefined && sent !== undefined) continue
       const partition = partitionOf(ref.id, this.#space.partitions)
-      const run = [ref.id, sent?.run ?? ref.run ?? 0] as const
+      const run = [ref.id, waiter.run ?? 0] as const
       const same = byPartition.get(partition)
       if (same === undefined) byPartition.set(partition, [run])
       else same.push(run)

@@ -41,6 +41,12 @@ export class Arrivals {
     return this.#inbox.length <= 4 * MOST_INPUTS ? undefined : new Promise((resolve) => (this.#onDrained = resolve))
   }
 
+  /** Nobody will take anything more. */
+  stop(): void {
+    this.#onDrained?.()
+    this.#onDrained = undefined
+  }
+
   addOutcome(outcome: Outcome): void {
     this.#outcomes.push(outcome)
   }
@@ -63,7 +69,6 @@ export class Arrivals {
       }
       return list.slice(taken)
     }
-    this.#own = takeFrom(this.#own)
     let count = 0
     for (; count < this.#outcomes.length && weight > 0 && bytes > 0; count++) {
       weight--
@@ -74,6 +79,8 @@ export class Arrivals {
       this.#outcomes = this.#outcomes.slice(count)
       batch.push({ input: { type: 'outcomes', outcomes }, weight: count, bytes: 0 })
     }
+    // After the outcomes: what was thought to be lost may just have ended.
+    this.#own = takeFrom(this.#own)
     this.#inbox = takeFrom(this.#inbox)
     if (this.#inbox.length < MOST_INPUTS) {
       this.#onDrained?.()

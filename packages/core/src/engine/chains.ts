@@ -14,7 +14,7 @@ import {
   type TaskEntry,
 } from '../definition'
 import { retryDelay } from '../retry'
-import { Kind, NONE, setOf, type Value } from '../value'
+import { failureValue, Kind, NONE, setOf, type Value } from '../value'
 import { decodeDefinitionValue, type PackedDefinition, type Verdict } from '../wire'
 import type { Draft, RunView } from './draft'
 import { finish } from './finish'
@@ -35,6 +35,11 @@ import {
 import type { ChainRow, Note } from './rows'
 
 const MOST_NOTES = 20
+const LONE_PIPELINE = failureValue({
+  code: 'TASKS_UNSUPPORTED',
+  name: 'TaskError',
+  message: 'a lone task returned a pipeline: submit it as a pipeline instead of enqueueing it',
+})
 
 /** A chain, named without its tail calls, and what it answers to. */
 interface Place {
@@ -148,7 +153,8 @@ export function entrySucceeded(draft: Draft, run: RunView, path: string, value: 
   close(draft, run, open)
   run.row.attempts++
   run.row.done++
-  if (value.kind === Kind.pipeline) startFrame(draft, run, open, decodeDefinitionValue(value.bytes))
+  if (value.kind === Kind.pipeline && run.row.lone) chainFailed(draft, run, open, LONE_PIPELINE)
+  else if (value.kind === Kind.pipeline) startFrame(draft, run, open, decodeDefinitionValue(value.bytes))
   else startEntry(draft, run, open, open.row, open.row.at + 1, value)
 }
 

@@ -15,12 +15,29 @@ export interface KnownRows {
 
 /** Thrown by `get` for a row that is not loaded. The owner loads it and folds the batch again. */
 export class MissingRow extends Error {
-  readonly key: RowKey
+  readonly keys: readonly RowKey[]
 
-  constructor(key: RowKey) {
-    super(key)
-    this.key = key
+  constructor(keys: readonly RowKey[]) {
+    super(keys[0])
+    this.keys = keys
   }
+}
+
+/**
+ * Calls `fn` for each item, and goes on after a missing row: so that one look finds what all of them miss, not one look each. What the draft holds
+ * after a miss is of no use.
+ */
+export function forEachRow<T>(items: Iterable<T>, fn: (item: T) => void): void {
+  const missing: RowKey[] = []
+  for (const item of items) {
+    try {
+      fn(item)
+    } catch (error) {
+      if (error instanceof MissingRow) for (const key of error.keys) missing.push(key)
+      else if (missing.length === 0) throw error
+    }
+  }
+  if (missing.length > 0) throw new MissingRow(missing)
 }
 
 /** A task that is due. The owner decides which lane it takes. */
@@ -95,7 +112,7 @@ export class Draft {
     let row = this.changed.get(key)
     if (row === undefined) {
       row = this.#known.get(key)
-      if (row === undefined) throw new MissingRow(key)
+      if (row === undefined) throw new MissingRow([key])
     }
     return (row ?? undefined) as T | undefined
   }

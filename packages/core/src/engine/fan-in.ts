@@ -1,8 +1,18 @@
 // Fan-in, in two halves. `joinResults` reads the results of a group that is complete, a chunk at a time, and joins their bytes without
 // decoding them; it does I/O and is run by the owner beside its other work. `groupJoined` is the reducer's half: one step that
 // takes the joined value and lets the chain go on.
+import { TaskError } from '../errors'
 import type { Bytes, RowKey } from '../transport'
-import { FIRST_CAUSES, FrameReader, FrameWriter, failuresValue, isFailure, Kind, type Value } from '../value'
+import {
+  failuresValue,
+  failureValue,
+  FIRST_CAUSES,
+  FrameReader,
+  FrameWriter,
+  isFailure,
+  Kind,
+  type Value,
+} from '../value'
 import { groupEnded } from './chains'
 import type { Draft } from './draft'
 import { deleteGroup } from './groups'
@@ -11,8 +21,10 @@ import { CHUNK, chunkOfResults, RunKeys, type GroupRow, type JobRow } from './ro
 export interface Joined {
   readonly value: Value
   readonly failed: boolean
-  /** The rows that were read. */
+  /** The rows that were read: those that one commit can delete. */
   readonly keys: readonly RowKey[]
+  /** There are more, to be deleted in steps. */
+  readonly more: boolean
 }
 
 /** Where the joined bytes go: kept until they are too many for a message, then paged into a blob. */
@@ -20,6 +32,15 @@ export interface ValueSink {
   write(bytes: Bytes): Promise<void>
   /** The value, inline or by reference. */
   end(kind: Kind): Promise<Value>
+  /** Nothing of it is wanted. */
+  discard(): Promise<void>
+}
+
+export interface JoinLimits {
+  /** The most rows that one commit deletes. */
+  readonly keys: number
+  /** The most bytes of causes that a failure carries. */
+  readonly causeBytes: number
 }
 
 export type ScanRows = (
@@ -30,22 +51,46 @@ export type ScanRows = (
 
 const PAGE = 64
 
-export async function joinResults(scan: ScanRows, job: JobRow, group: GroupRow, sink: ValueSink): Promise<Joined> {
+export async function joinResults(
+  scan: ScanRows,
+  job: JobRow,
+  group: GroupRow,
+  sink: ValueSink,
+  limits: JoinLimits,
+): Promise<Joined> {
   const prefix = new RunKeys(job.id, job.gen).resultsPrefix(job.path)
   const keys: RowKey[] = []
   const causes: Value[] = []
   const failed = group.failed > 0 && !group.returnExceptions
+  let causeBytes = limits.causeBytes
+  let tooLarge: TaskError | undefined
+  let more = false
   let slots: Value[] = []
   let chunk = 0
 
+  const write = async (bytes: Bytes): Promise<void> => {
+    try {
+      await sink.write(bytes)
+    } catch (error) {
+      if (!TaskError.is(error) || error.code !== 'TASKS_VALUE_TOO_LARGE') throw error
+      // It will not become smaller: the group has failed.
+      tooLarge = error
+      await sink.discard()
+    }
+  }
+
   const flush = async (): Promise<void> => {
     if (failed) {
-      for (const value of slots)
-        if (value !== undefined && isFailure(value) && causes.length < FIRST_CAUSES) causes.push(value)
-    } else {
+      for (const value of slots) {
+        if (value === undefined || !isFailure(value) || causes.length >= FIRST_CAUSES) continue
+        causeBytes -= value.bytes.length
+        // The first is kept however large it is: it was stored as a value already.
+        if (causeBytes >= 0 || causes.length === 0) causes.push(value)
+      }
+    } else if (tooLarge === undefined) {
       const writer = new FrameWriter(4096)
       for (const value of slots) writer.add(value)
-      await sink.write(writer.bytes())
+      await write(writer.bytes())
     }
     slots = []
   }
@@ -54,7 +99,8 @@ export async function joinResults(scan: ScanRows, job: JobRow, group: GroupRow, 
   for (;;) {
     const page = await scan(prefix, after, PAGE)
     for (const [key, bytes] of page) {
-      keys.push(key)
+      if (keys.length < limits.keys) keys.push(key)
+      else more = true
       const of = chunkOfResults(key)
       if (of !== chunk) {
         await flush()
@@ -70,8 +116,19 @@ export async function joinResults(scan: ScanRows, job: JobRow, group: GroupRow, 
     after = page.at(-1)![0]
   }
   await flush()
-  const value = failed ? failuresValue(causes, group.failed, group.size) : await sink.end(Kind.set)
-  return { value, failed, keys }
+  if (tooLarge !== undefined)
+    return {
+      value: failureValue({ code: tooLarge.code, name: tooLarge.name, message: tooLarge.message }),
+      failed: true,
+      keys,
+      more,
+    }
+  return {
+    value: failed ? failuresValue(causes, group.failed, group.size) : await sink.end(Kind.set),
+    failed,
+    keys,
+    more,
+  }
 }
 
 /** Lets the group's chain go on with the joined value, and deletes the group's rows. */
@@ -84,5 +141,16 @@ export function groupJoined(draft: Draft, job: JobRow, joined: Joined): void {
   const group = draft.get<GroupRow>(keys.group(job.path))
   if (group === undefined) return
   deleteGroup(draft, run, job.path, group)
+  if (joined.more) {
+    draft.put(keys.job('clean', job.path), {
+      kind: 'clean',
+      id: job.id,
+      run: job.run,
+      gen: job.gen,
+      path: job.path,
+      whole: false,
+      blobs: false,
+    })
+  }
   if (run.row.status === 'RUNNING') groupEnded(draft, run, job.path, joined.value, joined.failed)
 }

@@ -42,7 +42,7 @@ function foldLoaded(
     try {
       step(draft, arrived.input)
     } catch (error) {
-      if (error instanceof MissingRow) missing.push(error.key)
+      if (error instanceof MissingRow) for (const key of error.keys) missing.push(key)
       // After a miss the draft is only good for finding further misses.
       else if (missing.length === 0) poison.push({ arrived, error })
     }

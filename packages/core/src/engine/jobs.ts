@@ -10,7 +10,8 @@ import type { LocalLane } from './local-lane'
 import { MOST_INPUTS, mostInputs } from './arrivals'
 import type { Input } from './reducer'
 import type { RowCache } from './row-cache'
-import { blobPrefix, JOBS, RunKeys, type GroupRow, type JobRow } from './rows'
+import { NONE } from '../value'
+import { blobPrefix, cleanedBy, JOBS, RunKeys, type GroupRow, type JobRow } from './rows'
 
 export interface JobsOptions {
   readonly space: Space
@@ -110,22 +111,27 @@ export class Jobs {
   }
 
   async #fanIn(job: JobRow): Promise<void> {
-    const { cache, scan, values, say } = this.#options
+    const { cache, scan, values, space, say } = this.#options
     const key = new RunKeys(job.id, job.gen).group(job.path)
     await cache.load([key])
     const group = cache.get(key) as GroupRow | null | undefined
-    if (group === null || group === undefined) return
-    const joined = await joinResults(scan, job, group, values.sink(blobPrefix(job.id, job.run)))
+    const limits = { keys: mostInputs(space.capabilities), causeBytes: values.limits.messageBytes >> 1 }
+    const joined =
+      // The run was restarted: what is left of the group goes with its other rows.
+      group === null || group === undefined
+        ? { value: NONE, failed: false, keys: [], more: false }
+        : await joinResults(scan, job, group, values.sink(blobPrefix(job.id, job.run)), limits)
     await say({ type: 'joined', job, joined }, 1)
   }
 
   async #clean(job: CleanJob): Promise<void> {
     const { space, scan, say, isOver } = this.#options
     if (job.blobs) await space.blobs.drop(blobPrefix(job.id, job.run))
-    const prefix = new RunKeys(job.id, job.gen).all
+    const prefix = cleanedBy(job)
+    const page = Math.min(CLEAN_PAGE, mostInputs(space.capabilities))
     for (;;) {
-      const rows = await scan(prefix, undefined, CLEAN_PAGE)
-      const done = rows.length < CLEAN_PAGE
+      const rows = await scan(prefix, undefined, page)
+      const done = rows.length < page
       await say({ type: 'cleaned', job, keys: rows.map(([key]) => key), done }, rows.length)
       if (done || isOver()) return
     }

@@ -12,7 +12,7 @@ import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { PartitionSession, Position, RowKey, Send, Space } from '../transport'
 import { failureValue } from '../value'
-import { encodeReply, entriesNamedBy, type Outcome } from '../wire'
+import { encodeInbox, encodeReply, entriesNamedBy, type Outcome } from '../wire'
 import { Arrivals, lastPosition, MOST_INPUTS, type Arrived } from './arrivals'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
@@ -67,12 +67,16 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #jobs: Jobs
   readonly #dailySweep: DailySweep
   readonly #waiters = new Waiters()
+  /** Who waits for a message to this inbox to be folded, by its id. */
+  readonly #markers = new Map<string, () => void>()
   #seq: number
   /** Messages behind the last committed position that changed no row. */
   #passed: { readonly count: number; readonly position: Position; readonly since: number } | undefined
 
-  /** A turn is under way. */
-  #busy = false
+  /** A turn is under way, or the beginning or the end of the session. */
+  #busy = true
+  /** While a turn was under way. */
+  #roomCame = false
   /** Nothing more is taken in. */
   #ending = false
   /** Nothing more can be committed. */
@@ -100,7 +104,13 @@ export class Owner implements LaneOwner, TakesTurns {
     const shared = { space, cache: this.#cache, lane, clock, logger, partition, say, isOver }
     this.#dailySweep = new DailySweep(shared)
     this.#jobs = new Jobs({ ...shared, values, scan: this.#scan })
-    this.#watch = new WindowWatch({ ...shared, windows: this.#windows, leaseMs, newDraft: () => this.#newDraft() })
+    this.#watch = new WindowWatch({
+      ...shared,
+      windows: this.#windows,
+      leaseMs,
+      newDraft: () => this.#newDraft(),
+      caughtUp: () => this.#caughtUp(),
+    })
   }
 
   /** Owns the partition until it is lost, or asked to be given back. Never rejects. */
@@ -115,10 +125,15 @@ export class Owner implements LaneOwner, TakesTurns {
       const polling = this.#pollInbox()
       this.#watch.start()
       this.#dailySweep.start()
+      this.#busy = false
       this.#request('now')
       await new Promise<void>((resolve) => {
-        this.#onEnd = resolve
-        if (this.#ending && !this.#busy) resolve()
+        // From here on the hand-over has the commits to itself.
+        this.#onEnd = () => {
+          this.#busy = true
+          resolve()
+        }
+        if (this.#ending && !this.#busy) this.#onEnd()
       })
       await this.#handOver()
       await polling
@@ -146,7 +161,9 @@ export class Owner implements LaneOwner, TakesTurns {
   }
 
   roomAgain(): void {
-    if (this.#jobs.pumping) this.#request('soon')
+    if (!this.#jobs.pumping) return
+    if (this.#busy) this.#roomCame = true
+    else this.#request('soon')
   }
 
   /** An input of the owner's own; resolves when it has been committed. */
@@ -179,13 +196,13 @@ export class Owner implements LaneOwner, TakesTurns {
   // ---- One turn -----------------------------------------------------------------------------------------------------
 
   turn(): void {
-    if (this.#busy || this.#over) return
+    if (this.#busy || this.#ending) return
     this.#busy = true
     this.#takeTurn().then(
       (again) => {
         this.#busy = false
         if (this.#ending) this.#onEnd?.()
-        else if (again || !this.#arrivals.empty) this.#request('now')
+        else if (again || this.#roomCame || !this.#arrivals.empty) this.#request('now')
         else this.#setAlarm()
       },
       (error: unknown) => {
@@ -199,6 +216,7 @@ export class Owner implements LaneOwner, TakesTurns {
   async #takeTurn(): Promise<boolean> {
     const refilling = this.#timers.refill(this.#scan)
     if (refilling !== undefined) await refilling
+    this.#roomCame = false
     const batch = this.#gather()
     if (batch.length > 0) return this.#process(batch)
     await this.#passIfOld()
@@ -244,6 +262,18 @@ export class Owner implements LaneOwner, TakesTurns {
       // Only the last part consumes the message.
       await this.#process([{ input: part(input.outcomes.slice(0, half)), weight: half, bytes: 0 }])
       return this.#process([{ ...arrived!, input: part(input.outcomes.slice(half)) }])
+    }
+    if (input.type === 'resend' && input.items.length > 1) {
+      const half = input.items.length >> 1
+      await this.#process([{ input: { ...input, items: input.items.slice(0, half) }, weight: half, bytes: 0 }])
+      return this.#process([{ ...arrived!, input: { ...input, items: input.items.slice(half) } }])
+    }
+    if (input.type === 'requeue' && input.dispatches.length > 1) {
+      const half = input.dispatches.length >> 1
+      await this.#process([
+        { input: { ...input, dispatches: input.dispatches.slice(0, half) }, weight: half, bytes: 0 },
+      ])
+      return this.#process([{ ...arrived!, input: { ...input, dispatches: input.dispatches.slice(half) } }])
     }
     if (input.type === 'pump' && input.count > 1)
       return this.#process([{ ...arrived!, input: { ...input, count: input.count >> 1 } }])
@@ -306,7 +336,22 @@ export class Owner implements LaneOwner, TakesTurns {
   #finishTurn(draft: Draft, batch: readonly Arrived[]): void {
     this.#waiters.apply(draft)
     for (const list of draft.lists) void this.#answerList(list)
-    for (const { done } of batch) done?.()
+    for (const { done, message } of batch) {
+      done?.()
+      if (message !== undefined && this.#markers.size > 0) this.#markers.get(message.id)?.()
+    }
+  }
+
+  /** Resolves when everything that is in the inbox now has been folded: what was sent last is a marker. */
+  async #caughtUp(): Promise<void> {
+    const id = `${this.#session.claim}.m${this.#clock.uid()}`
+    const folded = new Promise<void>((resolve) => this.#markers.set(id, resolve))
+    const [outcome] = await this.#space.send([
+      { target: { to: 'inbox', partition: this.partition }, id, body: encodeInbox({ type: 'running', items: [] }) },
+    ])
+    if (outcome?.ok !== false) await folded
+    this.#markers.delete(id)
+    if (outcome?.ok === false) throw outcome.error
   }
 
   /** Best effort: who asked asks again. */
@@ -394,7 +439,9 @@ export class Owner implements LaneOwner, TakesTurns {
   async #restore(): Promise<void> {
     await this.#timers.restore(this.#scan)
     for await (const [key, row] of this.#rows<JobRow>(JOBS)) this.#jobs.start(key, row)
-    for await (const [, row] of this.#rows<WindowRow>(WINDOWS)) await this.#watch.adopt(row)
+    const windows: WindowRow[] = []
+    for await (const [, row] of this.#rows<WindowRow>(WINDOWS)) windows.push(row)
+    await this.#watch.adopt(windows)
   }
 
   async *#rows<T>(prefix: string): AsyncGenerator<readonly [RowKey, T]> {
@@ -410,7 +457,7 @@ export class Owner implements LaneOwner, TakesTurns {
   #end(): void {
     if (this.#ending) return
     this.#ending = true
-    this.#stopPolling.abort()
+    this.#stopTaking()
     if (!this.#busy) this.#onEnd?.()
   }
 
@@ -420,8 +467,13 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#logger[expected ? 'debug' : 'warn']({ partition: this.partition, error }, 'a session has ended')
     this.#over = true
     this.#ending = true
-    this.#stopPolling.abort()
+    this.#stopTaking()
     this.#onEnd?.()
+  }
+
+  #stopTaking(): void {
+    this.#stopPolling.abort()
+    this.#arrivals.stop()
   }
 
   /** A planned end: what was not started goes to the queue, and what runs is left to its process, which reports it. */

@@ -48,6 +48,6 @@ export class PartitionClock {
 
   /** Ms from now until it is `time` here. */
   until(time: number): number {
-    return Math.max(0, time - this.#offset - this.#clock.now())
+    return Math.max(0, time - this.now())
   }
 }

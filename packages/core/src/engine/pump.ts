@@ -5,7 +5,7 @@ import { groupAt, startChild } from './chains'
 import type { Draft } from './draft'
 import { viewGroup } from './groups'
 import { childPath, entryPath } from './paths'
-import { firstStep, type JobRow } from './rows'
+import { firstStep, RunKeys, type JobRow } from './rows'
 
 /** Chains of one group that are out at a time: what waits beyond that waits in its rows, not in a queue. */
 const OUT_AT_ONCE = 4_000
@@ -14,9 +14,15 @@ const OUT_AT_ONCE = 4_000
 export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number): void {
   const { id, path } = job
   const run = draft.run(id)
-  if (run === undefined || run.row.run !== job.run || run.row.status !== 'RUNNING') return
-  const group = viewGroup(draft, run, path).edit()
-  if (group === undefined) return
+  const group =
+    run === undefined || run.row.run !== job.run || run.row.status !== 'RUNNING'
+      ? undefined
+      : viewGroup(draft, run, path).edit()
+  if (run === undefined || group === undefined) {
+    // The run was restarted, or its retention has ended.
+    draft.delete(new RunKeys(id, job.gen).job('pump', path))
+    return
+  }
   const inFlight = group.next - group.ended
   const most = Math.min(OUT_AT_ONCE, group.most || Infinity) - inFlight
   const to = Math.min(group.size, group.next + Math.min(count, Math.max(0, most)))

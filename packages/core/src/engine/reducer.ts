@@ -8,7 +8,7 @@ import type { RowKey } from '../transport'
 import { isFailure } from '../value'
 import type { InboxBody, Question } from '../wire'
 import { entryDue, entryFailed, entrySucceeded, isOutstanding, noteProgress, resendEntry } from './chains'
-import type { Dispatch, Draft } from './draft'
+import { forEachRow, type Dispatch, type Draft } from './draft'
 import { groupJoined, type Joined } from './fan-in'
 import { childPath, entryPath } from './paths'
 import { pump } from './pump'
@@ -42,14 +42,12 @@ export function step(draft: Draft, input: Input): void {
     case 'submit':
       return submit(draft, input)
     case 'outcomes':
-      for (const outcome of input.outcomes) {
-        const run = draft.run(outcome.id)
-        if (run === undefined || run.row.run !== outcome.run) continue
-        if (!isFailure(outcome.value)) entrySucceeded(draft, run, outcome.path, outcome.value)
-        else
-          entryFailed(draft, run, outcome.path, outcome.attempt, outcome.value, outcome.verdict ?? { retryable: false })
-      }
-      return
+      return forEachRow(input.outcomes, ({ id, run: runId, path, attempt, value, verdict }) => {
+        const run = draft.run(id)
+        if (run === undefined || run.row.run !== runId) return
+        if (!isFailure(value)) entrySucceeded(draft, run, path, value)
+        else entryFailed(draft, run, path, attempt, value, verdict ?? { retryable: false })
+      })
     case 'timer':
       return timer(draft, input.key, input.timer)
     case 'pump':
@@ -57,19 +55,17 @@ export function step(draft: Draft, input: Input): void {
     case 'joined':
       return groupJoined(draft, input.job, input.joined)
     case 'resend':
-      for (const { id, run: runId, path, attempt } of input.items.flatMap((item) => outstandingEntries(draft, item))) {
-        const run = draft.run(id)
-        if (run !== undefined && run.row.run === runId) resendEntry(draft, run, path, attempt)
-      }
-      return
+      return forEachRow(input.items, (item) => {
+        for (const { id, path, attempt } of outstandingEntries(draft, item))
+          resendEntry(draft, draft.run(id)!, path, attempt)
+      })
     case 'requeue':
-      for (const dispatch of input.dispatches) requeue(draft, dispatch)
-      return
+      return forEachRow(input.dispatches, (dispatch) => requeue(draft, dispatch))
     case 'cleaned': {
       const { job, keys, done } = input
       for (const key of keys) draft.delete(key)
       if (!done) return
-      draft.delete(new RunKeys(job.id, job.gen).job('clean', ''))
+      draft.delete(new RunKeys(job.id, job.gen).job('clean', job.path))
       const row = draft.get<PipelineRow>(pipelineKey(job.id))
       if (job.whole && row?.run === job.run) draft.delete(pipelineKey(job.id))
       return
@@ -157,13 +153,14 @@ export function outstandingEntries(
     return isOutstanding(draft, run, item.path, item.attempt)
       ? [{ id, run: item.run, path: item.path, attempt: item.attempt }]
       : []
-  const entries = []
-  for (let index = item.from; index < item.to; index++) {
+  const entries: { id: string; run: string; path: string; attempt: number }[] = []
+  const indices = Array.from({ length: item.to - item.from }, (_, offset) => item.from + offset)
+  forEachRow(indices, (index) => {
     const path = entryPath(childPath(item.group, index), 0)
     const row = isOutstanding(draft, run, path, 1)
     // A range speaks of first sends only; an entry that was sent again is an item of its own.
     if (row !== undefined && row.resends === 0) entries.push({ id, run: item.run, path, attempt: 1 })
-  }
+  })
   return entries
 }
 

@@ -1,6 +1,5 @@
 // The committed rows that an owner has in memory: what it has read, and what it has written. Bounded; eviction costs a read, never correctness.
 import type { Blobs, Bytes, PartitionSession, RowKey } from '../transport'
-import { TaskError } from '../errors'
 import type { Draft, KnownRows } from './draft'
 import { decodeRow, type Row } from './rows'
 
@@ -50,9 +49,10 @@ export class RowCache implements KnownRows {
   }
 
   #remember(key: RowKey, bytes: Bytes | undefined): void {
+    // A commit was quicker than this read, or another read: what is here is newer.
+    if (this.#rows.has(key)) return
     if (bytes === undefined) {
-      if (key.startsWith('@'))
-        throw new TaskError('TASKS_UNAVAILABLE', `the blob page ${JSON.stringify(key.slice(1))} is not there`)
+      // A page that is gone: whatever needs it fails by itself, and nothing else does.
       this.#rows.set(key, null)
       return
     }

@@ -148,13 +148,13 @@ export type JobRow =
   | { readonly kind: 'pump'; readonly id: string; readonly run: string; readonly gen: number; readonly path: string }
   /** Every chain of this group has ended: join the results. */
   | { readonly kind: 'fan-in'; readonly id: string; readonly run: string; readonly gen: number; readonly path: string }
-  /** Delete what a run has left: its rows, its blobs, and (`whole`) the pipeline itself. */
+  /** Delete what a run has left: its rows, its blobs, and (`whole`) the pipeline itself; with a path, the results of that group only. */
   | {
       readonly kind: 'clean'
       readonly id: string
       readonly run: string
       readonly gen: number
-      readonly path: ''
+      readonly path: string
       readonly whole: boolean
       readonly blobs: boolean
     }
@@ -162,6 +162,9 @@ export type JobRow =
 // ---- Keys ----------------------------------------------------------------------------------------------------------
 
 const digits = (number: number, length: number): string => number.toString(36).padStart(length, '0')
+
+/** The latest time that a timer can have, in the year 5188: what is due later is due then. */
+export const LATEST_MS = 36 ** 9 - 1
 
 /** Keys of what belongs to one run of one pipeline. Built once per message: the escaped id is the costly part. */
 export class RunKeys {
@@ -189,8 +192,16 @@ export class RunKeys {
   results = (entry: string, index: number, seq: number): RowKey =>
     `${this.#prefix}r${entry}#${digits((index / CHUNK) | 0, 5)}.${digits(seq, 1)}`
   resultsPrefix = (entry: string): string => `${this.#prefix}r${entry}#`
-  timer = (due: number, what: string): RowKey => `T/${digits(due, 9)}/${this.#suffix}${what}`
+  /** A key has whole milliseconds: a fraction would be longer, and sort behind everything. */
+  timer = (due: number, what: string): RowKey =>
+    `T/${digits(Math.min(Math.max(0, Math.ceil(due)), LATEST_MS), 9)}/${this.#suffix}${what}`
   job = (kind: JobRow['kind'], path: string): RowKey => `X/${this.#suffix}${kind}${path}`
+}
+
+/** The rows that a `clean` job deletes. */
+export function cleanedBy({ id, gen, path }: Pick<JobRow, 'id' | 'gen' | 'path'>): string {
+  const keys = new RunKeys(id, gen)
+  return path === '' ? keys.all : keys.resultsPrefix(path)
 }
 
 export const pipelineKey = (id: string): RowKey => `M/${escapeId(id)}`

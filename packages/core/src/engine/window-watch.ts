@@ -2,12 +2,12 @@
 import type { Clock } from '../clock'
 import type { Logger } from '../logger'
 import type { Space } from '../transport'
-import { MissingRow, type Closed, type Draft } from './draft'
+import { forEachRow, MissingRow, type Closed, type Draft } from './draft'
 import type { LocalLane } from './local-lane'
 import { outstandingEntries, type Input } from './reducer'
 import type { RowCache } from './row-cache'
 import type { WindowItem, WindowRow } from './rows'
-import type { Window, Windows } from './windows'
+import { nameOf, type Window, type Windows } from './windows'
 
 export interface WindowWatchOptions {
   readonly windows: Windows
@@ -20,6 +20,8 @@ export interface WindowWatchOptions {
   readonly partition: number
   readonly newDraft: () => Draft
   readonly say: (input: Input, weight: number) => Promise<void>
+  /** Resolves when everything that is in the inbox now has been folded. */
+  readonly caughtUp: () => Promise<void>
   readonly isOver: () => boolean
 }
 
@@ -50,24 +52,37 @@ export class WindowWatch {
     this.#cancel()
   }
 
-  /** A window that an earlier owner has left. What that owner had in its own process is lost, unless that process is this one. */
-  async adopt(row: WindowRow): Promise<void> {
+  /** The windows that an earlier owner has left. What that owner had in its own process is lost, unless that process is this one. */
+  async adopt(rows: readonly WindowRow[]): Promise<void> {
     const { windows, lane, clock, leaseMs, say } = this.#options
-    let open = 0
+    const seen = new Set<string>()
+    const open = new Map<WindowRow, number>()
     const lost: WindowItem[] = []
-    for (const item of row.items) {
-      const entries = await this.#outstanding(item)
-      open += entries.length
-      if (item.lane === 'local')
-        for (const entry of entries) if (!lane?.isRunning(entry)) lost.push({ lane: 'local', ...entry })
+    // The newest first: an entry that was given back, or sent again, is in the last window that names it, and in no other.
+    const outstanding = await this.#outstanding(rows.flatMap(({ items }) => items))
+    for (const row of [...rows].reverse()) {
+      let count = 0
+      for (const item of row.items) {
+        for (const entry of outstanding.get(item)!) {
+          const name = nameOf(entry)
+          if (seen.has(name)) continue
+          seen.add(name)
+          count++
+          if (item.lane === 'local' && lane?.isRunning(entry) !== true) lost.push({ lane: 'local', ...entry })
+        }
+      }
+      open.set(row, count)
     }
-    const window = windows.add(row, open, clock.now() + 2 * leaseMs)
-    if (open === 0) windows.abandon(window)
+    for (const row of rows) {
+      const count = open.get(row)!
+      const window = windows.add(row, count, clock.now() + 2 * leaseMs)
+      if (count === 0) windows.abandon(window)
+    }
     if (lost.length > 0) void say({ type: 'resend', items: lost }, lost.length)
   }
 
   async #check(): Promise<void> {
-    const { windows, clock, leaseMs, lane, logger, partition, say, isOver } = this.#options
+    const { windows, clock, leaseMs, logger, partition, say, caughtUp, isOver } = this.#options
     if (isOver()) return
     const now = clock.now()
     windows.forgetReports(now - 4 * leaseMs)
@@ -83,42 +98,59 @@ export class WindowWatch {
         window.due = now + 2 * leaseMs
         continue
       }
-      const lost: WindowItem[] = []
-      let outstanding = 0
-      for (const item of window.row.items) {
-        for (const entry of await this.#outstanding(item)) {
-          outstanding++
-          if (lane?.isRunning(entry) || windows.reportedSince(entry, now - 2 * leaseMs)) continue
-          lost.push({ lane: item.lane, ...entry })
-        }
-      }
       window.due = now + leaseMs
-      // Its entries belong to runs that are over.
-      if (outstanding === 0) windows.abandon(window)
+      let lost = await this.#lost(window)
+      if (lost.length > 0) {
+        // An owner that is behind has not seen the reports and outcomes that wait in its inbox.
+        await caughtUp()
+        lost = await this.#lost(window)
+      }
       if (lost.length === 0) continue
       logger.warn({ partition, entries: lost.length }, 'tasks that nobody reports are sent again')
       await say({ type: 'resend', items: lost }, lost.length)
     }
   }
 
+  /** What nobody has, as far as is known. */
+  async #lost(window: Window): Promise<readonly WindowItem[]> {
+    const { windows, clock, leaseMs, lane } = this.#options
+    const since = clock.now() - 2 * leaseMs
+    const lost: WindowItem[] = []
+    let outstanding = 0
+    for (const [item, entries] of await this.#outstanding(window.row.items)) {
+      for (const entry of entries) {
+        if (windows.of(entry) !== window) continue
+        outstanding++
+        if (lane?.isRunning(entry) || windows.reportedSince(entry, since)) continue
+        lost.push({ lane: item.lane, ...entry })
+      }
+    }
+    // Its entries belong to runs that are over.
+    if (outstanding === 0) windows.abandon(window)
+    return lost
+  }
+
   async #mayStillWait({ row }: Window): Promise<boolean> {
     const { space, newDraft, leaseMs } = this.#options
     for (const queue of row.queues) {
       const age = await space.backlog(queue)
-      // A message is stored a little later than its window was dated: what is younger by less than a lease is not younger.
+      // What the commit sent was stored when it succeeded: somewhat later than the time that it has.
       if (age !== undefined && age + leaseMs >= newDraft().now - row.sentAt) return true
     }
     return false
   }
 
-  async #outstanding(item: WindowItem): Promise<readonly Closed[]> {
+  async #outstanding(items: readonly WindowItem[]): Promise<ReadonlyMap<WindowItem, readonly Closed[]>> {
     const { newDraft, cache } = this.#options
     for (;;) {
+      const entries = new Map<WindowItem, readonly Closed[]>()
+      const draft = newDraft()
       try {
-        return outstandingEntries(newDraft(), item)
+        forEachRow(items, (item) => entries.set(item, outstandingEntries(draft, item)))
+        return entries
       } catch (error) {
         if (!(error instanceof MissingRow)) throw error
-        await cache.load([error.key])
+        await cache.load(error.keys)
       }
     }
   }

@@ -31,7 +31,7 @@ interface Range {
 /** How many entries of which windows a commit closes. */
 export type Closing = ReadonlyMap<Window, number>
 
-const single = (closed: Closed): string => `${closed.run}${closed.path}#${closed.attempt}`
+export const nameOf = (entry: Closed): string => `${entry.run}${entry.path}#${entry.attempt}`
 
 export class Windows {
   readonly #windows = new Set<Window>()
@@ -46,7 +46,7 @@ export class Windows {
     this.#windows.add(window)
     for (const item of row.items) {
       if ('path' in item) {
-        this.#singles.set(single(item), window)
+        this.#singles.set(nameOf(item), window)
       } else {
         const key = `${item.run}${item.group}`
         const ranges = this.#ranges.get(key)
@@ -61,13 +61,23 @@ export class Windows {
   /** Which windows a draft closes entries of. Those it closes for good are deleted with it; nothing else changes: it may be thrown away. */
   close(draft: Draft): Closing {
     const closing = new Map<Window, number>()
+    const seen = new Set<string>()
     for (const entry of draft.closed) {
-      const window = this.#singles.get(single(entry)) ?? this.#rangeOf(entry)?.window
+      // An entry that ended in the draft that sends it again is closed twice, and counted off once.
+      const name = nameOf(entry)
+      if (seen.has(name)) continue
+      seen.add(name)
+      const window = this.of(entry)
       if (window !== undefined) closing.set(window, (closing.get(window) ?? 0) + 1)
     }
     for (const window of this.#abandoned) closing.set(window, window.open)
     for (const [window, count] of closing) if (window.open <= count) draft.delete(window.key)
     return closing
+  }
+
+  /** The window that an outstanding entry is in: the last that named it. */
+  of(entry: Closed): Window | undefined {
+    return this.#singles.get(nameOf(entry)) ?? this.#rangeOf(entry)?.window
   }
 
   #rangeOf({ run, path, attempt }: Closed): Range | undefined {
@@ -83,8 +93,8 @@ export class Windows {
   /** The draft was committed. */
   apply(draft: Draft, closing: Closing): void {
     for (const entry of draft.closed) {
-      this.#singles.delete(single(entry))
-      if (this.#reported.size > 0) this.#reported.delete(single(entry))
+      this.#singles.delete(nameOf(entry))
+      if (this.#reported.size > 0) this.#reported.delete(nameOf(entry))
     }
     for (const [window, count] of closing) {
       window.open -= count
@@ -110,7 +120,7 @@ export class Windows {
     this.#abandoned.delete(window)
     for (const item of window.row.items) {
       if ('path' in item) {
-        if (this.#singles.get(single(item)) === window) this.#singles.delete(single(item))
+        if (this.#singles.get(nameOf(item)) === window) this.#singles.delete(nameOf(item))
       } else {
         const key = `${item.run}${item.group}`
         const ranges = this.#ranges.get(key)?.filter((range) => range.window !== window) ?? []
@@ -121,11 +131,11 @@ export class Windows {
   }
 
   report(items: readonly RunningItem[], now: number): void {
-    for (const [id, run, path, attempt] of items) this.#reported.set(single({ id, run, path, attempt }), now)
+    for (const [id, run, path, attempt] of items) this.#reported.set(nameOf({ id, run, path, attempt }), now)
   }
 
   reportedSince(entry: Closed, since: number): boolean {
-    return (this.#reported.get(single(entry)) ?? 0) >= since
+    return (this.#reported.get(nameOf(entry)) ?? 0) >= since
   }
 
   forgetReports(before: number): void {

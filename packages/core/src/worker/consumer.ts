@@ -10,6 +10,8 @@ import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
 import { promote } from '../lone-task'
 import { asBuffer } from '../record'
+import { encodeDispatch } from '../engine/dispatch'
+import type { Dispatch } from '../engine/draft'
 import type { TaskSource } from './task-source'
 import type { DeadLetterInfo, Lease, Send, Settlement, Space, TaskConsumer } from '../transport'
 import { failureValue, isFailure, type Value } from '../value'
@@ -31,7 +33,8 @@ export interface ConsumerOptions {
 }
 
 const TELL_AGAIN_MS = 60_000
-/** How long closing waits for a transport that does not answer. */
+/** While closing, a settle that fails is not tried for ever: the leases run out. */
+const LAST_TRIES = 5
 const MOST_PATIENCE_MS = 5_000
 
 export class Consumer {
@@ -51,14 +54,15 @@ export class Consumer {
   #waiting = false
   #sequence = 0
   readonly #name: string
+  readonly #stopExtending: () => void
 
   constructor(options: ConsumerOptions) {
     this.#options = options
     this.#name = options.clock.uid()
     this.#consumer = options.space.consume({ queues: options.queues, leaseMs: options.leaseMs })
-    this.#extendRegularly()
     options.executor.onSlot = () => this.#wake?.()
     options.executor.queuesMayHaveMore = () => !this.#waiting && !this.#stop.signal.aborted
+    this.#stopExtending = this.#extendRegularly()
   }
 
   /** Receives until `stop`. Never rejects. */
@@ -176,6 +180,17 @@ export class Consumer {
     this.#flushSoon()
   }
 
+  /** A task that was handed over in memory, did not end, and whose owner is gone: it goes to its queue. */
+  sendBack(dispatch: Dispatch): void {
+    const { queue = 'default', priority } = dispatch.step
+    this.#sends.push({
+      target: priority === undefined ? { to: 'task', queue } : { to: 'task', queue, priority },
+      id: this.#sendId(),
+      body: encodeDispatch(dispatch, this.#options.clock.now()),
+    })
+    this.#flushSoon()
+  }
+
   #finishedAlone(lease: Lease, message: TaskMessage, { value, verdict }: Finished): void {
     const { clock } = this.#options
     if (isFailure(value)) {
@@ -256,7 +271,7 @@ export class Consumer {
           break
         } catch (error) {
           // A transport that is closed for good takes nothing more; the leases run out.
-          if (this.#closed || isClosed(error)) return
+          if (this.#closed || isClosed(error) || (this.#closing && failures >= LAST_TRIES)) return
           logger.warn({ error, count: settlements.length }, 'settling failed and is tried again')
           await sleep(clock, Math.min(5_000, 50 * 2 ** failures) * (0.5 + clock.random() / 2))
         }
@@ -318,14 +333,16 @@ export class Consumer {
 
   // ---- Leases -------------------------------------------------------------------------------------------------------
 
-  /** Until the end: what is waited for while draining must not come back to somebody else. */
-  #extendRegularly(): void {
+  #extendRegularly(): () => void {
     const { clock, leaseMs } = this.#options
-    this.#cancelExtending = clock.after(
-      leaseMs / 3,
-      () => void this.#extend().finally(() => this.#closed || this.#extendRegularly()),
-      { unref: true },
-    )
+    let cancel: () => void = () => undefined
+    const again = (): void => {
+      cancel = clock.after(leaseMs / 3, () => void this.#extend().finally(() => this.#closed || again()), {
+        unref: true,
+      })
+    }
+    again()
+    return () => cancel()
   }
 
   async #extend(): Promise<void> {
@@ -357,31 +374,40 @@ export class Consumer {
 
   // ---- End ----------------------------------------------------------------------------------------------------------
 
+  #closing = false
   #closed = false
-  #cancelExtending: () => void = () => undefined
 
-  /** Stops receiving; what is held goes on. */
+  /** Stops receiving; what is held goes on, and stays ours. */
   stop(): void {
     this.#stop.abort()
     this.#wake?.()
   }
 
-  /** Settles what has ended and gives back the rest, uncounted. A transport that does not answer is not waited for: leases run out. */
+  /** Gives back what is still held, uncounted, and settles the rest. After `run` has ended. */
   async close(): Promise<void> {
-    const { clock, leaseMs, logger } = this.#options
     this.stop()
-    const patienceMs = Math.min(leaseMs, MOST_PATIENCE_MS)
-    if (this.#settling !== undefined) await Promise.race([this.#settling, sleep(clock, patienceMs)])
+    this.#closing = true
+    await this.#atMost(this.#settling)
     this.#closed = true
-    this.#cancelExtending()
+    this.#stopExtending()
     const left = [...this.#held.keys()].map((lease): Settlement => ({ lease, op: 'return', delayMs: 0 }))
     if (left.length > 0) {
-      const given = this.#consumer.settle(left, []).catch((error: unknown) => {
-        logger.debug({ error, leases: left.length }, 'leases run out instead of being given back')
+      const givenBack = this.#consumer.settle(left, []).catch((error: unknown) => {
+        this.#options.logger.debug({ error, leases: left.length }, 'leases run out instead of being given back')
       })
-      await Promise.race([given, sleep(clock, patienceMs)])
+      await this.#atMost(givenBack)
     }
     await this.#consumer.close()
+  }
+
+  /** A transport that does not answer is not waited for. */
+  async #atMost(work: Promise<void> | undefined): Promise<void> {
+    const { clock, leaseMs } = this.#options
+    if (work === undefined) return
+    let cancel: () => void = () => undefined
+    const late = new Promise<void>((resolve) => (cancel = clock.after(Math.min(leaseMs, MOST_PATIENCE_MS), resolve)))
+    await Promise.race([work, late])
+    cancel()
   }
 }
 

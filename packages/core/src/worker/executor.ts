@@ -7,7 +7,7 @@ import type { Clock } from '../clock'
 import type { Closed, Dispatch } from '../engine/draft'
 import { argsValue, taskOptions } from '../engine/dispatch'
 import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
-import { NONE } from '../value'
+import { isFailure, NONE } from '../value'
 import type { AnyTask } from '../tasks'
 import type { TaskSource } from './task-source'
 import type { TaskError } from '../errors'
@@ -36,7 +36,12 @@ export interface Received {
 interface Running {
   readonly running: RunningTask
   readonly since: number
-  readonly partition: number | undefined
+  /** Of what an owner has handed over: where it came from. */
+  readonly local: LocalItem | undefined
+  /** Of what was received. */
+  readonly giveBack: (() => void) | undefined
+  /** It was given back: others run it. */
+  abandoned: boolean
 }
 
 export interface ExecutorOptions {
@@ -47,6 +52,8 @@ export interface ExecutorOptions {
   readonly clock: Clock
   /** Of a task whose owner is not in this process any more. */
   readonly onOrphan: (message: TaskMessage, finished: Finished) => void
+  /** The same, but it did not end: others are to run it. */
+  readonly onOrphanAbandoned: (dispatch: Dispatch) => void
 }
 
 export class Executor implements LocalLane {
@@ -56,6 +63,7 @@ export class Executor implements LocalLane {
   readonly #runner: Runner
   readonly #clock: Clock
   readonly #onOrphan: ExecutorOptions['onOrphan']
+  readonly #onOrphanAbandoned: ExecutorOptions['onOrphanAbandoned']
   readonly #owners = new Map<number, LaneOwner>()
 
   #active = 0
@@ -85,6 +93,7 @@ export class Executor implements LocalLane {
     this.#runner = options.runner
     this.#clock = options.clock
     this.#onOrphan = options.onOrphan
+    this.#onOrphanAbandoned = options.onOrphanAbandoned
   }
 
   // ---- For owners ---------------------------------------------------------------------------------------------------
@@ -147,6 +156,10 @@ export class Executor implements LocalLane {
   }
 
   receive(items: readonly Received[]): void {
+    if (this.#closed) {
+      for (const item of items) item.giveBack()
+      return
+    }
     for (const item of items) this.#received.push(item)
     this.#drain()
     this.#watch()
@@ -156,12 +169,12 @@ export class Executor implements LocalLane {
   report(ms: number): readonly RunningItem[] {
     const before = this.#clock.monotonic() - ms
     const items: RunningItem[] = []
-    for (const { running, since, partition } of this.#running.values()) {
+    for (const { running, since, local } of this.#running.values()) {
       const { id, run, path, attempt } = running.message
       if (run === '') continue
       const note = running.takeNote()
       if (note !== undefined) items.push([id, run, path, attempt, note])
-      else if (since <= before && (partition === undefined || !this.#owners.has(partition)))
+      else if (since <= before && (local === undefined || !this.#owners.has(local.partition)))
         items.push([id, run, path, attempt])
     }
     for (let at = this.#receivedAt; at < this.#received.length; at++) {
@@ -192,12 +205,26 @@ export class Executor implements LocalLane {
     return this.#active === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onIdle = resolve))
   }
 
-  /** Aborts the signals of what still runs; returns it. */
-  abort(reason: TaskError): readonly TaskMessage[] {
-    return [...this.#running.values()].map(({ running }) => {
-      running.abort(reason)
-      return running.message
-    })
+  /**
+   * Gives back what still runs, uncounted, and aborts its signals; returns it. What fails from now on says nothing of the task: it was told to
+   * stop. A success counts, if it is the first.
+   */
+  abandon(reason: TaskError): readonly TaskMessage[] {
+    const left = [...this.#running.values()]
+    const local = new Map<number, Dispatch[]>()
+    for (const entry of left) {
+      entry.abandoned = true
+      entry.giveBack?.()
+      if (entry.local === undefined) continue
+      const { partition, dispatch } = entry.local
+      const dispatches = local.get(partition)
+      if (!this.#owners.has(partition)) this.#onOrphanAbandoned(dispatch)
+      else if (dispatches === undefined) local.set(partition, [dispatch])
+      else dispatches.push(dispatch)
+    }
+    for (const [partition, dispatches] of local) this.#owners.get(partition)?.requeue(dispatches)
+    for (const { running } of left) running.abort(reason)
+    return left.map(({ running }) => running.message)
   }
 
   // ---- Running ------------------------------------------------------------------------------------------------------
@@ -256,7 +283,7 @@ export class Executor implements LocalLane {
         this.#received = []
         this.#receivedAt = 0
       }
-      this.#start(item.task, item.message, undefined, item.done)
+      this.#start(item.task, item.message, undefined, item.giveBack, item.done)
       return true
     }
     if (this.#localWaiting === 0) return false
@@ -273,7 +300,8 @@ export class Executor implements LocalLane {
     return true
   }
 
-  #startLocal({ partition, dispatch }: LocalItem): void {
+  #startLocal(item: LocalItem): void {
+    const { partition, dispatch } = item
     const { id, run, path, attempt, resends, step, input, args } = dispatch
     const message: TaskMessage = {
       type: 'task',
@@ -288,7 +316,7 @@ export class Executor implements LocalLane {
       input: step.open === 1 ? input : NONE,
       args: argsValue(args),
     }
-    this.#start(this.#tasks.find(step.task)!, message, partition, (finished) => {
+    this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {
       const owner = this.#owners.get(partition)
       if (owner === undefined) this.#onOrphan(message, finished)
       else
@@ -299,18 +327,25 @@ export class Executor implements LocalLane {
     })
   }
 
-  #start(task: AnyTask, message: TaskMessage, partition: number | undefined, done: (finished: Finished) => void): void {
+  #start(
+    task: AnyTask,
+    message: TaskMessage,
+    local: LocalItem | undefined,
+    giveBack: (() => void) | undefined,
+    done: (finished: Finished) => void,
+  ): void {
     const since = this.#clock.monotonic()
     const running = this.#runner.take(task, message)
     const key = keyOf(message)
     this.#active++
-    this.#running.set(key, { running, since, partition })
+    const entry: Running = { running, since, local, giveBack, abandoned: false }
+    this.#running.set(key, entry)
     const finished = this.#runner.run(task, running)
     const end = (how: Finished): void => {
       this.#active--
-      this.#running.delete(key)
+      if (this.#running.get(key) === entry) this.#running.delete(key)
       this.#averageMs += (this.#clock.monotonic() - since - this.#averageMs) / 32
-      done(how)
+      if (!entry.abandoned || !isFailure(how.value)) done(how)
     }
     if (!(finished instanceof Promise)) return end(finished)
     void finished.then((how) => {

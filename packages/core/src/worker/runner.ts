@@ -6,7 +6,7 @@ import { runInContext } from '../context'
 import { decodeArguments } from '../decoding'
 import { blobPrefix } from '../engine/rows'
 import { RetryAfterError, TaskError } from '../errors'
-import { toFailure } from '../failure'
+import { encodeFailure, toFailure } from '../failure'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import { packPipeline } from '../packing'
@@ -63,7 +63,7 @@ export class Runner {
         this.#withTimeout(running, result).then((settled) => this.#encode(running, settled)),
       )
     } catch (error) {
-      return failed(task, running, error)
+      return failed(task, running, error, this.#options.values.limits.inlineBytes)
     }
   }
 
@@ -71,7 +71,7 @@ export class Runner {
     try {
       return { value: await value }
     } catch (error) {
-      return failed(task, running, error)
+      return failed(task, running, error, this.#options.values.limits.inlineBytes)
     }
   }
 
@@ -150,11 +150,11 @@ export class Runner {
   }
 }
 
-function failed(task: AnyTask, running: RunningTask, error: unknown): Finished {
+function failed(task: AnyTask, running: RunningTask, error: unknown, maxBytes: number): Finished {
   const { message } = running
   const failure = toFailure(error, { name: message.task, id: running.taskId, attempt: message.attempt })
   return {
-    value: { kind: Kind.error, bytes: Buffer.from(JSON.stringify(failure)) },
+    value: { kind: Kind.error, bytes: encodeFailure(failure, maxBytes) },
     verdict: {
       retryable: isRetryable(error, task.options.retry),
       ...(RetryAfterError.is(error) ? { retryAfterMs: error.delayMs } : {}),

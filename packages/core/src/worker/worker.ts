@@ -86,6 +86,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     runner: new Runner({ space, values, codec: settings.codec, clock, logger }),
     clock,
     onOrphan: (message, finished) => consumer?.report(message, finished),
+    onOrphanAbandoned: (dispatch) => consumer?.sendBack(dispatch),
   })
   const works = roles.includes('worker')
   if (works) {
@@ -129,8 +130,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // The owners are last: what ended while draining is folded and committed by them.
     stopOwning.abort()
     await owning
-    await consumer?.close()
+    // A batch that was on its way when receiving stopped is given back, too.
     await consuming
+    await consumer?.close()
     await space.close()
     await connection.close()
   }
@@ -156,7 +158,7 @@ async function drained(executor: Executor, drainMs: number, clock: Clock, logger
   const how = await Promise.race([executor.idle(), late])
   cancel()
   if (how !== 'late') return
-  const left = executor.abort(new TaskError('TASKS_CLOSED', `the worker is closing and waited ${drainMs} ms`))
+  const left = executor.abandon(new TaskError('TASKS_CLOSED', `the worker is closing and waited ${drainMs} ms`))
   logger.warn(
     { tasks: left.map(({ id, path }) => id + path).slice(0, 20), count: left.length },
     'tasks were given back: they did not end in time',

@@ -5,6 +5,7 @@ import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engi
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
 import {
+  cleanedBy,
   decodeRow,
   encodeRow,
   JOBS,
@@ -78,10 +79,17 @@ export class ReducerWorld {
       const sink = {
         write: async (bytes: Bytes): Promise<void> => void parts.push(bytes),
         end: async (kind: Kind): Promise<Value> => ({ kind, bytes: Buffer.concat(parts) }),
+        discard: async (): Promise<void> => undefined,
       }
-      this.fold([{ type: 'joined', job, joined: await joinResults(this.scan, job, group, sink) }])
+      this.fold([
+        {
+          type: 'joined',
+          job,
+          joined: await joinResults(this.scan, job, group, sink, { keys: 3, causeBytes: 1 << 20 }),
+        },
+      ])
     } else {
-      const keys = this.keys(new RunKeys(job.id, job.gen).all).slice(0, 7)
+      const keys = this.keys(cleanedBy(job)).slice(0, 7)
       this.fold([{ type: 'cleaned', job, keys, done: keys.length < 7 }])
     }
     return true

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest'
+import { inParallel } from '../../src/pipeline'
+import { eventually, later, PATIENCE_MS, system } from '../support/system'
+
+test('runs that were restarted in the middle of a group leave nothing behind, and take no room from others', async () => {
+  const { tasks, worker, client, rows } = system()
+  let quick = false
+  const wait = tasks.bind('wait', async (value: number) => {
+    if (!quick) await later(5)
+    return value
+  })
+  await worker({ concurrency: 4, leaseMs: 300 })
+  const submitter = client()
+  const group = (size: number) => inParallel(Array.from({ length: size }, (_, index) => wait.send(index)))
+  // More of them than groups are looked at in a turn.
+  for (let restart = 0; restart < 40; restart++) {
+    const run = await submitter.submit(group(1_500), { id: 'one', onDuplicate: 'restart' })
+    await eventually(async () => expect((await run.progress()).done).toBeGreaterThan(0))
+  }
+  quick = true
+  const last = await submitter.submit(group(300), { id: 'one', onDuplicate: 'restart' })
+  expect((await last.result({ timeoutMs: PATIENCE_MS })).length).toBe(300)
+  await eventually(async () => {
+    // What is known to be over is deleted by the next commit.
+    await submitter.submit(wait, 1, { id: 'one', onDuplicate: 'restart' })
+    expect([...(await rows('X/')), ...(await rows('P')), ...(await rows('W/'))]).toEqual([])
+  })
+}, 90_000)

@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest'
+import type { TaskError } from '../../src/errors'
+import { inParallel } from '../../src/pipeline'
+import { eventually, later, PATIENCE_MS, system } from '../support/system'
+
+const waiting = { timeoutMs: PATIENCE_MS }
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index)
+
+test('a group whose results are too large together fails with a typed error, and leaves no blob', async () => {
+  const { tasks, worker, client, blobs } = system()
+  const grow = tasks.bind('grow', (length: number) => 'x'.repeat(length))
+  await worker({ concurrency: 20 })
+  const run = await client().submit(inParallel(numbers(2_200).map(() => grow.send(31_000))))
+  await expect(run.result(waiting)).rejects.toMatchObject({ code: 'TASKS_VALUE_TOO_LARGE' })
+  expect(await run.status()).toMatchObject({ status: 'FAILED', done: 2_200 })
+  expect(await blobs()).toEqual([])
+}, 60_000)
+
+test('results that are too large together are their values, if each is stored apart, until somebody wants all of them', async () => {
+  const { tasks, worker, client } = system()
+  const grow = tasks.bind('grow', (length: number) => 'x'.repeat(length))
+  const count = tasks.bind('count', (texts: string[]) => texts.length)
+  await worker()
+  const group = inParallel(numbers(3).map(() => grow.send(25 << 20)))
+  const run = await client().submit(group.continueWith(count))
+  await expect(run.result(waiting)).rejects.toMatchObject({
+    code: 'TASKS_VALUE_TOO_LARGE',
+    task: { name: 'count', attempt: 1 },
+  })
+}, 60_000)
+
+test('a group fails with as many of its causes as a message carries, and says how many there are', async () => {
+  const { tasks, worker, client } = system({ transport: { maxMessageBytes: 65_536 } })
+  const fail = tasks.bind('fail', (length: number): number => {
+    throw new RangeError('x'.repeat(length))
+  })
+  await worker({ concurrency: 20 })
+  const outer = inParallel([inParallel(numbers(150).map(() => fail.send(6_000))), fail.send(1)])
+  const error = (await (await client().submit(outer)).result(waiting).catch((thrown: unknown) => thrown)) as TaskError
+  expect([error.code, error.errorCount]).toEqual(['TASKS_GROUP_FAILED', 2])
+  const [inner, last] = error.errors!
+  expect([inner!.code, inner!.errorCount, last!.message]).toEqual(['TASKS_GROUP_FAILED', 150, 'x'])
+  expect(inner!.errors!.length).toBeGreaterThan(1)
+  expect(inner!.errors!.length).toBeLessThan(100)
+}, 60_000)
+
+test.each([true, false])(
+  'a failure that is larger than a message keeps what tells most, localLane: %s',
+  async (localLane) => {
+    const { tasks, worker, client } = system({ transport: { maxMessageBytes: 65_536 } })
+    const fail = tasks.bind('fail', (): number => {
+      const causes = numbers(100).map((index) => new Error(`${index} ${'ü'.repeat(15_000)}`))
+      throw new AggregateError(causes, 'all of them', { cause: new Error('x'.repeat(15_000)) })
+    })
+    const ok = tasks.bind('ok', () => 1)
+    await worker({ localLane })
+    const submitter = client()
+    await expect((await submitter.submit(fail.send(), { id: 'p' })).result(waiting)).rejects.toMatchObject({
+      name: 'AggregateError',
+      message: 'all of them',
+      errorCount: 100,
+      task: { name: 'fail', id: 'p/0', attempt: 1 },
+    })
+    const alone = await submitter.enqueue(fail.send(), { reply: true })
+    await expect(alone.result(waiting)).rejects.toMatchObject({ message: 'all of them' })
+    // The worker settles on.
+    expect(await (await submitter.submit(ok.send())).result(waiting)).toBe(1)
+  },
+)
+
+test('a group is joined though one commit cannot delete all rows of its results', async () => {
+  const { tasks, worker, client, rows } = system({ transport: { maxCommitItems: 64 } })
+  const wait = tasks.bind('wait', async (value: number) => {
+    // So that results come a few at a time, in rows of their own.
+    await later(value % 7)
+    return value
+  })
+  const sum = tasks.bind('sum', (values: number[]) => values.reduce((total, value) => total + value, 0))
+  await worker({ concurrency: 4 })
+  const run = await client().submit(inParallel(numbers(400).map((value) => wait.send(value))).continueWith(sum))
+  expect(await run.result(waiting)).toBe(79_800)
+  await eventually(async () => expect([...(await rows('P')), ...(await rows('X/'))]).toEqual([]))
+})
+
+test('what a dead process had in hand is sent again, though it does not fit into one commit', async () => {
+  const { tasks, worker, client } = system({ transport: { maxCommitBytes: 1 << 20 } })
+  let open = false
+  const measure = tasks.bind('measure', async (text: string) => {
+    while (!open) await later(10)
+    return text.length
+  })
+  const first = await worker({ concurrency: 100, leaseMs: 300 })
+  const run = await client().submit(inParallel(numbers(100).map(() => measure.send('x'.repeat(30_000)))))
+  await eventually(() => expect(first.running).toBe(100))
+  first.transport.crash()
+  open = true
+  await worker({ concurrency: 100, leaseMs: 300 })
+  expect(await run.result(waiting)).toEqual(numbers(100).map(() => 30_000))
+})
+
+test('what a closing process has not started goes back, though it does not fit into one commit', async () => {
+  const { tasks, worker, client } = system({ transport: { maxCommitBytes: 1 << 20 } })
+  let open = false
+  const measure = tasks.bind('measure', async (text: string) => {
+    while (!open) await later(10)
+    return text.length
+  })
+  const first = await worker({ concurrency: 50, leaseMs: 60_000 })
+  const run = await client().submit(inParallel(numbers(300).map(() => measure.send('x'.repeat(30_000)))))
+  await eventually(() => expect(first.running).toBe(50))
+  open = true
+  await first.close()
+  await worker({ concurrency: 50, leaseMs: 60_000 })
+  expect((await run.result(waiting)).length).toBe(300)
+})

@@ -1,0 +1,97 @@
+// Workers and clients of one namespace, each on a connection of its own to one store in memory, as processes would be. All of them are closed
+// when the test ends.
+import { onTestFinished } from 'vitest'
+import { createClient, type Client, type ClientOptions } from '../../src/client/client'
+import type { Logger } from '../../src/logger'
+import {
+  memoryStore,
+  memoryTransport,
+  type MemoryStore,
+  type MemoryTransport,
+  type MemoryTransportOptions,
+} from '../../src/memory'
+import type { RowKey } from '../../src/transport'
+import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks'
+import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker'
+
+/** Enough for whatever should happen, on a machine that is busy with something else. */
+export const PATIENCE_MS = 30_000
+
+export const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+}
+
+export interface RunningWorker extends Worker {
+  readonly transport: MemoryTransport
+}
+
+export interface System {
+  readonly store: MemoryStore
+  readonly tasks: Tasks
+  connect(options?: MemoryTransportOptions): MemoryTransport
+  worker(options?: Partial<WorkerOptions>, transport?: MemoryTransport): Promise<RunningWorker>
+  client(options?: Partial<ClientOptions>, transport?: MemoryTransport): Client
+  /** Committed rows of all partitions whose key starts like this. */
+  rows(prefix: string): Promise<RowKey[]>
+  blobs(): Promise<string[]>
+}
+
+const NAMESPACE = 'test'
+
+export function system(
+  options: { readonly transport?: MemoryTransportOptions; readonly tasks?: Omit<TasksOptions, 'namespace'> } = {},
+): System {
+  const store = memoryStore()
+  const tasks = createTasks({ namespace: NAMESPACE, ...options.tasks })
+  const connect = (more: MemoryTransportOptions = {}): MemoryTransport =>
+    memoryTransport({ ...options.transport, ...more, store })
+  const look = connect().open({ namespace: NAMESPACE, provision: 'create', partitions: 4 })
+  return {
+    store,
+    tasks,
+    connect,
+    async worker(given = {}, transport = connect()) {
+      const worker = await startWorker({ tasks, transport, logger: silent, leaseMs: 2_000, ...given })
+      onTestFinished(async () => {
+        await worker.close({ drainMs: 0 })
+        await transport.close()
+      })
+      return Object.assign(worker, { transport })
+    },
+    client(given = {}, transport = connect()) {
+      const client = createClient({ namespace: NAMESPACE, transport, logger: silent, ...given })
+      onTestFinished(async () => {
+        await client.close()
+        await transport.close()
+      })
+      return client
+    },
+    async rows(prefix) {
+      const { reader, partitions } = await look
+      const keys: RowKey[] = []
+      for (let partition = 0; partition < partitions; partition++) {
+        for (const [key] of await reader!.scan(partition, prefix, undefined, 100_000)) keys.push(key)
+      }
+      return keys
+    },
+    blobs: async () => (await (await look).blobs.list({ limit: 100_000 })).map(({ key }) => key),
+  }
+}
+
+/** Asks again and again until `attempt` does not throw. */
+export async function eventually<T>(attempt: () => T | Promise<T>, ms = PATIENCE_MS): Promise<T> {
+  const until = performance.now() + ms
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (performance.now() > until) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+export const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
