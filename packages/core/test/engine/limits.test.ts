@@ -38,8 +38,8 @@ test('a group fails with as many of its causes as a message carries, and says ho
   const outer = inParallel([inParallel(numbers(150).map(() => fail.send(6_000))), fail.send(1)])
   const error = (await (await client().submit(outer)).result(waiting).catch((thrown: unknown) => thrown)) as TaskError
   expect([error.code, error.errorCount]).toEqual(['TASKS_GROUP_FAILED', 2])
-  const [inner, last] = error.errors!
-  expect([inner!.code, inner!.errorCount, last!.message]).toEqual(['TASKS_GROUP_FAILED', 150, 'x'])
+  const [inner] = error.errors!
+  expect([inner!.code, inner!.errorCount]).toEqual(['TASKS_GROUP_FAILED', 150])
   expect(inner!.errors!.length).toBeGreaterThan(1)
   expect(inner!.errors!.length).toBeLessThan(100)
 }, 60_000)
