@@ -81,25 +81,23 @@ function describe(error: unknown, above: readonly unknown[], budget: { left: num
   }
 }
 
-/** A failure as it is stored. Of one that is too large its outermost error is kept, and of that what tells most: first its causes go, then the rest. */
+/**
+ * A failure as it is stored. Of one that is too large what tells most is kept: first its causes lose their stacks, then they go, then its message and
+ * stack are cut.
+ */
 export function encodeFailure(failure: Failure, maxBytes: number): Buffer {
-  const { code, name, task, stack = '', errors, errorCount = errors?.length } = failure
-  const outermost = {
-    code,
-    name,
-    ...(errorCount === undefined ? {} : { errorCount }),
-    ...(task === undefined ? {} : { task }),
-  }
-  const short = { ...outermost, message: cut(failure.message, maxBytes >> 4), stack: cut(stack, maxBytes >> 4) }
-  for (const candidate of [
-    failure,
-    { ...failure, errors: errors?.map(bare), cause: failure.cause && bare(failure.cause) },
-    { ...outermost, message: failure.message, stack },
-  ]) {
+  const { code, name, message, stack = '', task, cause, errors, errorCount = errors?.length } = failure
+  const outermost = { code, name, message, stack, errorCount, task }
+  const cuts = [1, 2, 3, 4].map((shift) => ({
+    ...outermost,
+    message: cut(message, maxBytes >> shift),
+    stack: cut(stack, maxBytes >> shift),
+  }))
+  for (const candidate of [failure, { ...failure, cause: cause && bare(cause), errors: errors?.map(bare) }, ...cuts]) {
     const bytes = Buffer.from(JSON.stringify(candidate))
     if (bytes.length <= maxBytes) return bytes
   }
-  return Buffer.from(JSON.stringify(short))
+  return Buffer.from(JSON.stringify({ code, name, message: cut(message, 100), task }))
 }
 
 function bare({ code, name, message }: Failure): Failure {

@@ -2,6 +2,7 @@
 // when the test ends.
 import { onTestFinished } from 'vitest'
 import { createClient, type Client, type ClientOptions } from '../../src/client/client'
+import type { Clock } from '../../src/clock'
 import type { Logger } from '../../src/logger'
 import {
   memoryStore,
@@ -39,12 +40,19 @@ export interface System {
   blobs(): Promise<string[]>
 }
 
-const NAMESPACE = 'test'
+export const NAMESPACE = 'test'
 
-export function system(
-  options: { readonly transport?: MemoryTransportOptions; readonly tasks?: Omit<TasksOptions, 'namespace'> } = {},
-): System {
-  const store = memoryStore()
+export interface SystemOptions {
+  readonly transport?: MemoryTransportOptions
+  readonly tasks?: Omit<TasksOptions, 'namespace'>
+  /** Of the store, the workers and the clients. Default: the machine's. */
+  readonly clock?: Clock
+}
+
+export function system(options: SystemOptions = {}): System {
+  const { clock } = options
+  const timed = clock === undefined ? {} : { clock }
+  const store = memoryStore(timed)
   const tasks = createTasks({ namespace: NAMESPACE, ...options.tasks })
   const connect = (more: MemoryTransportOptions = {}): MemoryTransport =>
     memoryTransport({ ...options.transport, ...more, store })
@@ -54,7 +62,7 @@ export function system(
     tasks,
     connect,
     async worker(given = {}, transport = connect()) {
-      const worker = await startWorker({ tasks, transport, logger: silent, leaseMs: 2_000, ...given })
+      const worker = await startWorker({ tasks, transport, logger: silent, leaseMs: 2_000, ...timed, ...given })
       onTestFinished(async () => {
         await worker.close({ drainMs: 0 })
         await transport.close()
@@ -62,7 +70,7 @@ export function system(
       return Object.assign(worker, { transport })
     },
     client(given = {}, transport = connect()) {
-      const client = createClient({ namespace: NAMESPACE, transport, logger: silent, ...given })
+      const client = createClient({ namespace: NAMESPACE, transport, logger: silent, ...timed, ...given })
       onTestFinished(async () => {
         await client.close()
         await transport.close()
