@@ -26,7 +26,6 @@ export const chain: Workload = {
       for (const id of runs) await bed.checkCompleted(client.attach(id), STEPS)
       return cost
     }
-    await runChains()
     const turns = await bed.takeTurns(12, 'steps', chains * STEPS, runChains)
     bed.noteTurns('steps', chains * STEPS, 'steps', turns, { sqlite: { most: 1.5 } })
     bed.note('a step', (turns.seconds / (chains * STEPS)) * 1000, 'ms')

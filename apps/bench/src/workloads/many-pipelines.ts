@@ -28,7 +28,6 @@ export const manyPipelines: Workload = {
       for (const id of ids) await bed.checkCompleted(client.attach(id), STEPS)
       return cost
     }
-    await runAll()
     const turns = await bed.takeTurns(10, 'items', pipelines * STEPS, runAll)
     bed.noteTurns('steps', pipelines * STEPS, 'items', turns)
     await bed.checkNoDeadLetters(client)

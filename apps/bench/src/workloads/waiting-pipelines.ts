@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Client } from '@tasks/core'
+import type { Client, PipelineStatus } from '@tasks/core'
 import type { Bed } from '../bed'
 import { heldBytes } from '../heap'
 import type { Workload } from '../workload'
 
 const HOUR_MS = 3_600_000
 const AT_ONCE = 1_000
+const PAGE = 10_000
 
 export const waitingPipelines: Workload = {
   name: 'waiting-pipelines',
@@ -45,7 +46,7 @@ export async function submitWaiting({ tasks: { step } }: Bed, client: Client, co
     for (const { id } of await Promise.all(some)) ids.add(id)
   }
   for (;;) {
-    const taken = await client.list({ limit: count + 1, status: 'RUNNING' })
+    const taken = await listRunning(client)
     if (taken.length < count) {
       await sleep(200)
       continue
@@ -56,5 +57,14 @@ export async function submitWaiting({ tasks: { step } }: Bed, client: Client, co
       assert.deepEqual([tasks, done, attempts], [1, 0, 0], `of ${id}`)
     }
     return
+  }
+}
+
+async function listRunning(client: Client): Promise<readonly PipelineStatus[]> {
+  const all: PipelineStatus[] = []
+  for (let after: string | undefined; ; after = all.at(-1)!.id) {
+    const page = await client.list({ limit: PAGE, status: 'RUNNING', ...(after === undefined ? {} : { after }) })
+    all.push(...page)
+    if (page.length < PAGE) return all
   }
 }
