@@ -5,7 +5,7 @@ import { groupAt, startChild } from './chains'
 import type { Draft } from './draft'
 import { viewGroup } from './groups'
 import { childPath, entryPath } from './paths'
-import { firstStep, RunKeys, type JobRow } from './rows'
+import { firstStep, RunKeys, type GroupRow, type JobRow, type PipelineRow } from './rows'
 
 /** Chains of one group that are out at a time: what waits beyond that waits in its rows, not in a queue. */
 const OUT_AT_ONCE = 4_000
@@ -13,19 +13,21 @@ const OUT_AT_ONCE = 4_000
 /** Starts at most `count` further chains, first in first out. */
 export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number): void {
   const { id, path } = job
-  const run = draft.run(id)
-  const group =
-    run === undefined || run.row.run !== job.run || run.row.status !== 'RUNNING'
-      ? undefined
-      : viewGroup(draft, run, path).edit()
-  if (run === undefined || group === undefined) {
+  const keys = new RunKeys(id, job.gen)
+  const pipeline = draft.get<PipelineRow>(keys.pipeline)
+  const waiting =
+    pipeline?.run === job.run && pipeline.status === 'RUNNING' ? draft.get<GroupRow>(keys.group(path)) : undefined
+  if (waiting === undefined) {
     // The run was restarted, or its retention has ended.
-    draft.delete(new RunKeys(id, job.gen).job('pump', path))
+    draft.delete(keys.job('pump', path))
     return
   }
-  const inFlight = group.next - group.ended
-  const most = Math.min(OUT_AT_ONCE, group.most || Infinity) - inFlight
-  const to = Math.min(group.size, group.next + Math.min(count, Math.max(0, most)))
+  const most = Math.min(OUT_AT_ONCE, waiting.most || Infinity) - (waiting.next - waiting.ended)
+  const to = Math.min(waiting.size, waiting.next + Math.min(count, Math.max(0, most)))
+  // Looking is not changing: a group that may start nothing costs no commit.
+  if (to === waiting.next) return
+  const run = draft.run(id)!
+  const group = viewGroup(draft, run, path).edit()!
   const { definition, group: chains, page } = groupAt(draft, run, path)
   for (let index = group.next; index < to; index++) {
     const chain = childChain(chains, index, page)
