@@ -139,7 +139,7 @@ export class Replies {
     try {
       return await new Promise<Ended>((resolve, reject) => {
         const settle = (outcome: Ended | Error): void => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
-        const waiter: Waiter = { ref, run: ref.run, sent, settle }
+        const waiter: Waiter = { ref, run: sent === undefined ? ref.run : sent.run, sent, settle }
         const onAbort = (): void => reject(signal!.reason as Error)
         const cancelTimeout =
           timeoutMs === undefined
