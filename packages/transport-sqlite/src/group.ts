@@ -52,6 +52,8 @@ export interface GroupOptions {
   readonly path: string
   readonly clock: Clock
   readonly synchronous: Synchronous
+  /** Another process does not let go of the lock. */
+  onBlocked(): void
   /** Whether other processes are to be woken, asked before each commit that changed something that somebody may be waiting for. */
   isShared(write: Write): boolean
   /** After each such commit. */
@@ -62,8 +64,12 @@ export interface GroupOptions {
 const TURN_MS = 20
 // How long writers wait for another process's transaction before they give up.
 const LOCK_PATIENCE_MS = 10_000
-// The lock is asked for again without delay a few times first: most transactions of others take less than a millisecond.
-const EAGER_TRIES = 20
+// The lock is asked for in bursts, one try a turn, a millisecond apart: most transactions of others take less.
+const BURST = 20
+const PAUSE_MS = 1
+// A process that commits in a row lets go of the lock for a few microseconds at a time, which others mostly miss. If one of them says so,
+// it makes room, after it has had the lock for this long.
+const STREAK_MS = 5
 
 // Readers wait for nobody, except for a moment while another process recovers the log of one that was killed.
 const READ_TRIES = 1000
@@ -78,6 +84,8 @@ export class Group {
   /** Whether the last transaction failed at its COMMIT. */
   #inDoubt = false
   #tries = 0
+  #roomWanted = false
+  #streakSince = 0
   #lockedSince: number | undefined
   #cancelRetry: (() => void) | undefined
 
@@ -100,10 +108,13 @@ export class Group {
     if (this.#closed) return Promise.reject(this.#closed)
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({ promised, apply, resolve, reject })
-      if (this.#scheduled) return
-      this.#scheduled = true
-      this.#options.clock.soon(() => this.#flush())
+      if (!this.#scheduled) this.#schedule()
     })
+  }
+
+  /** Another process waits for the lock. */
+  makeRoom(): void {
+    this.#roomWanted = true
   }
 
   /** Reads what is committed. */
@@ -162,16 +173,31 @@ export class Group {
     this.#waiting = []
     const rest = this.#commit(waiting)
     if (rest.length > 0) this.#waiting = [...rest, ...this.#waiting]
-    if (this.#waiting.length === 0 || this.#scheduled || this.#closed) return
+    if (this.#waiting.length > 0 && !this.#scheduled && !this.#closed) this.#schedule()
+  }
+
+  #schedule(): void {
     this.#scheduled = true
-    if (this.#tries > EAGER_TRIES) this.#cancelRetry = this.#options.clock.after(1, () => this.#flush())
-    else this.#options.clock.soon(() => this.#flush())
+    const { clock } = this.#options
+    if (this.#pauses()) this.#cancelRetry = clock.after(PAUSE_MS, () => this.#flush())
+    else clock.soon(() => this.#flush())
+  }
+
+  #pauses(): boolean {
+    if (this.#tries > 0) return this.#tries % BURST === 0
+    if (!this.#roomWanted) return false
+    const now = this.#options.clock.monotonic()
+    if (now - this.#streakSince < STREAK_MS) return false
+    this.#streakSince = now
+    this.#roomWanted = false
+    return true
   }
 
   /** Answers what there was no time for. */
   #commit(batch: readonly Pending[]): readonly Pending[] {
     try {
       const done = this.#transact(batch)
+      if (this.#tries > 0) this.#streakSince = this.#options.clock.monotonic()
       this.#tries = 0
       this.#lockedSince = undefined
       return batch.slice(done)
@@ -192,6 +218,7 @@ export class Group {
     const now = this.#options.clock.monotonic()
     this.#tries++
     this.#lockedSince ??= now
+    if (this.#tries % BURST === 0) this.#options.onBlocked()
     if (now - this.#lockedSince < LOCK_PATIENCE_MS) return batch
     this.#lockedSince = undefined
     this.#tries = 0

@@ -31,6 +31,7 @@ export async function openStore(options: FileOptions, create: boolean): Promise<
     path,
     clock,
     synchronous,
+    onBlocked: () => wakeup?.askForRoom(),
     isShared: (write) =>
       wakeup !== undefined && write.get('SELECT 1 FROM process WHERE id <> ? LIMIT 1', neighbours.id) !== undefined,
     onCommit(changed, shared) {
@@ -54,6 +55,7 @@ export async function openStore(options: FileOptions, create: boolean): Promise<
       mail.look()
       returns.refresh()
     },
+    onRoomWanted: () => group.makeRoom(),
     onBeat: () => neighbours.check(),
   })
   return {

@@ -2,9 +2,13 @@
 // Where watching does not work (or has not yet shown that it does), `PRAGMA data_version` is asked every few milliseconds;
 // and now and then in any case, so that a lost notification costs a moment and not more. Measurements: HOW_IT_WORKS.md.
 import type { FSWatcher } from 'node:fs'
-import { closeSync, constants, fstatSync, openSync, statSync, watch, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, watch, writeSync } from 'node:fs'
 import type { Clock } from '@tasks/core/adapter'
 import type { Group } from './group'
+
+// The bytes of the file. What is written to the first does not matter; the second is another each time.
+const COMMITTED = 0
+const WANTED = 1
 
 const POLL_MS = 10
 const BEAT_MS = 200
@@ -15,6 +19,8 @@ export interface WakeupOptions {
   readonly clock: Clock
   /** Another connection has committed. */
   onElsewhere(): void
+  /** Another connection cannot commit. */
+  onRoomWanted(): void
   /** Every `BEAT_MS`, for what else must be looked after now and then. */
   onBeat(): void
 }
@@ -22,9 +28,10 @@ export interface WakeupOptions {
 export class Wakeup {
   readonly #options: WakeupOptions
   readonly #path: string
-  readonly #byte = Buffer.from('.')
+  readonly #byte = new Uint8Array(1)
   #fd: number | undefined
   #inode = 0
+  #wanted = 0
   #watcher: FSWatcher | undefined
   #watches = false
   #version = -1
@@ -43,10 +50,21 @@ export class Wakeup {
 
   /** Wakes the other processes. */
   touch(): void {
+    this.#write(COMMITTED)
+  }
+
+  /** Asks whoever commits in a row to pause for a moment. */
+  askForRoom(): void {
+    this.#wanted = (this.#wanted + 1) % 256
+    this.#byte[0] = this.#wanted
+    this.#write(WANTED)
+  }
+
+  #write(position: number): void {
     try {
-      writeSync(this.#fd ?? this.#openFile(), this.#byte, 0, 1, 0)
+      writeSync(this.#fd ?? this.#openFile(), this.#byte, 0, 1, position)
     } catch {
-      // The others poll.
+      // The others poll, and are lucky in the end.
     }
   }
 
@@ -76,6 +94,7 @@ export class Wakeup {
       this.#watcher = watch(this.#path, { persistent: false }, (event) => {
         if (event === 'rename') return
         this.#watches = true
+        this.#heedWants()
         this.#notice()
       })
       this.#watcher.on('error', () => (this.#watches = false))
@@ -91,6 +110,17 @@ export class Wakeup {
     if (this.#fd !== undefined && statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode) return
     this.#closeFile()
     this.#arm()
+  }
+
+  #heedWants(): void {
+    try {
+      if (this.#fd === undefined || readSync(this.#fd, this.#byte, 0, 1, WANTED) === 0) return
+    } catch {
+      return
+    }
+    if (this.#byte[0] === this.#wanted) return
+    this.#wanted = this.#byte[0]!
+    this.#options.onRoomWanted()
   }
 
   // Several notifications of one turn are one look.

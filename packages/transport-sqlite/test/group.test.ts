@@ -15,7 +15,15 @@ async function setup(
 ): Promise<{ group: Group; path: string }> {
   const { driver = chooseDriver(), clock = systemClock, path = newPath() } = options
   const db = await openFile({ driver, path, synchronous: 'full', clock }, true)
-  const group = new Group({ db, path, clock, synchronous: 'full', isShared: () => false, onCommit: () => {} })
+  const group = new Group({
+    db,
+    path,
+    clock,
+    synchronous: 'full',
+    isShared: () => false,
+    onCommit: () => {},
+    onBlocked: () => {},
+  })
   onTestFinished(() => group.close(new TaskError('TASKS_CLOSED', 'the test is over'), () => {}))
   return { group, path }
 }
@@ -107,6 +115,34 @@ describe('group commit', () => {
     other.exec('COMMIT')
     await writing
     expect(names(group)).toEqual(['late'])
+  })
+
+  test('makes room between its commits for a process that asks, and no more than now and then', async () => {
+    let pauses = 0
+    let now = 1000
+    const clock: Clock = {
+      ...systemClock,
+      monotonic: () => now,
+      after: (ms, fn, options) => {
+        pauses++
+        return systemClock.after(ms, fn, options)
+      },
+    }
+    const { group } = await setup({ clock })
+    const commit = (i: number): Promise<unknown> => group.write((write) => write.run(INSERT, i, `q${i}`))
+    await commit(0)
+    expect(pauses).toBe(0)
+    group.makeRoom()
+    await commit(1)
+    expect(pauses).toBe(1)
+    group.makeRoom()
+    now += 4
+    await commit(2)
+    expect(pauses).toBe(1)
+    now += 1
+    await commit(3)
+    await commit(4)
+    expect(pauses).toBe(2)
   })
 
   test('gives up on a writer that never ends, with nothing stored', async () => {
