@@ -43,6 +43,7 @@ export class Consumer {
   readonly #stop = new AbortController()
   readonly #held = new Map<Lease, number>()
   #suspect: Lease | undefined
+  #endWait: (() => void) | undefined
   /** When an unknown task was last warned of, by name. */
   readonly #unknownTold = new Map<string, number>()
   #settlements: Settlement[] = []
@@ -83,7 +84,7 @@ export class Consumer {
           this.#waiting = true
           executor.poke()
         }
-        const leases = await this.#consumer.receive({ max, waitMs, suspects: this.#suspect === undefined, signal })
+        const leases = await this.#receive(max, waitMs)
         failures = 0
         this.#waiting = false
         // Empty: wait for the next one, and let others have the slots meanwhile.
@@ -95,6 +96,23 @@ export class Consumer {
         logger.warn({ error, queues: this.#options.queues }, 'receiving failed and is tried again')
         await sleep(clock, Math.min(10_000, 100 * 2 ** failures++) * (0.5 + clock.random() / 2), signal)
       }
+    }
+  }
+
+  /** One suspect at a time. A wait that leaves them out ends with the one that is in hand: another may be there. */
+  async #receive(max: number, waitMs: number): Promise<readonly Lease[]> {
+    const { signal } = this.#stop
+    if (this.#suspect === undefined || waitMs === 0)
+      return this.#consumer.receive({ max, waitMs, suspects: this.#suspect === undefined, signal })
+    const wait = new AbortController()
+    const end = (): void => wait.abort()
+    signal.addEventListener('abort', end, { once: true })
+    this.#endWait = end
+    try {
+      return await this.#consumer.receive({ max, waitMs, suspects: false, signal: wait.signal })
+    } finally {
+      this.#endWait = undefined
+      signal.removeEventListener('abort', end)
     }
   }
 
@@ -278,7 +296,9 @@ export class Consumer {
       }
       for (const { lease } of settlements) {
         this.#held.delete(lease)
-        if (this.#suspect === lease) this.#suspect = undefined
+        if (this.#suspect !== lease) continue
+        this.#suspect = undefined
+        this.#endWait?.()
       }
     }
     this.#settling = undefined
