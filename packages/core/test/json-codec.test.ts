@@ -22,7 +22,8 @@ const leaf = fc.oneof(
   fc.boolean(),
   fc.constantFrom(null, undefined, -0, NaN, Infinity, -Infinity),
   fc.bigInt(),
-  fc.date({ noInvalidDate: false }),
+  // An invalid date is not deeply equal to itself; a case of its own has it.
+  fc.date({ noInvalidDate: true }),
   fc.uint8Array(),
   fc.float64Array(),
   fc.bigInt64Array(),
