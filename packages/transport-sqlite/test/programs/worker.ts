@@ -1,6 +1,7 @@
 // A worker, as `startWorker` makes it. It ends with the process that has started it.
 import { startWorker, type Logger, type WorkerOptions } from '@tasks/core'
 import { sqliteTransport } from '../../src/index'
+import '../support/recipes'
 import { tasks } from '../support/tasks'
 
 const [path, options] = process.argv.slice(2) as [string, string]
