@@ -6,6 +6,8 @@ import type { TaskError } from '@tasks/core/adapter'
 export class Lifetime {
   readonly #clock: Clock
   readonly #over = new AbortController()
+  // Not listeners of the signal: of those Node 20 warns when there are more than ten.
+  readonly #waits = new Set<(reason: TaskError) => void>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -20,6 +22,7 @@ export class Lifetime {
 
   end(reason: TaskError): void {
     this.#over.abort(reason)
+    for (const fail of this.#waits) fail(reason)
   }
 
   refuseIfOver(): void {
@@ -42,7 +45,7 @@ export class Lifetime {
       const stop = (): void => {
         cancel()
         unlisten()
-        over.removeEventListener('abort', fail)
+        this.#waits.delete(fail)
         for (const signal of signals) signal?.removeEventListener('abort', giveUp)
       }
       const settle = (woken: boolean): void => {
@@ -50,13 +53,13 @@ export class Lifetime {
         resolve(woken)
       }
       const giveUp = (): void => settle(false)
-      const fail = (): void => {
+      const fail = (reason: TaskError): void => {
         stop()
-        reject(over.reason as TaskError)
+        reject(reason)
       }
       const cancel = this.#clock.after(ms, giveUp)
       const unlisten = listen(() => settle(true))
-      over.addEventListener('abort', fail, { once: true })
+      this.#waits.add(fail)
       for (const signal of signals) signal?.addEventListener('abort', giveUp, { once: true })
     })
   }

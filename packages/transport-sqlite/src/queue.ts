@@ -4,6 +4,7 @@
 // Q2. `Batch.open` holds those of a batch that are not settled yet, and follows the transactions: a settlement of anything else is stale.
 //     So is one whose lease ran out, unless nobody else has got the message since: then `reclaim` finds it among the suspects.
 // Q3. A suspect is handed out alone, so that its lease has no other members.
+import { setMaxListeners } from 'node:events'
 import type { Bytes, ConsumeOptions, Lease, ReceiveOptions, Send, Settlement, TaskConsumer } from '@tasks/core'
 import { TaskError } from '@tasks/core/adapter'
 import { addLetter } from './deadletters'
@@ -56,6 +57,8 @@ export class Consumer implements TaskConsumer {
     this.#names = [...new Set(queues)]
     this.#leaseMs = leaseMs
     this.#endUse = store.returns.use()
+    // One for each receive that waits; Node 20 warns of more than ten.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   async receive({ max, waitMs, suspects, signal }: ReceiveOptions): Promise<readonly Lease[]> {

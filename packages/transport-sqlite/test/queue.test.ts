@@ -144,4 +144,21 @@ describe('receiving', () => {
     for (let got = 0; got < 10; got += sizes.at(-1)!) sizes.push((await receive(other)).length)
     expect(Math.max(...sizes)).toBeLessThanOrEqual(6)
   })
+
+  test('waits in many places at once without a warning', async () => {
+    const warnings: Error[] = []
+    const listen = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', listen)
+    onTestFinished(() => void process.off('warning', listen))
+    const { space, other } = await setup()
+    const stop = new AbortController()
+    const owning = space.own({ leaseMs: 60_000 }).run(async (session) => {
+      while (!session.lost.aborted) await session.poll({ max: 10, waitMs: 60_000 })
+    }, stop.signal)
+    const receiving = Array.from({ length: 20 }, () => receive(other, true, 100))
+    expect((await Promise.all(receiving)).flat()).toEqual([])
+    stop.abort()
+    await owning
+    expect(warnings).toEqual([])
+  })
 })
