@@ -8,12 +8,14 @@ import { NAMESPACE } from '../support/tasks'
 const [path] = process.argv.slice(2) as [string]
 const client = createClient({ namespace: NAMESPACE, transport: sqliteTransport({ path }) })
 
-process.on('message', async (wanted: readonly (readonly [id: string, seed: number])[]) => {
+process.on('message', (wanted: readonly (readonly [id: string, seed: number])[]) => void submitAll(wanted))
+
+async function submitAll(wanted: readonly (readonly [id: string, seed: number])[]): Promise<void> {
   for (const [id, seed] of wanted) {
     await client.submit(recipeOf(seed).pipeline, { id })
     process.send!(id)
     await sleep(seed % 20)
   }
-})
+}
 process.on('disconnect', () => process.exit())
 process.send!('ready')
