@@ -32,7 +32,8 @@ export function virtualClock(options: { readonly start?: number; readonly seed?:
   let order = 0
   let ids = 0
   let soon = 0
-  let state = (options.seed ?? 1) >>> 0
+  const seed = (options.seed ?? 1) >>> 0
+  let state = seed
   const timers = new Set<Timer>()
 
   // mulberry32
@@ -87,7 +88,7 @@ export function virtualClock(options: { readonly start?: number; readonly seed?:
       })
     },
     random,
-    uid: () => `v${String(++ids).padStart(19, '0')}`,
+    uid: () => `v${seed.toString(36).padStart(7, '0')}${String(++ids).padStart(12, '0')}`,
     settle,
     advanceToNext,
     async advance(ms) {
