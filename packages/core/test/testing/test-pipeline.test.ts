@@ -23,7 +23,7 @@ const risk = (stocks: string[]) =>
 test('functions are replaced, starts are made to fail, and the timeline says what ran and when', async () => {
   const run = await testPipeline(risk(['MSFT', 'IBM']), {
     tasks,
-    override: { load: (stock: string) => [...stock].map(Number) },
+    override: { load: (stock: string) => stock.split('').map(Number) },
     failOn: { stdDev: [1, 2] },
   })
   expect(run.error).toBeUndefined()
