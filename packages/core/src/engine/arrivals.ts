@@ -25,6 +25,8 @@ export function mostInputs({ maxCommitItems }: Capabilities): number {
 export class Arrivals {
   #inbox: Arrived[] = []
   #outcomes: Outcome[] = []
+  /** Those of the batch that was taken last, until it is committed. */
+  #taken: readonly Outcome[] = []
   #own: Arrived[] = []
   #onDrained: (() => void) | undefined
 
@@ -45,6 +47,19 @@ export class Arrivals {
   stop(): void {
     this.#onDrained?.()
     this.#onDrained = undefined
+  }
+
+  /** The batch that was taken last is committed. */
+  committed(): void {
+    this.#taken = []
+  }
+
+  /** Outcomes that are not known to be committed. */
+  takeUncommitted(): readonly Outcome[] {
+    const outcomes = [...this.#taken, ...this.#outcomes]
+    this.#taken = []
+    this.#outcomes = []
+    return outcomes
   }
 
   addOutcome(outcome: Outcome): void {
@@ -77,6 +92,7 @@ export class Arrivals {
     if (count > 0) {
       const outcomes = this.#outcomes.slice(0, count)
       this.#outcomes = this.#outcomes.slice(count)
+      this.#taken = outcomes
       batch.push({ input: { type: 'outcomes', outcomes }, weight: count, bytes: 0 })
     }
     // After the outcomes: what was thought to be lost may just have ended.

@@ -21,12 +21,14 @@ export interface LocalLane {
   release(count: number): void
   /** Hands over what was reserved. */
   submit(items: readonly LocalItem[]): void
-  /** Whether this process runs that entry now, whichever session handed it over. */
+  /** Whether this process runs that entry now, whichever session handed it over, or has its outcome and not stored it yet. */
   isRunning(entry: Closed): boolean
   /** From now on `owner` is who this process has for its partition. */
   attach(owner: LaneOwner): void
   /** Takes back what was handed over and not started. What runs goes on; its outcomes go to the inbox. */
   detach(owner: LaneOwner): readonly Dispatch[]
+  /** These outcomes were given to a session that is over, and may not be committed: they go to the inbox. */
+  toInbox(outcomes: readonly Outcome[]): void
 }
 
 /** What the workers of its process see of an owner. */

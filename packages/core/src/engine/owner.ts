@@ -4,7 +4,7 @@
 //
 // O1. One commit is under way at a time, and nothing of a batch is visible, in memory or outside, before its commit has succeeded.
 // O2. A commit that did not succeed, or may not have, ends the session: everything in memory is dropped, and whoever claims next starts
-//     from the rows. The one exception is `TASKS_TOO_LARGE`, which is certain: the batch is folded again in halves.
+//     from the rows. Only outcomes of this process are not: nobody else knows them, so they go to the inbox. The one exception is `TASKS_TOO_LARGE`, which is certain: the batch is folded again in halves.
 // O3. An inbox message that cannot be read or folded becomes a dead letter in the very commit that passes it.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
@@ -136,6 +136,7 @@ export class Owner implements LaneOwner, TakesTurns {
         if (this.#ending && !this.#busy) this.#onEnd()
       })
       await this.#handOver()
+      this.#lane?.toInbox(this.#arrivals.takeUncommitted())
       await polling
     } catch (error) {
       this.#logger.warn({ partition: this.partition, error }, 'a partition was lost')
@@ -218,7 +219,11 @@ export class Owner implements LaneOwner, TakesTurns {
     if (refilling !== undefined) await refilling
     this.#roomCame = false
     const batch = this.#gather()
-    if (batch.length > 0) return this.#process(batch)
+    if (batch.length > 0) {
+      const again = await this.#process(batch)
+      this.#arrivals.committed()
+      return again
+    }
     await this.#passIfOld()
     return false
   }
@@ -484,7 +489,10 @@ export class Owner implements LaneOwner, TakesTurns {
       if (unstarted.length > 0)
         this.#arrivals.addOwn({ input: { type: 'requeue', dispatches: unstarted }, weight: 1, bytes: 0 })
       // What has arrived is folded still: outcomes of this process are known to nobody else.
-      for (let batch = this.#gather(); batch.length > 0; batch = this.#gather()) await this.#process(batch)
+      for (let batch = this.#gather(); batch.length > 0; batch = this.#gather()) {
+        await this.#process(batch)
+        this.#arrivals.committed()
+      }
       const draft = this.#newDraft()
       this.#windows.shareAll(draft)
       if (draft.changed.size > 0) await this.#commit({ draft, batch: [], poison: [] })

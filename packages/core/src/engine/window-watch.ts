@@ -54,10 +54,10 @@ export class WindowWatch {
 
   /** The windows that an earlier owner has left. What that owner had in its own process is lost, unless that process is this one. */
   async adopt(rows: readonly WindowRow[]): Promise<void> {
-    const { windows, lane, clock, leaseMs, say } = this.#options
+    const { windows, lane, clock, leaseMs, logger, partition, say, caughtUp } = this.#options
     const seen = new Set<string>()
     const open = new Map<WindowRow, number>()
-    const lost: WindowItem[] = []
+    const lost = new Map<Closed, WindowRow>()
     // The newest first: an entry that was given back, or sent again, is in the last window that names it, and in no other.
     const outstanding = await this.#outstanding(rows.flatMap(({ items }) => items))
     for (const row of [...rows].reverse()) {
@@ -68,17 +68,29 @@ export class WindowWatch {
           if (seen.has(name)) continue
           seen.add(name)
           count++
-          if (item.lane === 'local' && lane?.isRunning(entry) !== true) lost.push({ lane: 'local', ...entry })
+          if (item.lane === 'local' && lane?.isRunning(entry) !== true) lost.set(entry, row)
         }
       }
       open.set(row, count)
     }
+    const adopted = new Map<WindowRow, Window>()
     for (const row of rows) {
       const count = open.get(row)!
       const window = windows.add(row, count, clock.now() + 2 * leaseMs)
       if (count === 0) windows.abandon(window)
+      adopted.set(row, window)
     }
-    if (lost.length > 0) void say({ type: 'resend', items: lost }, lost.length)
+    if (lost.size === 0) return
+    // What an earlier session has not committed is in the inbox, if its process lives.
+    void caughtUp()
+      .then(() => {
+        const items = [...lost].flatMap(([entry, row]) =>
+          windows.of(entry) === adopted.get(row) ? [{ lane: 'local' as const, ...entry }] : [],
+        )
+        return say({ type: 'resend', items }, items.length)
+      })
+      // They are in windows, which are looked at later.
+      .catch((error: unknown) => logger.debug({ partition, error }, 'an inbox could not be waited for'))
   }
 
   async #check(): Promise<void> {

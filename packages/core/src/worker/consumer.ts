@@ -48,6 +48,7 @@ export class Consumer {
   readonly #unknownTold = new Map<string, number>()
   #settlements: Settlement[] = []
   #outcomes: Outcome[] = []
+  #onStored: (() => void)[] = []
   #sends: Send[] = []
   #settling: Promise<void> | undefined
   #wake: (() => void) | undefined
@@ -191,11 +192,11 @@ export class Consumer {
     this.#settle({ lease, op: 'ack' })
   }
 
-  /** The outcome of a task that was handed over in memory and whose owner is gone. */
-  report(message: TaskMessage, finished: Finished): void {
-    const { id, run, path, attempt } = message
-    this.#outcomes.push({ id, run, path, attempt, ...finished })
+  /** The outcome of a task that was handed over in memory and whose owner is gone. Resolves when it is stored. */
+  report(outcome: Outcome): Promise<void> {
+    this.#outcomes.push(outcome)
     this.#flushSoon()
+    return new Promise((resolve) => this.#onStored.push(resolve))
   }
 
   /** A task that was handed over in memory, did not end, and whose owner is gone: it goes to its queue. */
@@ -280,8 +281,10 @@ export class Consumer {
     while (this.#settlements.length > 0 || this.#outcomes.length > 0 || this.#sends.length > 0) {
       const settlements = this.#settlements
       const sends = [...this.#sends, ...this.#packOutcomes()]
+      const onStored = this.#onStored
       this.#settlements = []
       this.#outcomes = []
+      this.#onStored = []
       this.#sends = []
       for (let failures = 0; ; failures++) {
         try {
@@ -294,6 +297,7 @@ export class Consumer {
           await sleep(clock, Math.min(5_000, 50 * 2 ** failures) * (0.5 + clock.random() / 2))
         }
       }
+      for (const stored of onStored) stored()
       for (const { lease } of settlements) {
         this.#held.delete(lease)
         if (this.#suspect !== lease) continue

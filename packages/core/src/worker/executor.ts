@@ -11,7 +11,7 @@ import { isFailure, NONE } from '../value'
 import type { AnyTask } from '../tasks'
 import type { TaskSource } from './task-source'
 import type { TaskError } from '../errors'
-import type { RunningItem, TaskMessage } from '../wire'
+import type { Outcome, RunningItem, TaskMessage } from '../wire'
 import type { Finished, Runner } from './runner'
 import type { RunningTask } from './running-task'
 
@@ -50,8 +50,8 @@ export interface ExecutorOptions {
   readonly queues: readonly string[]
   readonly runner: Runner
   readonly clock: Clock
-  /** Of a task whose owner is not in this process any more. */
-  readonly onOrphan: (message: TaskMessage, finished: Finished) => void
+  /** Of a task whose owner is not in this process any more. Resolves when it is stored. */
+  readonly onOrphan: (outcome: Outcome) => Promise<void>
   /** The same, but it did not end: others are to run it. */
   readonly onOrphanAbandoned: (dispatch: Dispatch) => void
 }
@@ -74,6 +74,8 @@ export class Executor implements LocalLane {
   #received: Received[] = []
   #receivedAt = 0
   readonly #running = new Map<string, Running>()
+  /** Whose outcomes are on their way to the inbox. */
+  readonly #reported = new Set<string>()
   #turn = 0
   /** How long a task takes, on average; in milliseconds. */
   #averageMs = 0.5
@@ -131,7 +133,8 @@ export class Executor implements LocalLane {
   }
 
   isRunning(entry: Closed): boolean {
-    return this.#running.has(keyOf(entry))
+    const key = keyOf(entry)
+    return this.#running.has(key) || this.#reported.has(key)
   }
 
   attach(owner: LaneOwner): void {
@@ -142,6 +145,14 @@ export class Executor implements LocalLane {
     if (this.#owners.get(owner.partition) !== owner) return []
     this.#owners.delete(owner.partition)
     return this.#takeBack((item) => item.partition === owner.partition)
+  }
+
+  toInbox(outcomes: readonly Outcome[]): void {
+    for (const outcome of outcomes) {
+      const key = keyOf(outcome)
+      this.#reported.add(key)
+      void this.#onOrphan(outcome).then(() => this.#reported.delete(key))
+    }
   }
 
   // ---- For the consumer ---------------------------------------------------------------------------------------------
@@ -318,12 +329,9 @@ export class Executor implements LocalLane {
     }
     this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {
       const owner = this.#owners.get(partition)
-      if (owner === undefined) this.#onOrphan(message, finished)
-      else
-        owner.outcome(
-          { id, run, path, attempt, ...finished },
-          this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0,
-        )
+      const outcome: Outcome = { id, run, path, attempt, ...finished }
+      if (owner === undefined) this.toInbox([outcome])
+      else owner.outcome(outcome, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
     })
   }
 

@@ -85,7 +85,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     queues,
     runner: new Runner({ space, values, codec: settings.codec, clock, logger }),
     clock,
-    onOrphan: (message, finished) => consumer?.report(message, finished),
+    onOrphan: async (outcome) => consumer?.report(outcome),
     onOrphanAbandoned: (dispatch) => consumer?.sendBack(dispatch),
   })
   const works = roles.includes('worker')
