@@ -10,6 +10,13 @@ import type { RetryData } from './retry'
 import { decodeReference, Kind, type Value } from './value'
 import type { PackedDefinition, SubmitMessage, TaskMessage, Verdict } from './wire'
 
+/**
+ * A lone task is known as what it becomes when it is tried again: the entry of a pipeline of its own, in a run named after it. So whatever
+ * a task can know of itself, its idempotency key first of all, is the same in every attempt; and promoting it twice is submitting one run twice.
+ */
+export const LONE_PATH = '/0'
+export const loneRunOf = (id: string): string => id
+
 const DAY_MS = 24 * 3_600_000
 /** No escaped id begins like this: `%` is always followed by two hexadecimal digits. */
 const LONE = '%lone/'
@@ -49,7 +56,6 @@ export const isLoneBlob = (name: string): boolean => name.startsWith(LONE)
 export function promote(
   message: TaskMessage,
   queue: string,
-  run: string,
   failure: Value,
   verdict: Verdict,
   retry: RetryData,
@@ -57,7 +63,7 @@ export function promote(
   return {
     type: 'submit',
     id: message.id,
-    run,
+    run: loneRunOf(message.id),
     options: {
       lone: 1,
       ...(message.options.replyTo === undefined ? {} : { replyTo: message.options.replyTo }),

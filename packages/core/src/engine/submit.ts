@@ -16,7 +16,6 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   if (existing === undefined) return start(draft, message, 1)
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
   if (existing.row.run === message.run) return answer(draft, existing, message)
-  if (options.lone === 1 && existing.row.lone) return
   if (options.onDuplicate === 'restart') return restart(draft, existing, message)
   if (options.onDuplicate === 'reject')
     return refuse(draft, message, 'TASKS_ID_EXISTS', `the pipeline "${id}" exists (${existing.row.status})`)

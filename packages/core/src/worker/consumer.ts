@@ -8,7 +8,7 @@ import { TaskError } from '../errors'
 import type { LargeValues } from '../large-values'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
-import { promote } from '../lone-task'
+import { LONE_PATH, promote } from '../lone-task'
 import { asBuffer } from '../record'
 import { encodeDispatch } from '../engine/dispatch'
 import type { Dispatch } from '../engine/draft'
@@ -211,12 +211,11 @@ export class Consumer {
   }
 
   #finishedAlone(lease: Lease, message: TaskMessage, { value, verdict }: Finished): void {
-    const { clock } = this.#options
     if (isFailure(value)) {
       const retry = message.options.retry ?? verdict?.retry
       if (verdict?.retryable === true && retry !== undefined && message.attempt <= retry.maxRetries) {
         const { retry: _, ...rest } = verdict
-        const submit = promote(message, lease.queue, clock.uid(), value, rest, retry)
+        const submit = promote(message, lease.queue, value, rest, retry)
         this.#sendToInbox(message.id, encodeInbox(submit))
         return this.#settle({ lease, op: 'ack' })
       }
@@ -255,7 +254,7 @@ export class Consumer {
         code,
         name: 'TaskError',
         message: letter.message,
-        task: { name: task, id: id + path, attempt },
+        task: { name: task, id: id + (path || LONE_PATH), attempt },
       })
       if (run !== '') this.#outcomes.push({ id, run, path, attempt, value, verdict: { retryable: false } })
       else this.#reply(message, value)

@@ -4,6 +4,7 @@ import type { TaskContext } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
 import type { TaskError } from '../errors'
 import type { Logger } from '../logger'
+import { LONE_PATH, loneRunOf } from '../lone-task'
 import type { TaskMessage } from '../wire'
 
 const MOST_NOTE = 200
@@ -30,7 +31,7 @@ export class RunningTask implements TaskContext {
   }
 
   get taskId(): string {
-    return this.message.id + this.message.path
+    return this.message.id + this.#path
   }
 
   get pipelineId(): string {
@@ -50,12 +51,17 @@ export class RunningTask implements TaskContext {
   }
 
   get #frame(): string {
-    const entry = splitEntry(this.message.path)
+    const entry = splitEntry(this.#path)
     return entry === undefined ? ROOT : frameOf(entry.chain)
   }
 
   get run(): string {
-    return this.message.run
+    const { id, run } = this.message
+    return run || loneRunOf(id)
+  }
+
+  get #path(): string {
+    return this.message.path || LONE_PATH
   }
 
   get attempt(): number {
@@ -67,8 +73,7 @@ export class RunningTask implements TaskContext {
   }
 
   get idempotencyKey(): string {
-    const { id, run, path } = this.message
-    return `${id}:${run}:${path}`
+    return `${this.rootId}:${this.run}:${this.#path}`
   }
 
   progress(fraction: number, note = ''): void {
