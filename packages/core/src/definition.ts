@@ -229,6 +229,14 @@ class Encoder {
   }
 
   #chain(plan: Plan, tight: boolean): string {
+    const { use, before } = plan
+    // Most chains of large groups.
+    if (before === undefined && !isGroupUse(use)) {
+      this.#mix('[')
+      const only = `[${this.#task(use, tight)}]`
+      this.#mix(']')
+      return only
+    }
     let text = '['
     this.#mix('[')
     for (const use of entriesOf(plan)) {

@@ -78,7 +78,7 @@ export interface TaskMessageOptions {
   readonly replyTo?: string
 }
 
-const NO_OPTIONS: TaskMessageOptions = {}
+export const NO_OPTIONS: TaskMessageOptions = Object.freeze({})
 
 export function encodeTask(message: Omit<TaskMessage, 'type'>): Bytes {
   const { id, run, path, attempt, task, resends, sentAt, options, input, args } = message

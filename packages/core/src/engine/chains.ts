@@ -100,10 +100,23 @@ function frameEntries(draft: Draft, run: RunView, chain: string): Entries & Pick
   const frame = frameOf(chain)
   const source = readChain(draft, run, placeOf(splitHop(frame).base))!.definition!
   const definition = readPage(draft, run, frame, source, 0).definition()
-  const page: GroupChains['page'] = (number) => readPage(draft, run, frame, source, number).chains(definition, number)
+  const page = lastPage((number) => readPage(draft, run, frame, source, number).chains(definition, number))
   let entries = definition.chain
   for (const [entry, child] of wayTo(chain, frame)) entries = childChain(asGroup(entries[entry], chain), child, page)
   return { definition, entries, page }
+}
+
+/** Neighbouring chains are mostly on one page. */
+function lastPage(read: GroupChains['page']): GroupChains['page'] {
+  let last = -1
+  let chains: readonly Chain[] = []
+  return (number) => {
+    if (number !== last) {
+      chains = read(number)
+      last = number
+    }
+    return chains
+  }
 }
 
 function asGroup(entry: Entry | undefined, path: string): GroupEntry {
@@ -219,12 +232,22 @@ function dispatchAgain(draft: Draft, run: RunView, place: Place, row: ChainRow):
   dispatch(draft, run, place, row, definition, entries[row.at] as TaskEntry)
 }
 
-function close(draft: Draft, run: RunView, { path, row }: OpenEntry): void {
+function close(draft: Draft, run: RunView, { path, row, parent }: OpenEntry): void {
   if (run.row.notes?.[path] !== undefined) {
     const { [path]: _, ...others } = run.row.notes
     run.row.notes = Object.keys(others).length === 0 ? undefined : others
   }
-  if (row.phase === 'sent') draft.closed.push({ id: run.row.id, run: run.row.run, path, attempt: row.attempt })
+  if (row.phase !== 'sent') return
+  const { attempt, resends, at, hop } = row
+  const child = parent.kind === 'group' && at === 0 && hop === 0 && attempt === 1 && resends === 0 ? parent : undefined
+  draft.closed.push({
+    id: run.row.id,
+    run: run.row.run,
+    path,
+    attempt,
+    group: child?.entry,
+    child: child?.index ?? 0,
+  })
 }
 
 function dispatch(

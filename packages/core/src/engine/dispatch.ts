@@ -1,7 +1,7 @@
 // From a due entry to the message that asks a worker to run it.
 import type { ArgsData } from '../definition'
 import { encodeReference, Kind, NONE, type Value } from '../value'
-import { encodeTask, type TaskMessageOptions } from '../wire'
+import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire'
 import type { Bytes } from '../transport'
 import type { Dispatch } from './draft'
 
@@ -16,6 +16,7 @@ export function argsValue(args: ArgsData | undefined): Value {
 
 export function taskOptions(dispatch: Dispatch): TaskMessageOptions {
   const { step, meta } = dispatch
+  if (step.timeoutMs === undefined && step.retry === undefined && meta === undefined) return NO_OPTIONS
   return {
     ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
     ...(step.retry === undefined ? {} : { retry: step.retry }),

@@ -58,12 +58,19 @@ export interface Dispatch {
   readonly shared: boolean
 }
 
-/** An entry that is no longer outstanding: its window counts it off. */
-export interface Closed {
+/** An entry, as windows and workers name it. */
+export interface EntryName {
   readonly id: string
   readonly run: string
   readonly path: string
   readonly attempt: number
+}
+
+/** An entry that is no longer outstanding: its window counts it off. */
+export interface Closed extends EntryName {
+  /** The first entry of chain `child` of this group, ended by its first send: its window may name it by a range. */
+  readonly group: string | undefined
+  readonly child: number
 }
 
 export interface Ended {

@@ -1,7 +1,7 @@
 // The seam between owners and the workers of the same process: a task that is due is handed over in memory, after the commit that made it
 // due, and its outcome enters the owner's next commit, without queue and inbox.
 import type { Outcome } from '../wire'
-import type { Closed, Dispatch } from './draft'
+import type { EntryName, Dispatch } from './draft'
 
 export interface LocalItem {
   readonly partition: number
@@ -22,7 +22,7 @@ export interface LocalLane {
   /** Hands over what was reserved. */
   submit(items: readonly LocalItem[]): void
   /** Whether this process runs that entry now, whichever session handed it over, or has its outcome and not stored it yet. */
-  isRunning(entry: Closed): boolean
+  isRunning(entry: EntryName): boolean
   /** From now on `owner` is who this process has for its partition. */
   attach(owner: LaneOwner): void
   /** Takes back what was handed over and not started. What runs goes on; its outcomes go to the inbox. */

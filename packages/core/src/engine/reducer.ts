@@ -92,7 +92,7 @@ function requeue(draft: Draft, dispatch: Dispatch): void {
   const run = draft.run(id)
   if (run === undefined || run.row.run !== dispatch.run || isOutstanding(draft, run, path, attempt) === undefined)
     return
-  draft.closed.push({ id, run: dispatch.run, path, attempt })
+  draft.closed.push({ id, run: dispatch.run, path, attempt, group: undefined, child: 0 })
   draft.dispatches.push({ ...dispatch, shared: true })
 }
 

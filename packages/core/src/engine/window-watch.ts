@@ -2,7 +2,7 @@
 import type { Clock } from '../clock'
 import type { Logger } from '../logger'
 import type { Space } from '../transport'
-import { forEachRow, MissingRow, type Closed, type Draft } from './draft'
+import { forEachRow, MissingRow, type EntryName, type Draft } from './draft'
 import type { LocalLane } from './local-lane'
 import { outstandingEntries, type Input } from './reducer'
 import type { RowCache } from './row-cache'
@@ -57,7 +57,7 @@ export class WindowWatch {
     const { windows, lane, clock, leaseMs, logger, partition, say, caughtUp } = this.#options
     const seen = new Set<string>()
     const open = new Map<WindowRow, number>()
-    const lost = new Map<Closed, WindowRow>()
+    const lost = new Map<EntryName, WindowRow>()
     // The newest first: an entry that was given back, or sent again, is in the last window that names it, and in no other.
     const outstanding = await this.#outstanding(rows.flatMap(({ items }) => items))
     for (const row of [...rows].reverse()) {
@@ -152,10 +152,10 @@ export class WindowWatch {
     return false
   }
 
-  async #outstanding(items: readonly WindowItem[]): Promise<ReadonlyMap<WindowItem, readonly Closed[]>> {
+  async #outstanding(items: readonly WindowItem[]): Promise<ReadonlyMap<WindowItem, readonly EntryName[]>> {
     const { newDraft, cache } = this.#options
     for (;;) {
-      const entries = new Map<WindowItem, readonly Closed[]>()
+      const entries = new Map<WindowItem, readonly EntryName[]>()
       const draft = newDraft()
       try {
         forEachRow(items, (item) => entries.set(item, outstandingEntries(draft, item)))

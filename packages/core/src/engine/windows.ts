@@ -6,7 +6,7 @@
 //   - not while a worker reports them as running, or this process runs them;
 //   - and only after workers have had two leases of time to report.
 import type { RowKey } from '../transport'
-import type { Closed, Dispatch, Draft } from './draft'
+import type { Closed, Dispatch, Draft, EntryName } from './draft'
 import type { RunningItem } from '../wire'
 import { parentOf, splitEntry } from './paths'
 import { windowKey, type Lane, type WindowItem, type WindowRow } from './rows'
@@ -31,12 +31,14 @@ interface Range {
 /** How many entries of which windows a commit closes. */
 export type Closing = ReadonlyMap<Window, number>
 
-export const nameOf = (entry: Closed): string => `${entry.run}${entry.path}#${entry.attempt}`
+export const nameOf = (entry: EntryName): string => `${entry.run}${entry.path}#${entry.attempt}`
 
 export class Windows {
   readonly #windows = new Set<Window>()
   readonly #abandoned = new Set<Window>()
+  /** By the name of the entry; first entries of chains of groups, which were given back or sent again, apart: mostly there are none. */
   readonly #singles = new Map<string, Window>()
+  readonly #strays = new Map<string, Window>()
   readonly #ranges = new Map<string, Range[]>()
   /** What workers have reported as running, and when. */
   readonly #reported = new Map<string, number>()
@@ -46,7 +48,8 @@ export class Windows {
     this.#windows.add(window)
     for (const item of row.items) {
       if ('path' in item) {
-        this.#singles.set(nameOf(item), window)
+        const named = firstOfChild(item) === undefined ? this.#singles : this.#strays
+        named.set(nameOf(item), window)
       } else {
         const key = `${item.run}${item.group}`
         const ranges = this.#ranges.get(key)
@@ -61,14 +64,35 @@ export class Windows {
   /** Which windows a draft closes entries of. Those it closes for good are deleted with it; nothing else changes: it may be thrown away. */
   close(draft: Draft): Closing {
     const closing = new Map<Window, number>()
+    const count = (window: Window | undefined): void => {
+      if (window !== undefined) closing.set(window, (closing.get(window) ?? 0) + 1)
+    }
+    // An entry that ended in the draft that sends it again is closed twice, and counted off once.
     const seen = new Set<string>()
     for (const entry of draft.closed) {
-      // An entry that ended in the draft that sends it again is closed twice, and counted off once.
+      if (entry.group !== undefined) continue
       const name = nameOf(entry)
       if (seen.has(name)) continue
       seen.add(name)
-      const window = this.of(entry)
-      if (window !== undefined) closing.set(window, (closing.get(window) ?? 0) + 1)
+      count(this.of(entry))
+    }
+    // The most frequent by far: without a name, as long as nothing makes one necessary.
+    let last: Range | undefined
+    let lastOf: Closed | undefined
+    for (const entry of draft.closed) {
+      const { run, group, child } = entry
+      if (group === undefined || (seen.size > 0 && seen.has(nameOf(entry)))) continue
+      const stray = this.#strays.size === 0 ? undefined : this.#strays.get(nameOf(entry))
+      if (stray !== undefined) {
+        count(stray)
+        continue
+      }
+      const isNear = lastOf?.group === group && lastOf.run === run && child >= last!.from && child < last!.to
+      if (!isNear) {
+        last = this.#rangeOf(run, group, child)
+        lastOf = last && entry
+      }
+      count(last?.window)
     }
     for (const window of this.#abandoned) closing.set(window, window.open)
     for (const [window, count] of closing) if (window.open <= count) draft.delete(window.key)
@@ -76,24 +100,23 @@ export class Windows {
   }
 
   /** The window that an outstanding entry is in: the last that named it. */
-  of(entry: Closed): Window | undefined {
-    return this.#singles.get(nameOf(entry)) ?? this.#rangeOf(entry)?.window
+  of(entry: EntryName): Window | undefined {
+    const name = nameOf(entry)
+    const named = this.#singles.get(name) ?? this.#strays.get(name)
+    if (named !== undefined) return named
+    const first = firstOfChild(entry)
+    return first && this.#rangeOf(entry.run, first.entry, first.index)?.window
   }
 
-  #rangeOf({ run, path, attempt }: Closed): Range | undefined {
-    if (attempt !== 1 || this.#ranges.size === 0) return undefined
-    const entry = splitEntry(path)
-    if (entry === undefined || entry.index !== 0) return undefined
-    const parent = parentOf(entry.chain)
-    if (parent.kind !== 'group') return undefined
-    const ranges = this.#ranges.get(`${run}${parent.entry}`)
-    return ranges?.find(({ from, to }) => parent.index >= from && parent.index < to)
+  #rangeOf(run: string, group: string, child: number): Range | undefined {
+    return this.#ranges.get(`${run}${group}`)?.find(({ from, to }) => child >= from && child < to)
   }
 
   /** The draft was committed. */
   apply(draft: Draft, closing: Closing): void {
     for (const entry of draft.closed) {
-      this.#singles.delete(nameOf(entry))
+      if (entry.group === undefined) this.#singles.delete(nameOf(entry))
+      if (this.#strays.size > 0) this.#strays.delete(nameOf(entry))
       if (this.#reported.size > 0) this.#reported.delete(nameOf(entry))
     }
     for (const [window, count] of closing) {
@@ -120,7 +143,8 @@ export class Windows {
     this.#abandoned.delete(window)
     for (const item of window.row.items) {
       if ('path' in item) {
-        if (this.#singles.get(nameOf(item)) === window) this.#singles.delete(nameOf(item))
+        const named = firstOfChild(item) === undefined ? this.#singles : this.#strays
+        if (named.get(nameOf(item)) === window) named.delete(nameOf(item))
       } else {
         const key = `${item.run}${item.group}`
         const ranges = this.#ranges.get(key)?.filter((range) => range.window !== window) ?? []
@@ -134,7 +158,7 @@ export class Windows {
     for (const [id, run, path, attempt] of items) this.#reported.set(nameOf({ id, run, path, attempt }), now)
   }
 
-  reportedSince(entry: Closed, since: number): boolean {
+  reportedSince(entry: EntryName, since: number): boolean {
     return (this.#reported.get(nameOf(entry)) ?? 0) >= since
   }
 
@@ -145,6 +169,14 @@ export class Windows {
   due(now: number): readonly Window[] {
     return [...this.#windows].filter((window) => window.due <= now)
   }
+}
+
+/** Which chain of which group an entry is the first of, if this is its first attempt. */
+function firstOfChild({ path, attempt }: EntryName): { readonly entry: string; readonly index: number } | undefined {
+  const entry = attempt === 1 ? splitEntry(path) : undefined
+  if (entry === undefined || entry.index !== 0) return undefined
+  const parent = parentOf(entry.chain)
+  return parent.kind === 'group' ? parent : undefined
 }
 
 /** Names what was dispatched: neighbours of one group and lane as a range. */

@@ -4,7 +4,7 @@
 // E2. What is handed over and cannot be started soon is given back, so that other workers have it.
 // E3. An outcome goes to the owner that this process has for the partition now, whichever session handed the task over; else to the inbox.
 import type { Clock } from '../clock'
-import type { Closed, Dispatch } from '../engine/draft'
+import type { EntryName, Dispatch } from '../engine/draft'
 import { argsValue, taskOptions } from '../engine/dispatch'
 import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
 import { isFailure, NONE } from '../value'
@@ -132,7 +132,7 @@ export class Executor implements LocalLane {
     this.#soon()
   }
 
-  isRunning(entry: Closed): boolean {
+  isRunning(entry: EntryName): boolean {
     const key = keyOf(entry)
     return this.#running.has(key) || this.#reported.has(key)
   }
@@ -329,7 +329,9 @@ export class Executor implements LocalLane {
     }
     this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {
       const owner = this.#owners.get(partition)
-      const outcome: Outcome = { id, run, path, attempt, ...finished }
+      const { value, verdict } = finished
+      const outcome: Outcome =
+        verdict === undefined ? { id, run, path, attempt, value } : { id, run, path, attempt, value, verdict }
       if (owner === undefined) this.toInbox([outcome])
       else owner.outcome(outcome, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
     })
@@ -340,27 +342,32 @@ export class Executor implements LocalLane {
     message: TaskMessage,
     local: LocalItem | undefined,
     giveBack: (() => void) | undefined,
-    done: (finished: Finished) => void,
+    report: (finished: Finished) => void,
   ): void {
     const since = this.#clock.monotonic()
     const running = this.#runner.take(task, message)
-    const key = keyOf(message)
     this.#active++
+    const finished = this.#runner.run(task, running)
+    if (!(finished instanceof Promise)) {
+      this.#ended(since)
+      return report(finished)
+    }
+    // Only what is still running when the code at hand has ended can be asked for.
+    const key = keyOf(message)
     const entry: Running = { running, since, local, giveBack, abandoned: false }
     this.#running.set(key, entry)
-    const finished = this.#runner.run(task, running)
-    const end = (how: Finished): void => {
-      this.#active--
-      if (this.#running.get(key) === entry) this.#running.delete(key)
-      this.#averageMs += (this.#clock.monotonic() - since - this.#averageMs) / 32
-      if (!entry.abandoned || !isFailure(how.value)) done(how)
-    }
-    if (!(finished instanceof Promise)) return end(finished)
     void finished.then((how) => {
-      end(how)
+      if (this.#running.get(key) === entry) this.#running.delete(key)
+      this.#ended(since)
+      if (!entry.abandoned || !isFailure(how.value)) report(how)
       if (this.#active === 0) this.#onIdle?.()
       this.#drain()
     })
+  }
+
+  #ended(since: number): void {
+    this.#active--
+    this.#averageMs += (this.#clock.monotonic() - since - this.#averageMs) / 32
   }
 
   // ---- Giving back --------------------------------------------------------------------------------------------------
@@ -417,4 +424,4 @@ export class Executor implements LocalLane {
   }
 }
 
-const keyOf = (entry: Closed): string => `${entry.run}${entry.id}${entry.path}#${entry.attempt}`
+const keyOf = (entry: EntryName): string => `${entry.run}${entry.id}${entry.path}#${entry.attempt}`
