@@ -93,7 +93,7 @@ export class LargeValues {
 
   /**
    * The value with everything in it that was stored apart. Synchronous if there is nothing to fetch.
-   * @throws TaskError TASKS_UNAVAILABLE if a blob is gone, TASKS_UNDECODABLE if it is damaged
+   * @throws TaskError TASKS_NOT_FOUND if a blob is gone, TASKS_UNDECODABLE if it is damaged
    */
   fetch(prefix: string, value: Value): Value | Promise<Value> {
     if (value.kind === Kind.reference) return this.#fetch(prefix, value).then((whole) => this.fetch(prefix, whole))
@@ -142,7 +142,7 @@ export class LargeValues {
       const part = await this.#space.blobs.get(key, page)
       if (part === undefined)
         throw new TaskError(
-          'TASKS_UNAVAILABLE',
+          'TASKS_NOT_FOUND',
           `page ${page} of the blob "${key}" is not there: its retention has ended, or it was dropped`,
         )
       if (part.length === 0)

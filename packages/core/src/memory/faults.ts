@@ -31,6 +31,8 @@ export interface MemoryFaults {
   receive?: (receive: { readonly queues: readonly string[] }) => 'lost' | 'unanswered' | Late | undefined
   /** A poll that found messages: `lost` is `TASKS_UNAVAILABLE`, and the session is over. */
   poll?: (poll: { readonly partition: number; readonly messages: readonly InboxMessage[] }) => 'lost' | Late | undefined
+  /** `lost`: `TASKS_UNAVAILABLE`, and nothing done. */
+  blob?: (blob: { readonly op: 'put' | 'get'; readonly key: string; readonly page: number }) => 'lost' | undefined
   /** `lost`: `TASKS_UNAVAILABLE`, and the session is over. */
   read?: (read: { readonly partition: number }) => 'lost' | Late | undefined
   /** `failed`: not made; `expired`: made, but every lease of the host has run out first. */

@@ -166,10 +166,12 @@ export class MemorySpace implements Space {
           `page ${page} of blob "${key}": ${bytes.byteLength} bytes, more than ${this.capabilities.maxMessageBytes}`,
         )
       }
+      this.#blobFault('put', key, page)
       this.#store.blobs.put(key, page, bytes)
     },
     get: async (key, page) => {
       this.#lifetime.check()
+      this.#blobFault('get', key, page)
       return this.#store.blobs.get(key, page)
     },
     drop: async (prefix) => {
@@ -180,6 +182,11 @@ export class MemorySpace implements Space {
       this.#lifetime.check()
       return this.#store.blobs.list(after, limit)
     },
+  }
+
+  #blobFault(op: 'put' | 'get', key: string, page: number): void {
+    if (this.#faults.blob?.({ op, key, page }) === 'lost')
+      throw new TaskError('TASKS_UNAVAILABLE', `${op} of blob "${key}": a fault that was asked for`)
   }
 
   async close(): Promise<void> {

@@ -12,7 +12,7 @@ import type { AnyTask } from '../tasks'
 import type { TaskSource } from './task-source'
 import type { TaskError } from '../errors'
 import type { Outcome, RunningItem, TaskMessage } from '../wire'
-import type { Finished, Runner } from './runner'
+import { UNFINISHED, type Finished, type Runner } from './runner'
 import type { RunningTask } from './running-task'
 
 /** What waits no longer than this for a slot may wait here; in milliseconds. */
@@ -359,7 +359,9 @@ export class Executor implements LocalLane {
     void finished.then((how) => {
       if (this.#running.get(key) === entry) this.#running.delete(key)
       this.#ended(since)
-      if (!entry.abandoned || !isFailure(how.value)) report(how)
+      if (how === UNFINISHED) {
+        if (!entry.abandoned) this.#giveBack(entry)
+      } else if (!entry.abandoned || !isFailure(how.value)) report(how)
       if (this.#active === 0) this.#onIdle?.()
       this.#drain()
     })
@@ -393,6 +395,15 @@ export class Executor implements LocalLane {
       },
       { unref: true },
     )
+  }
+
+  /** It had a slot, and others are to run it. */
+  #giveBack({ local, giveBack }: Running): void {
+    giveBack?.()
+    if (local === undefined) return
+    const owner = this.#owners.get(local.partition)
+    if (owner === undefined) this.#onOrphanAbandoned(local.dispatch)
+    else owner.requeue([local.dispatch])
   }
 
   #takeBack(which: (item: LocalItem) => boolean): Dispatch[] {

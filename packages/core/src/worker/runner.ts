@@ -1,6 +1,7 @@
-// Runs one task: decode → check → call → encode. Everything that can go wrong with it becomes its outcome; nothing escapes.
+// Runs one task: decode → check → call → encode. Everything that can go wrong with it becomes its outcome; nothing escapes. Only trouble with the
+// transport is not the task's: what is fetched and stored apart is tried again, and at last the task is left for others, uncounted.
 // It stays synchronous for a function that is: a promise per task is a tenth of what a small one costs.
-import type { Clock } from '../clock'
+import { sleep, type Clock } from '../clock'
 import type { Codec } from '../codec'
 import { runInContext } from '../context'
 import { decodeArguments } from '../decoding'
@@ -27,6 +28,16 @@ export interface Finished {
   readonly verdict?: Verdict
 }
 
+/** It has no outcome: the transport did not take its value, or did not give its arguments. */
+export const UNFINISHED = Symbol('unfinished')
+
+/** How often the transport is asked for a value, or to take one; from the second time on with a pause before. */
+const TRIES = 7
+const FIRST_PAUSE_MS = 50
+
+/** Thrown and caught here. */
+class Unfinished extends Error {}
+
 export interface RunnerOptions {
   readonly space: Space
   readonly values: LargeValues
@@ -44,13 +55,12 @@ export class Runner {
 
   /** What the worker keeps of a task while it runs. */
   take(task: AnyTask, message: TaskMessage): RunningTask {
-    const { clock, logger } = this.#options
-    return new RunningTask(message, message.options.timeoutMs ?? task.options.timeoutMs, clock, logger)
+    return new RunningTask(message, message.options.timeoutMs ?? task.options.timeoutMs, this.#options.logger)
   }
 
-  run(task: AnyTask, running: RunningTask): Finished | Promise<Finished> {
+  run(task: AnyTask, running: RunningTask): Finished | Promise<Finished | typeof UNFINISHED> {
     try {
-      const args = this.#argumentsOf(task, running.message)
+      const args = this.#argumentsOf(task, running)
       const result =
         args instanceof Promise ? args.then((list) => this.#call(task, running, list)) : this.#call(task, running, args)
       if (!isThenable(result)) {
@@ -60,22 +70,24 @@ export class Runner {
       return this.#settle(
         task,
         running,
-        this.#withTimeout(running, result).then((settled) => this.#encode(running, settled)),
+        Promise.resolve(result).then((settled) => this.#encode(running, settled)),
       )
     } catch (error) {
       return failed(task, running, error, this.#options.values.limits.inlineBytes)
     }
   }
 
-  async #settle(task: AnyTask, running: RunningTask, value: PromiseLike<Value>): Promise<Finished> {
+  async #settle(task: AnyTask, running: RunningTask, value: PromiseLike<Value>): Promise<Finished | typeof UNFINISHED> {
     try {
       return { value: await value }
     } catch (error) {
+      if (error instanceof Unfinished) return UNFINISHED
       return failed(task, running, error, this.#options.values.limits.inlineBytes)
     }
   }
 
-  #argumentsOf(task: AnyTask, message: TaskMessage): unknown[] | Promise<unknown[]> {
+  #argumentsOf(task: AnyTask, running: RunningTask): unknown[] | Promise<unknown[]> {
+    const { message } = running
     const { input, args } = message
     // What is decoded from one message needs no I/O, mostly.
     if (input.kind !== Kind.reference && input.kind !== Kind.set && args.kind !== Kind.reference)
@@ -85,7 +97,30 @@ export class Runner {
     const up = values.fetch(prefix, input)
     const own = values.fetch(prefix, args)
     if (!(up instanceof Promise) && !(own instanceof Promise)) return this.#checked(task, message, up, own)
-    return Promise.all([up, own]).then(([upstream, list]) => this.#checked(task, message, upstream, list))
+    let fetched: Promise<[Value, Value]> | undefined = Promise.all([up, own])
+    const fetch = (): Promise<[Value, Value]> => {
+      const first = fetched ?? Promise.all([values.fetch(prefix, input), values.fetch(prefix, args)])
+      fetched = undefined
+      return first
+    }
+    return this.#patiently(running, fetch).then(([upstream, list]) => this.#checked(task, message, upstream, list))
+  }
+
+  /** Asks the transport again while it is in trouble. */
+  async #patiently<T>(running: RunningTask, ask: () => Promise<T>): Promise<T> {
+    const { clock, logger } = this.#options
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (!isTransportTrouble(error)) throw error
+        if (tries === TRIES || running.isAborted || error.code === 'TASKS_CLOSED') {
+          logger.warn({ task: running.taskName, id: running.taskId, error }, 'a task is left for others')
+          throw new Unfinished('the transport is in trouble', { cause: error })
+        }
+        await sleep(clock, FIRST_PAUSE_MS * 2 ** (tries - 1) * (0.5 + clock.random() / 2), running.signal)
+      }
+    }
   }
 
   #checked(task: AnyTask, message: TaskMessage, input: Value, args: Value): unknown[] | Promise<unknown[]> {
@@ -101,16 +136,18 @@ export class Runner {
   }
 
   #call(task: AnyTask, running: RunningTask, args: readonly unknown[]): unknown {
-    return runInContext(running, () => task.fn(...args))
+    const { timeoutMs } = running
+    if (timeoutMs === undefined) return runInContext(running, () => task.fn(...args))
+    running.deadline = this.#options.clock.now() + timeoutMs
+    const result: unknown = runInContext(running, () => task.fn(...args))
+    return isThenable(result) ? this.#withTimeout(running, timeoutMs, result) : result
   }
 
   /** The function is not stopped, only no longer waited for: its signal tells it. */
-  #withTimeout(running: RunningTask, result: PromiseLike<unknown>): Promise<unknown> {
-    const { deadline, timeoutMs } = running
-    if (deadline === undefined) return Promise.resolve(result)
+  #withTimeout(running: RunningTask, timeoutMs: number, result: PromiseLike<unknown>): Promise<unknown> {
     const { clock } = this.#options
     return new Promise((resolve, reject) => {
-      const cancel = clock.after(deadline - clock.now(), () => {
+      const cancel = clock.after(timeoutMs, () => {
         const error = new TaskError(
           'TASKS_TIMEOUT',
           `the task "${running.taskName}" did not end within ${timeoutMs} ms`,
@@ -133,10 +170,9 @@ export class Runner {
           `the lone task "${message.task}" returned a pipeline: submit it as a pipeline instead of enqueueing it`,
         )
       }
-      return packPipeline(result, codec, space, values, blobPrefix(message.id, message.run)).then((packed) => ({
-        kind: Kind.pipeline,
-        bytes: encodeDefinitionValue(packed),
-      }))
+      return this.#patiently(running, () =>
+        packPipeline(result, codec, space, values, blobPrefix(message.id, message.run)),
+      ).then((packed) => ({ kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }))
     }
     const spread = isSpread(result)
     const value: Value = spread
@@ -144,9 +180,11 @@ export class Runner {
       : { kind: Kind.one, bytes: codec.encode(result) }
     if (value.bytes.length <= values.limits.inlineBytes) return value
     const what = `the result of the task "${message.task}"`
-    return message.run === ''
-      ? values.storeAlone(value, what)
-      : values.store(blobPrefix(message.id, message.run), value, what)
+    return this.#patiently(running, async () =>
+      message.run === ''
+        ? values.storeAlone(value, what)
+        : values.store(blobPrefix(message.id, message.run), value, what),
+    )
   }
 }
 
@@ -161,6 +199,10 @@ function failed(task: AnyTask, running: RunningTask, error: unknown, maxBytes: n
       ...(message.options.retry === undefined && task.retryData !== undefined ? { retry: task.retryData } : {}),
     },
   }
+}
+
+function isTransportTrouble(error: unknown): error is TaskError {
+  return TaskError.is(error) && (error.code === 'TASKS_UNAVAILABLE' || error.code === 'TASKS_CLOSED')
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

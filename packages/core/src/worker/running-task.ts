@@ -1,5 +1,4 @@
 // One task that a worker has taken on: its message, and its context. Nothing is made for it that most tasks never use.
-import type { Clock } from '../clock'
 import type { TaskContext } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
 import type { TaskError } from '../errors'
@@ -13,17 +12,17 @@ const NO_META: Readonly<Record<string, unknown>> = Object.freeze({})
 export class RunningTask implements TaskContext {
   readonly message: TaskMessage
   readonly timeoutMs: number | undefined
-  readonly deadline: number | undefined
+  /** Set when its function is called: its time counts from there. */
+  deadline: number | undefined
   readonly #logger: Logger
   #controller: AbortController | undefined
   #abortReason: TaskError | undefined
   #note: readonly [fraction: number, text: string] | undefined
 
-  constructor(message: TaskMessage, timeoutMs: number | undefined, clock: Clock, logger: Logger) {
+  constructor(message: TaskMessage, timeoutMs: number | undefined, logger: Logger) {
     this.message = message
     this.#logger = logger
     this.timeoutMs = timeoutMs
-    this.deadline = timeoutMs === undefined ? undefined : clock.now() + timeoutMs
   }
 
   get taskName(): string {
@@ -97,6 +96,10 @@ export class RunningTask implements TaskContext {
       if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
     }
     return this.#controller.signal
+  }
+
+  get isAborted(): boolean {
+    return this.#abortReason !== undefined
   }
 
   abort(reason: TaskError): void {

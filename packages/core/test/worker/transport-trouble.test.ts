@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest'
+import { taskContext } from '../../src/context'
+import { eventually, PATIENCE_MS, system } from '../support/system'
+
+const waiting = { timeoutMs: PATIENCE_MS }
+/** Above what a message carries. */
+const large = 'x'.repeat(200_000)
+const lanes = [
+  ['handed over by its owner', true],
+  ['from the queue', false],
+] as const
+
+test.each(lanes)('a task %s does not fail because a blob could not be read or stored for a moment', async (_, lane) => {
+  const { tasks, worker, client, connect } = system()
+  let starts = 0
+  const echo = tasks.bind('echo', (value: string) => {
+    starts++
+    return value
+  })
+  const left = { get: 3, put: 3 }
+  const faulty = connect({ faults: { blob: ({ op }) => (left[op]-- > 0 ? 'lost' : undefined) } })
+  await worker({ localLane: lane }, faulty)
+  const run = await client().submit(echo, large)
+  expect(await run.result(waiting)).toBe(large)
+  expect(starts).toBe(1)
+  expect(Math.max(left.get, left.put)).toBeLessThan(0)
+})
+
+test.each(lanes)('a task %s whose argument cannot be fetched is given back, and did not fail', async (_, lane) => {
+  const { tasks, worker, client, connect } = system()
+  const attempts: number[] = []
+  const size = tasks.bind('size', (value: string) => {
+    attempts.push(taskContext().attempt)
+    return value.length
+  })
+  let asked = 0
+  let broken = true
+  const faulty = connect({ faults: { blob: () => (asked++, broken ? 'lost' : undefined) } })
+  await worker({ localLane: lane }, faulty)
+  const run = await client().submit(size, large)
+  // More often than one start asks.
+  await eventually(() => expect(asked).toBeGreaterThan(7))
+  broken = false
+  expect(await run.result(waiting)).toBe(large.length)
+  expect(attempts).toEqual([1])
+})
+
+test('a task whose result cannot be stored runs again, and did not fail', async () => {
+  const { tasks, worker, client, connect } = system()
+  const attempts: number[] = []
+  const grow = tasks.bind('grow', (letter: string) => {
+    attempts.push(taskContext().attempt)
+    return letter.repeat(200_000)
+  })
+  let broken = true
+  const faulty = connect({ faults: { blob: () => (broken ? 'lost' : undefined) } })
+  await worker({}, faulty)
+  const run = await client().submit(grow, 'x')
+  await eventually(() => expect(attempts.length).toBeGreaterThan(1))
+  broken = false
+  expect(await run.result(waiting)).toBe(large)
+  expect(new Set(attempts)).toEqual(new Set([1]))
+  expect(await run.status()).toMatchObject({ status: 'COMPLETED', attempts: 1 })
+})
+
+test('a task whose time is limited has all of it, however long its argument took to fetch', async () => {
+  const { tasks, worker, client, connect } = system()
+  const size = tasks.bind('size', async (value: string) => value.length, { timeoutMs: 200 })
+  let left = 5
+  const faulty = connect({ faults: { blob: () => (left-- > 0 ? 'lost' : undefined) } })
+  await worker({}, faulty)
+  expect(await (await client().submit(size, large)).result(waiting)).toBe(large.length)
+})
+
+test('a blob that is gone fails its task', async () => {
+  const { tasks, worker, client, connect } = system()
+  const size = tasks.bind('size', (value: string) => value.length)
+  const run = await client().submit(size, large, { id: 'gone' })
+  const space = await connect().open({ namespace: 'test' })
+  await space.blobs.drop('gone/')
+  await worker()
+  await expect(run.result(waiting)).rejects.toMatchObject({ code: 'TASKS_NOT_FOUND' })
+})
