@@ -24,6 +24,8 @@ import type { Status } from '../wire'
 export interface PipelineRow {
   id: string
   run: string
+  /** Runs that were restarted, the latest few: their submits may come again. */
+  earlier: readonly string[] | undefined
   gen: number
   status: Exclude<Status, 'PENDING'>
   /** Of the submitted definition: the same id with another hash is a conflict. */
@@ -315,6 +317,7 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
           r.outcome.kind,
           r.outcome.bytes.length,
           r.chain === undefined ? 0 : chainHeader(r.chain),
+          ...(r.earlier === undefined ? [] : [r.earlier]),
         ],
         r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, r.chain.input.bytes],
       )
@@ -389,6 +392,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         kind,
         length,
         chain,
+        earlier,
       ] = header as [
         number,
         string,
@@ -409,11 +413,13 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         Kind,
         number,
         unknown[] | 0,
+        (readonly string[])?,
       ]
       const outcome = valueOf(kind, length, payload)
       return {
         id,
         run,
+        earlier,
         gen,
         status: STATUSES[status]!,
         hash,

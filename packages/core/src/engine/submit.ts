@@ -9,13 +9,16 @@ import { entryPath, ROOT } from './paths'
 import type { PipelineRow } from './rows'
 
 export const DEFAULT_RETENTION_MS = 24 * 3_600_000
+/** A submit comes again within seconds, if at all. */
+const MOST_EARLIER = 8
 
 export function submit(draft: Draft, message: SubmitMessage): void {
   const { id, options } = message
   const existing = draft.run(id)
-  if (existing === undefined) return start(draft, message, 1)
+  if (existing === undefined) return start(draft, message, 1, undefined)
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
-  if (existing.row.run === message.run) return answer(draft, existing, message)
+  if (existing.row.run === message.run || existing.row.earlier?.includes(message.run) === true)
+    return answer(draft, existing, message)
   if (options.onDuplicate === 'restart') return restart(draft, existing, message)
   if (options.onDuplicate === 'reject')
     return refuse(draft, message, 'TASKS_ID_EXISTS', `the pipeline "${id}" exists (${existing.row.status})`)
@@ -30,11 +33,12 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   answer(draft, existing, message)
 }
 
-function start(draft: Draft, message: SubmitMessage, gen: number): void {
+function start(draft: Draft, message: SubmitMessage, gen: number, earlier: PipelineRow['earlier']): void {
   const { id, run, options, definition } = message
   const row: PipelineRow = {
     id,
     run,
+    earlier,
     gen,
     status: 'RUNNING',
     hash: definition.hash,
@@ -83,7 +87,7 @@ function restart(draft: Draft, existing: RunView, message: SubmitMessage): void 
     whole: false,
     blobs: true,
   })
-  start(draft, message, row.gen + 1)
+  start(draft, message, row.gen + 1, [...(row.earlier ?? []), row.run].slice(-MOST_EARLIER))
 }
 
 function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: SubmitMessage): void {

@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import type { PipelineRow } from '../../src/engine/rows'
+import { createTasks } from '../../src/tasks'
+import { ReducerWorld, submitOf } from './reducer-world'
+
+const tasks = createTasks({ namespace: 'test' })
+const echo = tasks.bind('echo', (value: number) => value)
+const submit = (run: string, onDuplicate?: 'reject' | 'restart') =>
+  submitOf('one', run, echo.send(1), onDuplicate === undefined ? {} : { onDuplicate, replyTo: 'me' })
+
+test.each(['restart', 'reject'] as const)(
+  'a submit that comes again after its run was restarted changes nothing: %s',
+  (first) => {
+    const world = new ReducerWorld()
+    world.fold([submit('run 0', first)])
+    for (let run = 1; run <= 8; run++) world.fold([submit(`run ${run}`, 'restart')])
+    const before = new Map(world.rows)
+    for (let run = 0; run <= 8; run++) world.fold([submit(`run ${run}`, run === 0 ? first : 'restart')])
+    expect(world.rows).toEqual(before)
+    expect(world.row<PipelineRow>('M/one')).toMatchObject({ run: 'run 8', gen: 9, status: 'RUNNING' })
+    expect(world.ended.map(({ run, status }) => [run, status])).toEqual(
+      Array.from({ length: 8 }, (_, run) => [`run ${run}`, 'CANCELLED']),
+    )
+  },
+)
+
+test('what a pipeline remembers of restarted runs is bounded', () => {
+  const world = new ReducerWorld()
+  for (let run = 0; run < 100; run++) world.fold([submit(`run ${run}`, 'restart')])
+  expect(world.row<PipelineRow>('M/one').earlier).toEqual(Array.from({ length: 8 }, (_, at) => `run ${91 + at}`))
+})
