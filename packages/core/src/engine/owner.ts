@@ -5,14 +5,15 @@
 // O1. One commit is under way at a time, and nothing of a batch is visible, in memory or outside, before its commit has succeeded.
 // O2. A commit that did not succeed, or may not have, ends the session: everything in memory is dropped, and whoever claims next starts
 //     from the rows. Only outcomes of this process are not: nobody else knows them, so they go to the inbox. The one exception is `TASKS_TOO_LARGE`, which is certain: the batch is folded again in halves.
-// O3. An inbox message that cannot be read or folded becomes a dead letter in the very commit that passes it.
+// O3. An inbox message that cannot be read or folded becomes a dead letter in the very commit that passes it. Of many outcomes in one message
+//     only the bad one does, and its entry fails.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { PartitionSession, Position, RowKey, Send, Space } from '../transport'
 import { failureValue } from '../value'
-import { encodeInbox, encodeReply, entriesNamedBy, type Outcome } from '../wire'
+import { encodeInbox, encodeReply, entriesNamedBy, type Outcome, type Verdict } from '../wire'
 import { Arrivals, lastPosition, MOST_INPUTS, type Arrived } from './arrivals'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
@@ -47,6 +48,8 @@ export interface OwnerOptions {
 const PASS_COUNT = 1_000
 const PASS_AGE_MS = 10_000
 const RESTORE_PAGE = 500
+/** Of the failures that this file makes. */
+const CONDEMNED: Verdict = { retryable: false }
 
 export class Owner implements LaneOwner, TakesTurns {
   readonly partition: number
@@ -245,6 +248,8 @@ export class Owner implements LaneOwner, TakesTurns {
   async #process(batch: readonly Arrived[]): Promise<boolean> {
     const folding = fold(this.#cache, () => this.#newDraft(), batch)
     const folded = folding instanceof Promise ? await folding : folding
+    const bundle = folded.poison.find(({ arrived }) => isBundle(arrived.input))
+    if (bundle !== undefined) return this.#processInHalves(batch, bundle.error)
     try {
       return await this.#commit(folded)
     } catch (error) {
@@ -253,7 +258,8 @@ export class Owner implements LaneOwner, TakesTurns {
     }
   }
 
-  async #processInHalves(batch: readonly Arrived[], error: TaskError): Promise<boolean> {
+  /** What is too large for one commit, or holds something that cannot be folded. */
+  async #processInHalves(batch: readonly Arrived[], error: unknown): Promise<boolean> {
     if (batch.length > 1) {
       const half = batch.length >> 1
       await this.#process(batch.slice(0, half))
@@ -282,7 +288,7 @@ export class Owner implements LaneOwner, TakesTurns {
     }
     if (input.type === 'pump' && input.count > 1)
       return this.#process([{ ...arrived!, input: { ...input, count: input.count >> 1 } }])
-    if (arrived!.message === undefined) throw error
+    if (arrived!.message === undefined && input.type !== 'outcomes') throw error
     return this.#commit({ draft: this.#newDraft(), batch, poison: [{ arrived: arrived!, error }] })
   }
 
@@ -409,15 +415,19 @@ export class Owner implements LaneOwner, TakesTurns {
   /** What no step can take: a message's bytes are kept, and whoever waits for it is told. */
   #condemn(draft: Draft, { arrived: { input, message }, error }: Poison): void {
     const { partition } = this
-    if (message === undefined) {
+    const body = input.type === 'outcomes' ? encodeInbox(input) : message?.body
+    if (body === undefined) {
       this.#logger.error({ partition, input: input.type, error }, 'an internal step failed')
       return
     }
-    this.#logger.error({ partition, message: message.id, error }, 'an inbox message became a dead letter')
+    this.#logger.error(
+      { partition, message: message?.id, error },
+      `what has arrived became a dead letter: ${input.type}`,
+    )
     const text = error instanceof Error ? error.message : String(error)
     const code = TaskError.is(error) ? error.code : 'TASKS_UNDECODABLE'
     const reason = code === 'TASKS_TOO_LARGE' ? 'too-large' : 'undecodable'
-    draft.send({ to: 'dead', letter: { reason, message: text, source: `inbox/${partition}` } }, message.body)
+    draft.send({ to: 'dead', letter: { reason, message: text, source: `inbox/${partition}` } }, body)
     if (input.type === 'submit' && input.options.replyTo !== undefined) {
       draft.reply(input.options.replyTo, {
         type: 'refused',
@@ -426,14 +436,16 @@ export class Owner implements LaneOwner, TakesTurns {
         failure: { code, name: 'TaskError', message: text },
       })
     }
-    for (const entry of entriesNamedBy(message.body)) {
+    // It has been tried: nothing can be said of that entry.
+    if (input.type === 'outcomes' && input.outcomes[0]!.verdict === CONDEMNED) return
+    for (const entry of entriesNamedBy(body)) {
       const failure = failureValue({
         code: 'TASKS_DEAD_LETTERED',
         name: 'TaskError',
         message: `the result of ${entry.id}${entry.path} could not be read: ${text}`,
       })
       // In a commit of its own: this draft must hold nothing of the poisoned message.
-      this.#arrivals.addOutcome({ ...entry, value: failure, verdict: { retryable: false } })
+      this.#arrivals.addOutcome({ ...entry, value: failure, verdict: CONDEMNED })
     }
   }
 
@@ -518,6 +530,20 @@ export class Owner implements LaneOwner, TakesTurns {
       this.#request('now')
     }
     this.#cancelAlarm = this.#clock.after(Math.max(0, at - this.#clock.now()), ring, { unref: true })
+  }
+}
+
+/** Many things that have nothing to do with each other, in one input. */
+function isBundle(input: Input): boolean {
+  switch (input.type) {
+    case 'outcomes':
+      return input.outcomes.length > 1
+    case 'resend':
+      return input.items.length > 1
+    case 'requeue':
+      return input.dispatches.length > 1
+    default:
+      return false
   }
 }
 
