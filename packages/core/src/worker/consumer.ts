@@ -18,6 +18,7 @@ import { failureValue, isFailure, type Value } from '../value'
 import { decodeTask, encodeInbox, encodeReply, type Outcome, type RunningItem, type TaskMessage } from '../wire'
 import type { Executor, Received } from './executor'
 import type { Finished } from './runner'
+import { UnknownTasks } from './unknown-tasks'
 
 export interface ConsumerOptions {
   readonly space: Space
@@ -32,7 +33,6 @@ export interface ConsumerOptions {
   readonly unknownTaskGraceMs: number
 }
 
-const TELL_AGAIN_MS = 60_000
 /** While closing, a settle that fails is not tried for ever: the leases run out. */
 const LAST_TRIES = 5
 const MOST_PATIENCE_MS = 5_000
@@ -44,8 +44,7 @@ export class Consumer {
   readonly #held = new Map<Lease, number>()
   #suspect: Lease | undefined
   #endWait: (() => void) | undefined
-  /** When an unknown task was last warned of, by name. */
-  readonly #unknownTold = new Map<string, number>()
+  readonly #unknown: UnknownTasks
   #settlements: Settlement[] = []
   #outcomes: Outcome[] = []
   #onStored: (() => void)[] = []
@@ -61,6 +60,7 @@ export class Consumer {
   constructor(options: ConsumerOptions) {
     this.#options = options
     this.#name = options.clock.uid()
+    this.#unknown = new UnknownTasks(options.clock)
     this.#consumer = options.space.consume({ queues: options.queues, leaseMs: options.leaseMs })
     options.executor.onSlot = () => this.#wake?.()
     options.executor.queuesMayHaveMore = () => !this.#waiting && !this.#stop.signal.aborted
@@ -132,7 +132,7 @@ export class Consumer {
 
   /** Decodes a message; undefined if it is not to be run here. */
   #accept(lease: Lease): Received | undefined {
-    const { tasks, maxDeliveries, unknownTaskGraceMs, clock, logger } = this.#options
+    const { tasks, maxDeliveries, unknownTaskGraceMs, logger } = this.#options
     let message: TaskMessage
     try {
       message = decodeTask(lease.body)
@@ -157,9 +157,8 @@ export class Consumer {
     }
     const task = tasks.find(message.task)
     if (task === undefined) {
-      const now = clock.now()
-      const age = now - message.sentAt
-      if (age > unknownTaskGraceMs) {
+      if (this.#unknown.see(message) > unknownTaskGraceMs) {
+        this.#unknown.forget(message)
         const text = `no worker knew the task "${message.task}" for ${unknownTaskGraceMs} ms`
         this.#kill(
           lease,
@@ -168,12 +167,9 @@ export class Consumer {
           'TASKS_UNKNOWN_TASK',
         )
       } else {
-        // A deploy may be under way: another worker, or a newer one, knows it.
-        if (now - (this.#unknownTold.get(message.task) ?? -Infinity) > TELL_AGAIN_MS) {
-          this.#unknownTold.set(message.task, now)
+        if (this.#unknown.isToBeTold(message.task))
           logger.warn({ task: message.task, id: message.id, known: tasks.names() }, 'an unknown task was given back')
-        }
-        this.#settle({ lease, op: 'return', delayMs: Math.min(30_000, Math.max(250, age / 4)) })
+        this.#settle({ lease, op: 'return', delayMs: this.#unknown.delayOf(message) })
       }
       return undefined
     }

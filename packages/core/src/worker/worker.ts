@@ -30,7 +30,7 @@ export interface WorkerOptions {
   readonly drainMs?: number
   /** A task that was delivered this often and never ended becomes a dead letter. Default 5, at least 2. */
   readonly maxDeliveries?: number
-  /** How long a task that no worker knows is kept in its queue, in ms. Default 600 000: deploys roll. */
+  /** How long a task that this worker does not know is given back to its queue, from when it first saw it, in ms. Default 600 000: deploys roll. */
   readonly unknownTaskGraceMs?: number
   /** Which of the two roles this process has. Default both. */
   readonly roles?: readonly ('owner' | 'worker')[]
