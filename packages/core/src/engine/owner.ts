@@ -535,16 +535,10 @@ export class Owner implements LaneOwner, TakesTurns {
 
 /** Many things that have nothing to do with each other, in one input. */
 function isBundle(input: Input): boolean {
-  switch (input.type) {
-    case 'outcomes':
-      return input.outcomes.length > 1
-    case 'resend':
-      return input.items.length > 1
-    case 'requeue':
-      return input.dispatches.length > 1
-    default:
-      return false
-  }
+  const { type } = input
+  if (type === 'outcomes') return input.outcomes.length > 1
+  if (type === 'resend') return input.items.length > 1
+  return type === 'requeue' && input.dispatches.length > 1
 }
 
 /** Nothing is to be stored: replies need no commit. */
