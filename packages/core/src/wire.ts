@@ -214,9 +214,12 @@ export interface QueryMessage {
 
 export type Question =
   | { readonly ask: 'status'; readonly id: string }
-  /** Answered at once if the run has ended, else when it does. */
-  | { readonly ask: 'wait'; readonly runs: readonly (readonly [id: string, run: string | 0])[] }
+  /** Answered at once if the run has ended, or is not there, else when it does. */
+  | { readonly ask: 'wait'; readonly runs: readonly WaitedRun[] }
   | { readonly ask: 'list'; readonly after?: string; readonly limit: number; readonly status?: string }
+
+/** `fresh`: it was submitted only now, and its submit may still be on its way: inboxes have no order. */
+export type WaitedRun = readonly [id: string, run: string | 0, fresh?: 1]
 
 export type InboxBody = SubmitMessage | OutcomesMessage | RunningMessage | QueryMessage
 

@@ -6,7 +6,7 @@ import { fromFailure, type Failure } from '../failure'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
 import type { ReplyAddress, Space } from '../transport'
-import { decodeReply, encodeInbox, type Question, type ReplyBody } from '../wire'
+import { decodeReply, encodeInbox, type Question, type ReplyBody, type WaitedRun } from '../wire'
 
 export type Ended = ReplyBody & { readonly type: 'ended' }
 
@@ -28,12 +28,16 @@ interface Waiter {
   /** The run that it is about, once that is known to be another. */
   run: string | undefined
   readonly sent: Sent | undefined
+  /** When the wait began, by the monotonic clock: what it waits for was submitted before. */
+  readonly since: number
   readonly settle: (outcome: Ended | Error) => void
 }
 
 /** The latest sends whose early replies are kept. For older ones the owner is asked when somebody wants to know. */
 const MOST_SENT = 10_000
 const MOST_ASKED = 500
+/** A submit that was stored this long ago is not behind a question in its inbox. */
+const FRESH_MS = 15_000
 
 const keyOf = ({ id, run }: RunRef): string => run ?? `/${id}`
 
@@ -105,10 +109,10 @@ export class Replies {
       case 'refused': {
         const error = fromFailure(reply.failure as Failure)
         const sent = this.#sent.get(reply.run)
-        if (sent !== undefined) sent.outcome = error
+        if (sent !== undefined) sent.outcome ??= error
         this.#submits.get(reply.run)?.(error)
         for (const waiter of this.#waiters.get(reply.id) ?? [])
-          if ((waiter.ref.run ?? '') === reply.run) waiter.settle(error)
+          if ((waiter.ref.run ?? '') === reply.run || waiter.run === reply.run) waiter.settle(error)
         return
       }
       case 'answer':
@@ -139,7 +143,8 @@ export class Replies {
     try {
       return await new Promise<Ended>((resolve, reject) => {
         const settle = (outcome: Ended | Error): void => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
-        const waiter: Waiter = { ref, run: sent === undefined ? ref.run : sent.run, sent, settle }
+        const since = this.#clock.monotonic()
+        const waiter: Waiter = { ref, run: sent === undefined ? ref.run : sent.run, sent, since, settle }
         const onAbort = (): void => reject(signal!.reason as Error)
         const cancelTimeout =
           timeoutMs === undefined
@@ -188,13 +193,15 @@ export class Replies {
   }
 
   async #askFor(waiters: readonly Waiter[]): Promise<void> {
-    const byPartition = new Map<number, (readonly [id: string, run: string | 0])[]>()
+    const byPartition = new Map<number, WaitedRun[]>()
+    const fresh = this.#clock.monotonic() - FRESH_MS
     for (const waiter of waiters) {
-      const { ref, sent } = waiter
+      const { ref, sent, since } = waiter
       // A lone task has no row to ask about.
       if (ref.run === undefined && sent !== undefined) continue
       const partition = partitionOf(ref.id, this.#space.partitions)
-      const run = [ref.id, waiter.run ?? 0] as const
+      const run: WaitedRun =
+        ref.run !== undefined && since > fresh ? [ref.id, waiter.run ?? 0, 1] : [ref.id, waiter.run ?? 0]
       const same = byPartition.get(partition)
       if (same === undefined) byPartition.set(partition, [run])
       else same.push(run)

@@ -118,16 +118,15 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
       draft.answers.push({ replyTo, correlation, answer: statusOf(draft.get<PipelineRow>(pipelineKey(question.id))) })
       return
     case 'wait':
-      for (const [id, run] of question.runs) {
+      for (const [id, run, fresh] of question.runs) {
         const row = draft.get<PipelineRow>(pipelineKey(id))
         if (row === undefined) {
-          // Whoever asks without a run has not submitted it: there is nothing to wait for.
           const failure = {
             code: 'TASKS_NOT_FOUND',
             name: 'TaskError',
             message: `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
           }
-          if (run === 0) draft.reply(replyTo, { type: 'refused', id, run: '', failure })
+          if (fresh !== 1) draft.reply(replyTo, { type: 'refused', id, run: run === 0 ? '' : run, failure })
           continue
         }
         if (run !== 0 && run !== row.run) draft.reply(replyTo, { type: 'attached', id, run, actual: row.run })
