@@ -1,10 +1,13 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { createClient, type Client } from '../src/client/client'
+import { Replies } from '../src/client/replies'
+import { systemClock } from '../src/clock'
 import { memoryTransport } from '../src/memory'
 import { createTasks } from '../src/tasks'
 import { virtualClock } from '../src/testing/virtual-clock'
+import { decodeInbox, encodeReply, type QueryMessage } from '../src/wire'
 import { startWorker, type Worker } from '../src/worker/worker'
-import { system } from './support/system'
+import { PATIENCE_MS, silent, system } from './support/system'
 
 function setup() {
   const transport = memoryTransport()
@@ -72,4 +75,40 @@ test('a question that comes before the submit it asks about says nothing of it',
   expect(await result).toBe(1)
   // It did ask.
   expect(submits).toBeGreaterThan(2)
+})
+
+test('an answer of an owner that has been replaced is not taken for one of today', async () => {
+  const transport = memoryTransport()
+  onTestFinished(() => transport.close())
+  const space = await transport.open({ namespace: 'questions', partitions: 1 })
+  const stop = new AbortController()
+  // An owner that answers from the states that it is given, the first of which may be an old one.
+  const states: { epoch: number; seq: number; answer: string }[][] = [
+    [{ epoch: 2, seq: 5, answer: 'first' }],
+    [
+      { epoch: 1, seq: 9, answer: 'of an older owner' },
+      { epoch: 2, seq: 4, answer: 'of an older commit' },
+      { epoch: 2, seq: 5, answer: 'second' },
+    ],
+    [{ epoch: 3, seq: 1, answer: 'third' }],
+  ]
+  const owning = space.own({ leaseMs: 1_000 }).run(async (session) => {
+    while (!stop.signal.aborted) {
+      for (const { body } of await session.poll({ max: 1, waitMs: 1_000, signal: stop.signal })) {
+        const { replyTo, correlation } = decodeInbox(body) as QueryMessage
+        for (const state of states.shift()!) {
+          const reply = encodeReply({ type: 'answer', correlation, partition: 0, ...state })
+          await space.send([
+            { target: { to: 'reply', address: replyTo }, id: `${states.length}${state.answer}`, body: reply },
+          ])
+        }
+      }
+    }
+  }, stop.signal)
+  const replies = new Replies(space, systemClock, silent, 60_000)
+  const ask = (): Promise<unknown> => replies.ask(0, { ask: 'status', id: 'p' }, PATIENCE_MS)
+  expect([await ask(), await ask(), await ask()]).toEqual(['first', 'second', 'third'])
+  stop.abort()
+  await owning
+  await replies.close()
 })

@@ -33,11 +33,28 @@ interface Waiter {
   readonly settle: (outcome: Ended | Error) => void
 }
 
+interface Asked {
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: Error) => void
+  /** What was known of the partition when it was asked: an answer from before that is of an owner that has been replaced. */
+  readonly known: Place | undefined
+}
+
+/** A state of a partition. */
+interface Place {
+  readonly epoch: number
+  readonly seq: number
+}
+
 /** The latest sends whose early replies are kept. For older ones the owner is asked when somebody wants to know. */
 const MOST_SENT = 10_000
 const MOST_ASKED = 500
 /** A submit that was stored this long ago is not behind a question in its inbox. */
 const FRESH_MS = 15_000
+
+function isBefore(place: Place, known: Place | undefined): boolean {
+  return known !== undefined && (place.epoch < known.epoch || (place.epoch === known.epoch && place.seq < known.seq))
+}
 
 const keyOf = ({ id, run }: RunRef): string => run ?? `/${id}`
 
@@ -51,10 +68,9 @@ export class Replies {
   readonly #waiters = new Map<string, Set<Waiter>>()
   readonly #sent = new Map<string, Sent>()
   readonly #submits = new Map<string, (error: Error | undefined) => void>()
-  readonly #questions = new Map<
-    string,
-    { readonly resolve: (answer: unknown) => void; readonly reject: (error: Error) => void }
-  >()
+  readonly #questions = new Map<string, Asked>()
+  /** The latest state of each partition that an answer was from. */
+  readonly #known = new Map<number, Place>()
   #cancelAsking: (() => void) | undefined
   #sequence = 0
 
@@ -116,8 +132,16 @@ export class Replies {
         return
       }
       case 'answer':
-        return this.#questions.get(reply.correlation)?.resolve(reply.answer)
+        return this.#answered(reply)
     }
+  }
+
+  #answered({ correlation, partition, epoch, seq, answer }: ReplyBody & { readonly type: 'answer' }): void {
+    const asked = this.#questions.get(correlation)
+    const place = { epoch, seq }
+    if (asked === undefined || isBefore(place, asked.known)) return
+    if (!isBefore(place, this.#known.get(partition))) this.#known.set(partition, place)
+    asked.resolve(answer)
   }
 
   #ended(reply: Ended): void {
@@ -221,8 +245,12 @@ export class Replies {
     try {
       return await new Promise<unknown>((resolve, reject) => {
         const message = `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`
-        cancel = this.#clock.after(timeoutMs, () => reject(new TaskError('TASKS_UNAVAILABLE', message)))
-        this.#questions.set(correlation, { resolve, reject })
+        cancel = this.#clock.after(timeoutMs, () => {
+          // A store that was set back to a backup is believed the next time.
+          this.#known.delete(partition)
+          reject(new TaskError('TASKS_UNAVAILABLE', message))
+        })
+        this.#questions.set(correlation, { resolve, reject, known: this.#known.get(partition) })
         this.#send(partition, question, correlation).catch(reject)
       })
     } finally {
