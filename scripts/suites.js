@@ -18,6 +18,7 @@ const NODE_24 = '24.21.0'
 export const suites = [
   { name: 'verify', runner: 'script', files: ['scripts/verify.js'] },
   vitest('core', 'packages/core'),
+  vitest('oracle', 'packages/oracle'),
   vitest('conformance', 'packages/conformance'),
   { name: 'conformance-node-test', runner: 'node:test', cwd: 'packages/conformance', files: ['.node-test.ts'] },
   vitest('transport-sqlite', 'packages/transport-sqlite'),

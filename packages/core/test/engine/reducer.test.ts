@@ -1,3 +1,13 @@
+import {
+  actOf,
+  failedOf,
+  generateProgram,
+  interpret,
+  plainOf,
+  type Program,
+  type TaskUnit,
+  type Unit,
+} from '@tasks/oracle'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Dispatch } from '../../src/engine/draft'
@@ -6,110 +16,37 @@ import { pipelineKey, type PipelineRow } from '../../src/engine/rows'
 import { decodeArguments, decodeFailure, decodeValue } from '../../src/decoding'
 import { encodeDefinition } from '../../src/definition'
 import { toFailure } from '../../src/failure'
-import { Plan } from '../../src/plan'
-import { resolveRetry } from '../../src/retry'
-import { isFailure, Kind, NONE, type Value } from '../../src/value'
+import { NonRetryableError, RetryAfterError } from '../../src/errors'
+import { Plan, type GroupUse, type TaskUse } from '../../src/plan'
+import { resolveRetry, type RetryData } from '../../src/retry'
+import { Kind, NONE } from '../../src/value'
 import { encodeDefinitionValue, type Outcome } from '../../src/wire'
 import { codec, ReducerWorld, submitOf } from './reducer-world'
 
-// ---- Programs: what a pipeline is made of, and what it comes to, computed by plain recursion ------------------------
-
-type Program = readonly Unit[]
-type Unit =
-  | {
-      readonly kind: 'task'
-      readonly name: string
-      readonly open: boolean
-      readonly arg: number
-      readonly failures: number
-      readonly retries: number
-    }
-  /** A task that returns this pipeline. */
-  | { readonly kind: 'call'; readonly open: boolean; readonly program: Program }
-  | { readonly kind: 'group'; readonly chains: readonly Program[]; readonly returnExceptions: boolean }
+// ---- Programs as pipelines ------------------------------------------------------------------------------------------
 
 function planOf(program: Program): Plan {
-  let plan: Plan | undefined
-  for (const unit of program) {
-    if (unit.kind === 'group') {
-      plan = new Plan(plan, {
-        chains: unit.chains.map(planOf),
-        returnExceptions: unit.returnExceptions,
-        maxParallelism: undefined,
-      })
-    } else if (unit.kind === 'call') {
-      plan = new Plan(plan, {
-        task: { name: 'call', step: {} },
-        open: unit.open,
-        args: [unit.program],
-        overrides: undefined,
-      })
-    } else {
-      const retry = resolveRetry({ maxRetries: unit.retries, delayMs: 10 })
-      plan = new Plan(plan, {
-        task: { name: 'task', step: { retry } },
-        open: unit.open,
-        args: [unit],
-        overrides: undefined,
-      })
-    }
-  }
-  return plan!
+  return program.reduce<Plan | undefined>((before, unit) => new Plan(before, useOf(unit)), undefined)!
 }
 
-class Failed extends Error {}
-
-/** The oracle: twenty lines of recursion. A result is a value or a failure. */
-function interpret(program: Program, input: unknown): unknown {
-  let value = input
-  for (const unit of program) {
-    if (unit.kind === 'task') {
-      if (unit.failures > unit.retries) throw new Failed(unit.name)
-      value = [unit.name, unit.arg, unit.open ? value : null]
-    } else if (unit.kind === 'call') {
-      value = interpret(unit.program, null)
-    } else {
-      const results = unit.chains.map((chain) => {
-        try {
-          return { value: interpret(chain, value) }
-        } catch (error) {
-          return { error: error as Failed }
-        }
-      })
-      const failed = results.filter((result) => 'error' in result)
-      if (failed.length > 0 && !unit.returnExceptions) throw new Failed(`${failed.length} of ${results.length}`)
-      value = results.map((result) => ('error' in result ? 'failed' : result.value))
-    }
+function useOf(unit: Unit): TaskUse | GroupUse {
+  if (unit.kind === 'group') {
+    const { chains, returnExceptions, maxParallelism } = unit
+    return { chains: chains.map(planOf), returnExceptions, maxParallelism }
   }
-  return value
+  const retry = unit.policy === 'used' ? retryOf(unit) : undefined
+  const step = retry === undefined ? {} : { retry }
+  return { task: { name: 'task', step }, open: unit.open, args: [unit], overrides: undefined }
 }
 
-type Comes = { readonly value: unknown } | { readonly failure: string }
-
-/** What a run must come to. */
-function expectedOf(program: Program): Comes {
-  try {
-    return { value: interpret(program, null) }
-  } catch (error) {
-    return { failure: (error as Error).message }
-  }
-}
+const retryOf = ({ retries }: TaskUnit): RetryData | undefined =>
+  retries === undefined ? undefined : resolveRetry({ maxRetries: retries, delayMs: 10 })
 
 /** What a run has come to. */
-function outcomeOf(world: ReducerWorld): Comes {
+function outcomeOf(world: ReducerWorld): ReturnType<typeof interpret>['outcome'] {
   const { status, outcome } = world.row<PipelineRow>(pipelineKey('p'))
-  if (status === 'COMPLETED') return { value: plain(decodeValue(codec, outcome)) }
-  const error = decodeFailure(outcome)
-  // Of an aggregate only the numbers: `2 of 3 chains of a group failed…`.
-  return {
-    failure: error.code === 'TASKS_GROUP_FAILED' ? error.message.split(' ').slice(0, 3).join(' ') : error.message,
-  }
-}
-
-/** Failures that were returned as values are all alike here, and nothing is null. */
-function plain(value: unknown): unknown {
-  if (value instanceof Error) return 'failed'
-  return Array.isArray(value) ? value.map(plain) : (value ?? null)
+  if (status === 'COMPLETED') return { result: plainOf(decodeValue(codec, outcome)) }
+  return { failure: failedOf(decodeFailure(outcome)) }
 }
 
 // ---- The worker: runs a dispatch ------------------------------------------------------------------------------------
@@ -117,55 +54,76 @@ function plain(value: unknown): unknown {
 function run(dispatch: Dispatch): Outcome {
   const { id, run: runId, path, attempt, step, input, args } = dispatch
   const upstream = step.open === 1 ? decodeArguments(codec, input) : []
-  const [unit] = decodeArguments(codec, argsValue(args)) as [Unit | Program]
-  const outcome = (value: Value, retryable = false): Outcome =>
-    isFailure(value)
-      ? { id, run: runId, path, attempt, value, verdict: { retryable } }
-      : { id, run: runId, path, attempt, value }
-  if (step.task === 'call') {
-    const { pages, hash, taskCount } = encodeDefinition(planOf(unit as Program), {
+  const [unit] = decodeArguments(codec, argsValue(args)) as [TaskUnit]
+  const act = actOf(unit, upstream.map(plainOf), attempt)
+  const outcome = { id, run: runId, path, attempt }
+  if (act.does === 'fails') {
+    const error =
+      act.how === 'throws for good'
+        ? new NonRetryableError(act.message)
+        : act.how === 'asks for time'
+          ? new RetryAfterError(act.message, 5)
+          : new Error(act.message)
+    const retry = unit.policy === 'bound' ? retryOf(unit) : undefined
+    return {
+      ...outcome,
+      value: {
+        kind: Kind.error,
+        bytes: Buffer.from(JSON.stringify(toFailure(error, { name: 'task', id: path, attempt }))),
+      },
+      verdict: {
+        retryable: act.how !== 'throws for good',
+        ...(act.how === 'asks for time' ? { retryAfterMs: 5 } : {}),
+        ...(retry === undefined ? {} : { retry }),
+      },
+    }
+  }
+  if (act.does === 'returns') {
+    const { pages, hash, taskCount } = encodeDefinition(planOf(act.program), {
       codec,
       inlineBytes: 1 << 20,
       pageBytes: 1 << 20,
       blobName: () => 'blob',
     })
-    return outcome({
-      kind: Kind.pipeline,
-      bytes: encodeDefinitionValue({ hash, tasks: taskCount, pages, pageCount: pages.length }),
-    })
+    return {
+      ...outcome,
+      value: {
+        kind: Kind.pipeline,
+        bytes: encodeDefinitionValue({ hash, tasks: taskCount, pages, pageCount: pages.length }),
+      },
+    }
   }
-  const task = unit as Unit & { kind: 'task' }
-  if (attempt <= task.failures) {
-    const failure = toFailure(new Error(task.name), { name: task.name, id: path, attempt })
-    return outcome({ kind: Kind.error, bytes: Buffer.from(JSON.stringify(failure)) }, true)
+  const { given } = act
+  if (given.kind === 'nothing') return { ...outcome, value: NONE }
+  return {
+    ...outcome,
+    value:
+      given.kind === 'one'
+        ? { kind: Kind.one, bytes: codec.encode(given.value) }
+        : { kind: Kind.spread, bytes: codec.encode(given.values) },
   }
-  const seen = task.open && upstream.length > 0 ? plain(upstream[0]) : null
-  return outcome({ kind: Kind.one, bytes: codec.encode([task.name, task.arg, seen]) })
 }
 
 // ---- Random programs and schedules ----------------------------------------------------------------------------------
 
-const programs = fc.letrec<{ program: Program; unit: Unit; task: Unit }>((tie) => ({
-  task: fc.record({
-    kind: fc.constant('task' as const),
-    name: fc.constantFrom('a', 'b', 'c'),
-    open: fc.boolean(),
-    arg: fc.nat(9),
-    failures: fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, fc.nat(2)),
-    retries: fc.nat(2),
-  }),
-  unit: fc.oneof(
-    { maxDepth: 3, withCrossShrink: true },
-    tie('task'),
-    fc.record({ kind: fc.constant('call' as const), open: fc.boolean(), program: tie('program') }),
-    fc.record({
-      kind: fc.constant('group' as const),
-      chains: fc.array(tie('program'), { maxLength: 4 }),
-      returnExceptions: fc.boolean(),
-    }),
-  ),
-  program: fc.array(tie('unit'), { minLength: 1, maxLength: 4 }),
-})).program
+const simpleTask = (label: string): TaskUnit => ({
+  kind: 'task',
+  label,
+  open: false,
+  gives: 'one',
+  fails: 0,
+  how: 'throws',
+  policy: 'used',
+  ms: 0,
+})
+
+/** Each number makes one choice; shrinking them shrinks the program. */
+const programs = fc.array(fc.nat(239), { maxLength: 150 }).map((choices) => {
+  let at = 0
+  return generateProgram((n) => (choices[at++] ?? 0) % n, {
+    failings: ['throws', 'throws', 'throws for good', 'asks for time'],
+  })
+})
 
 /**
  * Runs a program under a schedule: which dispatch is run next, which outcomes come late, twice, or not at all until they are sent again, how
@@ -227,7 +185,9 @@ test('any schedule of any program comes to what the interpreter says, once, and 
     fc.asyncProperty(programs, fc.array(fc.nat(1_000), { minLength: 1, maxLength: 200 }), async (program, schedule) => {
       // A schedule of one number could starve a run for ever.
       const world = await play(program, [...schedule, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
-      expect(outcomeOf(world)).toEqual(expectedOf(program))
+      const { outcome, tasks, done, attempts } = interpret(program)
+      expect(outcomeOf(world)).toEqual(outcome)
+      expect(world.row<PipelineRow>(pipelineKey('p'))).toMatchObject({ tasks, done, attempts })
       expect(world.ended).toHaveLength(1)
       while (await world.work(100)) {
         // what is left of long work
@@ -254,9 +214,7 @@ test('folding a batch in parts gives the same rows as folding it whole', async (
           {
             kind: 'group',
             returnExceptions: false,
-            chains: Array.from({ length: size }, (_, arg) => [
-              { kind: 'task' as const, name: 'a', open: false, arg, failures: 0, retries: 0 },
-            ]),
+            chains: Array.from({ length: size }, (_, index) => [simpleTask(`t${index}`)]),
           },
         ]
         const start = async (): Promise<readonly [ReducerWorld, Outcome[]]> => {
@@ -286,7 +244,7 @@ test('folding a batch in parts gives the same rows as folding it whole', async (
 
 test('a chain that ends in itself a thousand times keeps neither rows nor depth', async () => {
   const world = new ReducerWorld()
-  const hop = planOf([{ kind: 'call', open: false, program: [] }])
+  const hop = planOf([simpleTask('hop')])
   world.fold([submitOf('p', 'run', hop)])
   for (let hops = 0; hops < 1_000; hops++) {
     const dispatch = world.dispatches.at(-1)!

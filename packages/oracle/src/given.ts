@@ -1,0 +1,45 @@
+// What one entry hands to the next, and what a failure is: in the plainest form, in which an oracle's and an engine's can be compared.
+
+export type Given =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'one'; readonly value: unknown }
+  /** As many arguments. */
+  | { readonly kind: 'several'; readonly values: readonly unknown[] }
+
+export const NOTHING: Given = { kind: 'nothing' }
+
+/** A task's failure, or that of a group: what its chains failed with, in their order, the first hundred of them. */
+export type Failed =
+  | { readonly failed: string; readonly attempt: number }
+  | { readonly failed: readonly Failed[]; readonly count: number }
+
+export const MOST_CAUSES = 100
+
+export function argumentsOf(given: Given): readonly unknown[] {
+  return given.kind === 'nothing' ? [] : given.kind === 'one' ? [given.value] : given.values
+}
+
+/** As the result of a pipeline, or in the list of a group. */
+export function resultOf(given: Given): unknown {
+  return given.kind === 'nothing' ? null : given.kind === 'one' ? given.value : given.values
+}
+
+/** What a function or a client was given, in plain form: errors are failures, and nothing is null. */
+export function plainOf(value: unknown): unknown {
+  if (value instanceof Error) return failedOf(value)
+  return Array.isArray(value) ? value.map(plainOf) : (value ?? null)
+}
+
+/** The failure that an error of the library tells of. Of a task that hung it says only that. */
+export function failedOf(error: LibraryError): Failed {
+  const { code, message, errors, errorCount, task } = error
+  if (errors !== undefined) return { failed: errors.map(failedOf), count: errorCount ?? -1 }
+  return { failed: code === 'TASKS_TASK_FAILED' ? message : (code ?? message), attempt: task?.attempt ?? 0 }
+}
+
+interface LibraryError extends Error {
+  readonly code?: string
+  readonly errors?: readonly LibraryError[] | undefined
+  readonly errorCount?: number | undefined
+  readonly task?: { readonly attempt: number } | undefined
+}

@@ -1,0 +1,92 @@
+// The oracle against what a person would say of small pipelines: a wrong oracle and a wrong engine that agree prove nothing.
+import { expect, test } from 'vitest'
+import { interpret, type GroupUnit, type Program, type TaskUnit, type Unit } from '../src/index'
+
+const task = (label: string, more: Partial<TaskUnit> = {}): TaskUnit => ({
+  kind: 'task',
+  label,
+  open: true,
+  gives: 'one',
+  fails: 0,
+  how: 'throws',
+  policy: 'used',
+  ms: 0,
+  ...more,
+})
+const failing = (label: string, more: Partial<TaskUnit> = {}): TaskUnit => task(label, { fails: 9, ...more })
+const group = (chains: readonly (Unit | Program)[], more: Partial<GroupUnit> = {}): GroupUnit => ({
+  kind: 'group',
+  chains: chains.map((chain) => ('kind' in chain ? [chain] : chain)),
+  returnExceptions: false,
+  ...more,
+})
+const resultOf = (...program: Unit[]): unknown => interpret(program).outcome
+const ranIn = (...program: Unit[]): Record<string, number> =>
+  Object.fromEntries([...interpret(program).runs].map(([label, { attempts }]) => [label, attempts]))
+
+test('a result is the first argument of what follows, and a closed entry takes none', () => {
+  expect(resultOf(task('a'), task('b'))).toEqual({ result: ['b(["a()"])'] })
+  expect(resultOf(task('a'), task('b', { open: false }))).toEqual({ result: ['b()'] })
+})
+
+test('several values are as many arguments, and nothing is none', () => {
+  expect(resultOf(task('a', { gives: 'several' }), task('b'))).toEqual({ result: ['b("a()","a")'] })
+  expect(resultOf(task('a', { gives: 'nothing' }), task('b'))).toEqual({ result: ['b()'] })
+  expect(resultOf(task('a', { gives: 'nothing' }))).toEqual({ result: null })
+  expect(resultOf(task('a', { gives: 'several' }))).toEqual({ result: ['a()', 'a'] })
+})
+
+test('a group gives every chain what came from upstream, and a list of results in order', () => {
+  expect(resultOf(task('a'), group([task('b'), [task('c'), task('d')]]))).toEqual({
+    result: [['b(["a()"])'], ['d(["c([\\"a()\\"])"])']],
+  })
+})
+
+test('groups in groups give lists in lists, and empty ones empty lists', () => {
+  expect(resultOf(group([group([task('a')]), group([])]))).toEqual({ result: [[['a()']], []] })
+  expect(resultOf(group([]), task('f'))).toEqual({ result: ['f([])'] })
+  expect(resultOf(task('a'), group([]))).toEqual({ result: [] })
+})
+
+test('a failure ends its chain; a group waits for the others, and fails with all that failed', () => {
+  const program = [group([task('a'), [failing('b'), task('x')], task('c'), failing('d')]), task('join')]
+  expect(resultOf(...program)).toEqual({
+    failure: {
+      failed: [
+        { failed: 'b failed', attempt: 1 },
+        { failed: 'd failed', attempt: 1 },
+      ],
+      count: 2,
+    },
+  })
+  expect(ranIn(...program)).toEqual({ a: 1, b: 1, c: 1, d: 1 })
+})
+
+test('with returnExceptions the failures are values of the list', () => {
+  expect(resultOf(group([task('a'), failing('b')], { returnExceptions: true }))).toEqual({
+    result: [['a()'], { failed: 'b failed', attempt: 1 }],
+  })
+})
+
+test('a task is tried again as often as its policy says, and not at all after a failure for good', () => {
+  expect(ranIn(task('a', { fails: 3, retries: 3 }))).toEqual({ a: 4 })
+  expect(resultOf(task('a', { fails: 4, retries: 3 }))).toEqual({ failure: { failed: 'a failed', attempt: 4 } })
+  expect(ranIn(task('a', { fails: 1, retries: 3, how: 'throws for good' }))).toEqual({ a: 1 })
+})
+
+test('a returned pipeline stands in for the result, takes nothing, and its failure is not retried', () => {
+  const program = [task('a'), task('b', { returns: [task('c')] }), task('d')]
+  expect(resultOf(...program)).toEqual({ result: ['d(["c()"])'] })
+  expect(ranIn(task('a', { retries: 5, returns: [failing('b')] }))).toEqual({ a: 1, b: 1 })
+  expect(interpret(program)).toMatchObject({ tasks: 4, done: 4, attempts: 4 })
+})
+
+test('what follows a group starts after the last task of each of its chains', () => {
+  const { runs } = interpret([
+    task('a'),
+    group([task('b'), [task('c'), failing('d')]], { returnExceptions: true }),
+    task('e'),
+  ])
+  expect(runs.get('b')!.after).toEqual(['a'])
+  expect(runs.get('e')!.after).toEqual(['b', 'd'])
+})
