@@ -14,7 +14,7 @@ import type { Logger } from '../logger'
 import type { PartitionSession, Position, RowKey, Send, Space } from '../transport'
 import { failureValue } from '../value'
 import { encodeInbox, encodeReply, entriesNamedBy, type Outcome, type Verdict } from '../wire'
-import { Arrivals, lastPosition, MOST_INPUTS, type Arrived } from './arrivals'
+import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
 import type { ScanRows } from './fan-in'
@@ -26,7 +26,7 @@ import { encodeRows, planCommit, repliesOf } from './commit-plan'
 import { listPipelines } from './queries'
 import type { Input } from './reducer'
 import { RowCache } from './row-cache'
-import { decodeRow, JOBS, TIMERS, WINDOWS, type JobRow, type TimerRow, type WindowRow } from './rows'
+import { decodeRow, encodeRow, JOBS, TIMERS, WINDOWS, type JobRow, type TimerRow, type WindowRow } from './rows'
 import { Timers } from './timers'
 import type { TakesTurns, Turns } from './turns'
 import { Waiters } from './waiters'
@@ -297,7 +297,8 @@ export class Owner implements LaneOwner, TakesTurns {
   /** Returns whether groups have more to start at once. */
   async #commit({ draft, batch, poison }: Folded): Promise<boolean> {
     for (const bad of poison) this.#condemn(draft, bad)
-    for (const { input } of batch) if (input.type === 'running') this.#windows.report(input.items, this.#clock.now())
+    for (const { input } of batch)
+      if (input.type === 'running') this.#windows.report(input.items, this.#clock.monotonic())
     const position = lastPosition(batch)
     const replies = repliesOf(draft, this.#session, this.#waiters)
     if (isAnswersOnly(draft)) {
@@ -334,7 +335,10 @@ export class Owner implements LaneOwner, TakesTurns {
     if (position !== undefined) this.#passed = undefined
     this.#cache.apply(draft)
     this.#windows.apply(draft, closing)
-    if (window !== undefined) this.#windows.add(window, draft.dispatches.length, this.#clock.now() + 3 * this.#leaseMs)
+    if (window !== undefined) {
+      const now = this.#clock.monotonic()
+      this.#windows.add(window, draft.dispatches.length, now, now + 3 * this.#leaseMs)
+    }
     for (const [key, row] of draft.changed)
       if (row !== null && key.startsWith(TIMERS)) this.#timers.added(key, row as TimerRow)
     this.#jobs.apply(draft.changed)
@@ -398,13 +402,14 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#passed = {
       count: (this.#passed?.count ?? 0) + count,
       position,
-      since: this.#passed?.since ?? this.#clock.now(),
+      since: this.#passed?.since ?? this.#clock.monotonic(),
     }
   }
 
   async #passIfOld(): Promise<void> {
     const passed = this.#passed
-    if (passed === undefined || (passed.count < PASS_COUNT && this.#clock.now() - passed.since < PASS_AGE_MS)) return
+    if (passed === undefined || (passed.count < PASS_COUNT && this.#clock.monotonic() - passed.since < PASS_AGE_MS))
+      return
     const time = this.#time.now()
     await this.#session.commit({ seq: this.#seq + 1, time, through: passed.position, rows: new Map(), sends: [] })
     this.#seq++
@@ -505,19 +510,32 @@ export class Owner implements LaneOwner, TakesTurns {
         await this.#process(batch)
         this.#arrivals.committed()
       }
-      const draft = this.#newDraft()
-      this.#windows.shareAll(draft)
-      if (draft.changed.size > 0) await this.#commit({ draft, batch: [], poison: [] })
+      await this.#shareWindows()
     } catch (error) {
       // Lost in the meantime: whoever has the partition sends again what it must.
       this.#logger.debug({ partition: this.partition, error }, 'a partition could not be handed over')
     }
   }
 
+  async #shareWindows(): Promise<void> {
+    const { capabilities } = this.#space
+    let draft = this.#newDraft()
+    let bytes = 0
+    for (const [key, row] of this.#windows.shared()) {
+      draft.put(key, row)
+      bytes += encodeRow(key, row).length
+      if (draft.changed.size < mostInputs(capabilities) && bytes < capabilities.maxCommitBytes >> 2) continue
+      await this.#commit({ draft, batch: [], poison: [] })
+      draft = this.#newDraft()
+      bytes = 0
+    }
+    if (draft.changed.size > 0) await this.#commit({ draft, batch: [], poison: [] })
+  }
+
   #setAlarm(): void {
     const timer = this.#timers.next
     const pass = this.#passed === undefined ? Infinity : this.#passed.since + PASS_AGE_MS
-    const at = Math.min(timer === undefined ? Infinity : this.#clock.now() + this.#time.until(timer), pass)
+    const at = Math.min(timer === undefined ? Infinity : this.#clock.monotonic() + this.#time.until(timer), pass)
     if (at === this.#alarmAt) return
     this.#cancelAlarm()
     this.#alarmAt = at
@@ -529,7 +547,7 @@ export class Owner implements LaneOwner, TakesTurns {
       this.#alarmAt = Infinity
       this.#request('now')
     }
-    this.#cancelAlarm = this.#clock.after(Math.max(0, at - this.#clock.now()), ring, { unref: true })
+    this.#cancelAlarm = this.#clock.after(Math.max(0, at - this.#clock.monotonic()), ring, { unref: true })
   }
 }
 

@@ -54,7 +54,7 @@ export class WindowWatch {
 
   /** The windows that an earlier owner has left. What that owner had in its own process is lost, unless that process is this one. */
   async adopt(rows: readonly WindowRow[]): Promise<void> {
-    const { windows, lane, clock, leaseMs, logger, partition, say, caughtUp } = this.#options
+    const { windows, lane, clock, leaseMs, logger, partition, newDraft, say, caughtUp } = this.#options
     const seen = new Set<string>()
     const open = new Map<WindowRow, number>()
     const lost = new Map<EntryName, WindowRow>()
@@ -73,10 +73,12 @@ export class WindowWatch {
       }
       open.set(row, count)
     }
+    const now = clock.monotonic()
+    const { now: time } = newDraft()
     const adopted = new Map<WindowRow, Window>()
     for (const row of rows) {
       const count = open.get(row)!
-      const window = windows.add(row, count, clock.now() + 2 * leaseMs)
+      const window = windows.add(row, count, now - Math.max(0, time - row.sentAt), now + 2 * leaseMs)
       if (count === 0) windows.abandon(window)
       adopted.set(row, window)
     }
@@ -96,7 +98,7 @@ export class WindowWatch {
   async #check(): Promise<void> {
     const { windows, clock, leaseMs, logger, partition, say, caughtUp, isOver } = this.#options
     if (isOver()) return
-    const now = clock.now()
+    const now = clock.monotonic()
     windows.forgetReports(now - 4 * leaseMs)
     for (const window of windows.due(now)) {
       if (await this.#mayStillWait(window)) {
@@ -126,7 +128,7 @@ export class WindowWatch {
   /** What nobody has, as far as is known. */
   async #lost(window: Window): Promise<readonly WindowItem[]> {
     const { windows, clock, leaseMs, lane } = this.#options
-    const since = clock.now() - 2 * leaseMs
+    const since = clock.monotonic() - 2 * leaseMs
     const lost: WindowItem[] = []
     let outstanding = 0
     for (const [item, entries] of await this.#outstanding(window.row.items)) {
@@ -142,12 +144,12 @@ export class WindowWatch {
     return lost
   }
 
-  async #mayStillWait({ row }: Window): Promise<boolean> {
-    const { space, newDraft, leaseMs } = this.#options
+  async #mayStillWait({ row, sentAt }: Window): Promise<boolean> {
+    const { space, clock, leaseMs } = this.#options
     for (const queue of row.queues) {
       const age = await space.backlog(queue)
       // What the commit sent was stored when it succeeded: somewhat later than the time that it has.
-      if (age !== undefined && age + leaseMs >= newDraft().now - row.sentAt) return true
+      if (age !== undefined && age + leaseMs >= clock.monotonic() - sentAt) return true
     }
     return false
   }

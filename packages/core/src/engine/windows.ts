@@ -16,6 +16,8 @@ export interface Window {
   readonly row: WindowRow
   /** Entries not heard of. */
   open: number
+  /** When it was sent out. This and what follows: by the monotonic clock. */
+  readonly sentAt: number
   /** When it is to be looked at. */
   due: number
   /** Since when nothing older waits in its queues. */
@@ -43,8 +45,8 @@ export class Windows {
   /** What workers have reported as running, and when. */
   readonly #reported = new Map<string, number>()
 
-  add(row: WindowRow, open: number, due: number): Window {
-    const window: Window = { key: windowKey(row.seq), row, open, due, drainedAt: undefined }
+  add(row: WindowRow, open: number, sentAt: number, due: number): Window {
+    const window: Window = { key: windowKey(row.seq), row, open, sentAt, due, drainedAt: undefined }
     this.#windows.add(window)
     for (const item of row.items) {
       if ('path' in item) {
@@ -130,11 +132,11 @@ export class Windows {
     this.#abandoned.add(window)
   }
 
-  /** A planned end: what runs in this process is from now on waited for as what others run. */
-  shareAll(draft: Draft): void {
+  /** A planned end: the rows by which what runs in this process is waited for as what others run. */
+  *shared(): Generator<readonly [RowKey, WindowRow]> {
     for (const { key, row } of this.#windows) {
       if (!row.items.some(({ lane }) => lane === 'local')) continue
-      draft.put(key, { ...row, items: row.items.map((item) => ({ ...item, lane: 'queue' as const })) })
+      yield [key, { ...row, items: row.items.map((item) => ({ ...item, lane: 'queue' as const })) }]
     }
   }
 
@@ -159,7 +161,7 @@ export class Windows {
   }
 
   reportedSince(entry: EntryName, since: number): boolean {
-    return (this.#reported.get(nameOf(entry)) ?? 0) >= since
+    return (this.#reported.get(nameOf(entry)) ?? -Infinity) >= since
   }
 
   forgetReports(before: number): void {
