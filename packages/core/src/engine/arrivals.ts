@@ -17,6 +17,10 @@ export interface Arrived {
 /** Inputs in one commit. Enough to make a commit's fixed cost small, few enough to keep it short. */
 export const MOST_INPUTS = 1_000
 
+/** Inbox messages in memory: above the first of each no more are asked for, until there are fewer than the second. */
+const MOST_WAITING = { count: 4 * MOST_INPUTS, bytes: 32 << 20 }
+const FEW_WAITING = { count: MOST_INPUTS, bytes: 8 << 20 }
+
 /** The most that may go into one commit on this transport: an input comes to a few rows and sends. */
 export function mostInputs({ maxCommitItems }: Capabilities): number {
   return Math.max(1, Math.min(MOST_INPUTS, Math.floor(maxCommitItems / 8)))
@@ -24,6 +28,7 @@ export function mostInputs({ maxCommitItems }: Capabilities): number {
 
 export class Arrivals {
   #inbox: Arrived[] = []
+  #inboxBytes = 0
   #outcomes: Outcome[] = []
   /** Those of the batch that was taken last, until it is committed. */
   #taken: readonly Outcome[] = []
@@ -35,12 +40,16 @@ export class Arrivals {
   }
 
   addMessages(messages: readonly InboxMessage[]): void {
-    for (const message of messages) this.#inbox.push(arrivedOf(message))
+    for (const message of messages) {
+      this.#inbox.push(arrivedOf(message))
+      this.#inboxBytes += message.body.length
+    }
   }
 
   /** Back-pressure: resolves when few enough messages wait here; what does not stays with the transport. */
   drained(): Promise<void> | undefined {
-    return this.#inbox.length <= 4 * MOST_INPUTS ? undefined : new Promise((resolve) => (this.#onDrained = resolve))
+    const isFew = this.#inbox.length <= MOST_WAITING.count && this.#inboxBytes <= MOST_WAITING.bytes
+    return isFew ? undefined : new Promise((resolve) => (this.#onDrained = resolve))
   }
 
   /** Nobody will take anything more. */
@@ -97,8 +106,10 @@ export class Arrivals {
     }
     // After the outcomes: what was thought to be lost may just have ended.
     this.#own = takeFrom(this.#own)
+    const own = batch.length
     this.#inbox = takeFrom(this.#inbox)
-    if (this.#inbox.length < MOST_INPUTS) {
+    for (let at = own; at < batch.length; at++) this.#inboxBytes -= batch[at]!.bytes
+    if (this.#inbox.length < FEW_WAITING.count && this.#inboxBytes < FEW_WAITING.bytes) {
       this.#onDrained?.()
       this.#onDrained = undefined
     }

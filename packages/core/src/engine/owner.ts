@@ -11,7 +11,7 @@ import type { Clock } from '../clock'
 import { TaskError } from '../errors'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
-import type { PartitionSession, Position, RowKey, Send, Space } from '../transport'
+import type { Bytes, PartitionSession, Position, RowKey, Send, Space } from '../transport'
 import { failureValue } from '../value'
 import { encodeInbox, encodeReply, entriesNamedBy, type Outcome, type Verdict } from '../wire'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
@@ -318,12 +318,14 @@ export class Owner implements LaneOwner, TakesTurns {
 
     const closing = this.#windows.close(draft)
     const { sends, local, window } = planCommit(draft, this.#session, this.#ending ? undefined : this.#lane, replies)
+    let rows: ReadonlyMap<RowKey, Bytes | null>
     try {
+      rows = encodeRows(draft, this.#cache)
       await this.#session.commit({
         seq: draft.seq,
         time: draft.now,
         ...(position === undefined ? {} : { through: position }),
-        rows: encodeRows(draft, this.#cache),
+        rows,
         sends,
       })
     } catch (error) {
@@ -333,7 +335,7 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#seq = draft.seq
     this.#time.committed(draft.now)
     if (position !== undefined) this.#passed = undefined
-    this.#cache.apply(draft)
+    this.#cache.apply(draft, rows)
     this.#windows.apply(draft, closing)
     if (window !== undefined) {
       const now = this.#clock.monotonic()

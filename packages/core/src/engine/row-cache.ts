@@ -4,13 +4,17 @@ import type { Draft, KnownRows } from './draft'
 import { decodeRow, type Row } from './rows'
 
 const MOST_ROWS = 40_000
-const MOST_PAGE_BYTES = 32 << 20
+/** Of rows, and pages, that are large: the others are bounded by their number. */
+const MOST_BYTES = 32 << 20
+const LARGE = 1_024
 
 export class RowCache implements KnownRows {
   readonly #session: PartitionSession
   readonly #blobs: Blobs
   readonly #rows = new Map<RowKey, Row | null>()
-  #pageBytes = 0
+  /** How long the large ones are. */
+  readonly #large = new Map<RowKey, number>()
+  #bytes = 0
 
   constructor(session: PartitionSession, blobs: Blobs) {
     this.#session = session
@@ -56,12 +60,12 @@ export class RowCache implements KnownRows {
       this.#rows.set(key, null)
       return
     }
-    if (key.startsWith('@')) this.#pageBytes += bytes.length
     this.#rows.set(key, decodeRow(key, bytes))
+    this.#weigh(key, bytes)
   }
 
-  /** Takes over what a commit has changed, and forgets the oldest rows if there are too many. Only between drafts. */
-  apply(draft: Draft): void {
+  /** Takes over what a commit has changed, and stored as `encoded`; forgets the oldest rows if there are too many. Only between drafts. */
+  apply(draft: Draft, encoded: ReadonlyMap<RowKey, Bytes | null>): void {
     for (const [key, row] of draft.changed) {
       const kind = key[0]
       // Timers, windows and jobs have indexes of their own in the owner.
@@ -69,18 +73,23 @@ export class RowCache implements KnownRows {
       // Written again: youngest again.
       this.#rows.delete(key)
       this.#rows.set(key, row)
+      this.#weigh(key, encoded.get(key))
     }
-    if (this.#rows.size <= MOST_ROWS && this.#pageBytes <= MOST_PAGE_BYTES) return
+    if (this.#rows.size <= MOST_ROWS && this.#bytes <= MOST_BYTES) return
     for (const key of this.#rows.keys()) {
-      if (this.#rows.size <= MOST_ROWS * 0.8 && this.#pageBytes <= MOST_PAGE_BYTES * 0.8) break
-      this.#forget(key)
+      if (this.#rows.size <= MOST_ROWS * 0.8 && this.#bytes <= MOST_BYTES * 0.8) break
+      this.#rows.delete(key)
+      this.#weigh(key, undefined)
     }
   }
 
-  #forget(key: RowKey): void {
-    const row = this.#rows.get(key)
-    if (key.startsWith('@') && row !== null && row !== undefined)
-      this.#pageBytes -= (row as { readonly bytes: Bytes }).bytes.length
-    this.#rows.delete(key)
+  #weigh(key: RowKey, bytes: Bytes | null | undefined): void {
+    if (this.#large.size > 0) {
+      this.#bytes -= this.#large.get(key) ?? 0
+      this.#large.delete(key)
+    }
+    if (bytes === null || bytes === undefined || bytes.length < LARGE) return
+    this.#large.set(key, bytes.length)
+    this.#bytes += bytes.length
   }
 }

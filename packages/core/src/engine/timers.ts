@@ -5,6 +5,8 @@ import type { ScanRows } from './fan-in'
 import { decodeRow, dueOf, TIMERS, type TimerRow } from './rows'
 
 const PAGE = 5_000
+/** The most in memory. */
+const MOST = 2 * PAGE
 
 interface Entry {
   readonly key: RowKey
@@ -29,7 +31,12 @@ export class Timers {
 
   /** A timer row was written. */
   added(key: RowKey, row: TimerRow): void {
-    if (this.#horizon === undefined || key <= this.#horizon) this.#push({ key, row })
+    if (this.#horizon !== undefined && key > this.#horizon) return
+    this.#push({ key, row })
+    if (this.#heap.length <= MOST) return
+    // The later half is read again when it comes near. What is sorted is a heap.
+    this.#heap.sort((a, b) => (a.key < b.key ? -1 : 1)).splice(PAGE)
+    this.#horizon = this.#heap.at(-1)!.key
   }
 
   /** When the next one is due, as far as is known. */

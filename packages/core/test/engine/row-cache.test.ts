@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { encodeRows } from '../../src/engine/commit-plan'
 import { Draft } from '../../src/engine/draft'
 import { RowCache } from '../../src/engine/row-cache'
 import { encodeRow, firstStep, RunKeys } from '../../src/engine/rows'
@@ -14,7 +15,7 @@ test('a read that was overtaken by a commit does not bring back what it saw', as
   const loading = cache.load([key])!
   const draft = new Draft(cache, 1, 1)
   draft.put(key, { ...firstStep(NONE), at: 3 })
-  cache.apply(draft)
+  cache.apply(draft, new Map())
   answers[0]!([undefined])
   await loading
   expect(cache.get(key)).toMatchObject({ at: 3 })
@@ -27,8 +28,31 @@ test('a read that was overtaken by a commit does not bring back what it saw', as
   await both[0]
   const next = new Draft(cache, 2, 2)
   next.put(other, { ...firstStep(NONE), at: 7 })
-  cache.apply(next)
+  cache.apply(next, new Map())
   answers[2]!([old])
   await both[1]
   expect(cache.get(other)).toMatchObject({ at: 7 })
+})
+
+test('what is in memory is bounded by its size, not only by its number', () => {
+  const cache = new RowCache({} as PartitionSession, {} as Blobs)
+  const keyOf = (index: number): string => new RunKeys(`p${index}`, 1).chain('/0.1')
+  const known = (count: number): number[] =>
+    Array.from({ length: count }, (_, index) => index).filter((index) => cache.get(keyOf(index)) !== undefined)
+  const write = (index: number, length: number): void => {
+    const draft = new Draft(cache, index + 1, 1)
+    draft.put(keyOf(index), firstStep({ kind: 1, bytes: new Uint8Array(length) }))
+    cache.apply(draft, encodeRows(draft, cache))
+  }
+  for (let index = 0; index < 3_000; index++) write(index, 32 << 10)
+  const kept = known(3_000)
+  expect(kept.length * (32 << 10)).toBeLessThan(40 << 20)
+  // The youngest, and many.
+  expect(kept.length).toBeGreaterThan(500)
+  expect(kept.at(-1)).toBe(2_999)
+  expect(kept[0]).toBe(3_000 - kept.length)
+  // What becomes small again takes no room.
+  for (const index of kept) write(index, 10)
+  for (let index = 3_000; index < 6_000; index++) write(index, 10)
+  expect(known(6_000).length).toBe(kept.length + 3_000)
 })

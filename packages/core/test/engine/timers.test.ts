@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
 import { virtualClock } from '../../src/testing/virtual-clock'
 import { RetryAfterError } from '../../src/errors'
-import { LATEST_MS, RunKeys, dueOf } from '../../src/engine/rows'
+import type { ScanRows } from '../../src/engine/fan-in'
+import { LATEST_MS, RunKeys, dueOf, encodeRow, type TimerRow } from '../../src/engine/rows'
+import { Timers } from '../../src/engine/timers'
+import type { Bytes, RowKey } from '../../src/transport'
 import { PartitionClock } from '../../src/engine/partition-clock'
 import { eventually, PATIENCE_MS, silent, system } from '../support/system'
 
@@ -89,4 +92,35 @@ test.each([
     code: 'TASKS_OPTIONS',
     message: expect.stringContaining(name) as string,
   })
+})
+
+test('however many timers are set, few are in memory, and each is due in its turn', async () => {
+  const rows = new Map<RowKey, Bytes>()
+  const timers = new Timers()
+  const scan: ScanRows = async (_, after, limit) =>
+    [...rows]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .filter(([key]) => after === undefined || key > after)
+      .slice(0, limit)
+  await timers.restore(scan)
+  const keys = Array.from({ length: 30_000 }, (_, index) =>
+    new RunKeys(`p${index}`, 1).timer((index * 7_919) % 30_011, 'e'),
+  )
+  for (const key of keys) {
+    const row: TimerRow = { kind: 'expire', id: 'p', run: 'r' }
+    rows.set(key, encodeRow(key, row))
+    timers.added(key, row)
+  }
+  const due: RowKey[] = []
+  for (;;) {
+    await timers.refill(scan)
+    const now = timers.due(Infinity, Infinity)
+    if (now.length === 0) break
+    expect(now.length).toBeLessThanOrEqual(10_000)
+    for (const { key } of now) {
+      due.push(key)
+      rows.delete(key)
+    }
+  }
+  expect(due).toEqual([...keys].sort())
 })
