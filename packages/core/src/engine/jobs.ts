@@ -4,6 +4,7 @@ import type { Clock } from '../clock'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { RowKey, Space } from '../transport'
+import { AtMost } from './at-most'
 import type { Draft } from './draft'
 import { joinResults, type ScanRows } from './fan-in'
 import type { LocalLane } from './local-lane'
@@ -33,12 +34,17 @@ type CleanJob = JobRow & { readonly kind: 'clean' }
 /** Groups that are pumped in one turn. */
 const PUMPS_A_TURN = 32
 const CLEAN_PAGE = 500
+/** Jobs of a kind that run at a time: when a million runs expire together, the rest waits. */
+const MOST_FAN_INS = 16
+const MOST_CLEANS = 32
 
 export class Jobs {
   readonly #options: JobsOptions
   /** Groups with chains still to be started. */
   readonly #pumps = new Map<RowKey, PumpJob>()
   #newPump = false
+  readonly #fanIns = new AtMost(MOST_FAN_INS)
+  readonly #cleans = new AtMost(MOST_CLEANS)
 
   constructor(options: JobsOptions) {
     this.#options = options
@@ -60,9 +66,9 @@ export class Jobs {
         this.#newPump = true
         return
       case 'fan-in':
-        return this.#work(job, () => this.#fanIn(job))
+        return this.#work(this.#fanIns, job, () => this.#fanIn(job))
       case 'clean':
-        return this.#work(job, () => this.#clean(job))
+        return this.#work(this.#cleans, job, () => this.#clean(job))
     }
   }
 
@@ -99,14 +105,19 @@ export class Jobs {
   }
 
   /** Runs a job beside the turns; tries again if it fails. */
-  #work(job: JobRow, run: () => Promise<void>, failures = 0): void {
+  #work(line: AtMost, job: JobRow, run: () => Promise<void>, failures = 0): void {
     const { clock, logger, partition, isOver } = this.#options
-    run().catch((error: unknown) => {
+    line.run(async () => {
       if (isOver()) return
-      logger.warn({ partition, job: job.kind, id: job.id, error }, 'a step of long work failed and is tried again')
-      clock.after(Math.min(30_000, 100 * 2 ** failures), () => isOver() || this.#work(job, run, failures + 1), {
-        unref: true,
-      })
+      try {
+        await run()
+      } catch (error) {
+        if (isOver()) return
+        logger.warn({ partition, job: job.kind, id: job.id, error }, 'a step of long work failed and is tried again')
+        clock.after(Math.min(30_000, 100 * 2 ** failures), () => this.#work(line, job, run, failures + 1), {
+          unref: true,
+        })
+      }
     })
   }
 
