@@ -4,7 +4,7 @@ import { statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { isPipeline, TaskError, type Pipeline, type Task, type Tasks } from '@tasks/core'
+import { isPipeline, TaskError, type Submittable, type Task, type Tasks } from '@tasks/core'
 
 export interface TaskModule {
   readonly path: string
@@ -108,7 +108,7 @@ export function workOf(
   { tasks, exports, path }: TaskModule,
   name: string,
   args: readonly unknown[],
-): Pipeline<unknown, never> {
+): Submittable<unknown, never> {
   const task = taskOf(tasks, name)
   if (task !== undefined) return task.send(...args)
   const exported = exports[name]

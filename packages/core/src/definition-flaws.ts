@@ -1,8 +1,9 @@
 // What can be wrong with a definition that came from elsewhere. Checks return what they find instead of throwing, and the way to it is put
 // together on the way out: a definition of 250,000 chains without a flaw allocates nothing here.
+import type { Step } from './definition'
 import { TaskError } from './errors'
-import { checkQueueName, checkTaskName } from './ids'
-import { MAX_CHAIN, MAX_DEPTH, MAX_TASKS } from './plan'
+import { checkId, checkQueueName, checkTaskName } from './ids'
+import { MAX_CHAIN, MAX_DEPTH, MAX_TASKS, MAX_TIME } from './plan'
 import { resolveRetry, type RetryData } from './retry'
 
 export const DEFINITION_VERSION = 1
@@ -13,42 +14,69 @@ export interface Flaw {
   readonly why: string
 }
 
+const DOCUMENT_KEYS = ['v', 'steps', 'chain', 'input', 'state', 'inline', 'finally']
+
 /** What is wrong with page 0 of a definition. */
 export function documentFlaw(document: unknown): Flaw | undefined {
   if (!isObject(document)) return { path: '', why: 'must be an object' }
-  const { v, steps, chain } = document
+  const { v, steps, chain, input, state, inline, finally: last } = document
   if (v !== DEFINITION_VERSION) {
     return { path: '.v', why: `version ${show(v)} is not known; this program reads version ${DEFINITION_VERSION}` }
   }
-  const unknown = unknownKey(document, ['v', 'steps', 'chain'])
+  const unknown = unknownKey(document, DOCUMENT_KEYS)
   if (unknown !== undefined) return unknown
   if (!Array.isArray(steps)) return { path: '.steps', why: 'must be an array' }
   for (const [i, step] of steps.entries()) {
     const flaw = stepFlaw(step)
     if (flaw !== undefined) return within(`.steps[${i}]`, flaw)
   }
-  const flaw = chainFlaw(chain, { steps: steps.length, below: Infinity, left: MAX_TASKS }, 0)
-  return flaw === undefined ? undefined : within('.chain', flaw)
+  if (inline !== undefined && inline !== 1) return { path: '.inline', why: 'must be 1' }
+  const scope = scopeOf(steps as readonly Step[], Infinity)
+  return (
+    within('.chain', chainFlaw(chain, scope, 0)) ??
+    (input === undefined ? undefined : within('.input', dataFlaw(input))) ??
+    (state === undefined ? undefined : within('.state', dataFlaw(state))) ??
+    (last === undefined ? undefined : within('.finally', finallyFlaw(last, scope)))
+  )
 }
 
 /**
  * What is wrong with a further page.
- * @param steps how many steps the definition has
+ * @param steps those of the definition
  * @param below the page may name lower ones than this
  */
-export function pageFlaw(chains: unknown, steps: number, below: number): Flaw | undefined {
+export function pageFlaw(chains: unknown, steps: readonly Step[], below: number): Flaw | undefined {
   if (!Array.isArray(chains)) return { path: '', why: 'must be an array of chains' }
-  return chainsFlaw(chains, { steps, below, left: MAX_TASKS }, 1)
+  return chainsFlaw(chains, scopeOf(steps, below), 1)
 }
 
-const STEP_KEYS = ['task', 'open', 'queue', 'retry', 'timeoutMs', 'priority', 'displayName']
+const STEP_KEYS = [
+  'task',
+  'open',
+  'catch',
+  'queue',
+  'retry',
+  'timeoutMs',
+  'priority',
+  'displayName',
+  'taskId',
+  'pauseAfter',
+  'checkpoint',
+]
 
 function stepFlaw(step: unknown): Flaw | undefined {
   if (!isObject(step)) return { path: '', why: 'must be an object' }
   const unknown = unknownKey(step, STEP_KEYS)
   if (unknown !== undefined) return unknown
-  const { task, open, queue, retry, timeoutMs, priority, displayName } = step
+  const { task, open, catch: catches, queue, retry, timeoutMs, priority, displayName, taskId } = step
+  const { pauseAfter, checkpoint } = step
   if (open !== undefined && open !== 1) return { path: '.open', why: `must be 1, not ${show(open)}` }
+  if (catches !== undefined && catches !== 1) return { path: '.catch', why: `must be 1, not ${show(catches)}` }
+  if (catches === 1 && open !== 1) return { path: '.catch', why: 'needs "open": the error is its first argument' }
+  if (pauseAfter !== undefined && pauseAfter !== 1)
+    return { path: '.pauseAfter', why: `must be 1, not ${show(pauseAfter)}` }
+  if (checkpoint !== undefined && checkpoint !== 0)
+    return { path: '.checkpoint', why: `must be 0, not ${show(checkpoint)}` }
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     return { path: '.timeoutMs', why: `must be a number above 0, not ${show(timeoutMs)}` }
   }
@@ -59,6 +87,7 @@ function stepFlaw(step: unknown): Flaw | undefined {
   return (
     refusal('.task', () => checkTaskName(task as string)) ??
     (queue === undefined ? undefined : refusal('.queue', () => checkQueueName(queue as string))) ??
+    (taskId === undefined ? undefined : refusal('.taskId', () => checkId('task id', taskId as string))) ??
     (retry === undefined ? undefined : refusal('.retry', () => checkRetryData(retry)))
   )
 }
@@ -82,12 +111,19 @@ function refusal(path: string, check: () => void): Flaw | undefined {
 }
 
 interface Scope {
-  /** How many steps there are. */
-  readonly steps: number
+  readonly steps: readonly Step[]
   /** Pages must have lower numbers than this. */
   readonly below: number
   /** How many more task entries are allowed. */
   left: number
+  /** Task ids of the entries so far. */
+  readonly taskIds: Set<string>
+  /** Inside how many templates. */
+  templates: number
+}
+
+function scopeOf(steps: readonly Step[], below: number): Scope {
+  return { steps, below, left: MAX_TASKS, taskIds: new Set(), templates: 0 }
 }
 
 function chainFlaw(chain: unknown, scope: Scope, depth: number): Flaw | undefined {
@@ -97,47 +133,98 @@ function chainFlaw(chain: unknown, scope: Scope, depth: number): Flaw | undefine
     return { path: '', why: `has ${chain.length} entries; at most ${MAX_CHAIN} are allowed` }
   for (let i = 0; i < chain.length; i++) {
     const entry: unknown = chain[i]
-    const flaw = Array.isArray(entry) ? taskFlaw(entry, scope) : groupFlaw(entry, scope, depth)
+    const flaw = Array.isArray(entry) ? taskFlaw(entry, scope, i === 0) : structureFlaw(entry, scope, depth)
     if (flaw !== undefined) return within(`[${i}]`, flaw)
   }
   return undefined
 }
 
-function taskFlaw(entry: readonly unknown[], scope: Scope): Flaw | undefined {
-  const [step, args] = entry
-  if (!isCount(step) || step >= scope.steps)
-    return { path: '[0]', why: `must be the index of one of ${scope.steps} steps, not ${show(step)}` }
+function taskFlaw(entry: readonly unknown[], scope: Scope, first: boolean): Flaw | undefined {
+  const [index, args] = entry
+  const step = isCount(index) ? scope.steps[index] : undefined
+  if (step === undefined)
+    return { path: '[0]', why: `must be the index of one of ${scope.steps.length} steps, not ${show(index)}` }
   if (entry.length > 2) return { path: '', why: `has ${entry.length} elements; a task entry has one or two` }
   if (--scope.left < 0) return { path: '', why: `is one of more than ${MAX_TASKS} task entries` }
-  return entry.length === 1 || typeof args === 'string' ? undefined : argsFlaw(args)
+  if (first && step.catch === 1) return { path: '', why: 'handles the errors of entries before it, and is the first' }
+  const { taskId } = step
+  if (taskId !== undefined) {
+    if (scope.templates > 0) return { path: '', why: `has the task id ${show(taskId)} inside a fan-out` }
+    if (scope.taskIds.has(taskId)) return { path: '', why: `has the task id ${show(taskId)} of an entry before it` }
+    scope.taskIds.add(taskId)
+  }
+  return entry.length === 1 || typeof args === 'string' ? undefined : within('[1]', dataFlaw(args))
 }
 
-function argsFlaw(args: unknown): Flaw | undefined {
-  if (isObject(args) && Object.keys(args).length === 1) {
-    const { b64, ref } = args
+function finallyFlaw(entry: unknown, scope: Scope): Flaw | undefined {
+  if (!Array.isArray(entry)) return { path: '', why: `must be a task entry, not ${show(entry)}` }
+  const flaw = taskFlaw(entry, scope, true)
+  if (flaw !== undefined) return flaw
+  const { open, pauseAfter } = scope.steps[entry[0] as number]!
+  if (open === 1) return { path: '', why: 'takes an upstream value, and there is none' }
+  return pauseAfter === 1 ? { path: '', why: 'has nothing after it to pause before' } : undefined
+}
+
+function dataFlaw(data: unknown): Flaw | undefined {
+  if (typeof data === 'string') return undefined
+  if (isObject(data) && Object.keys(data).length === 1) {
+    const { b64, ref } = data
     if (typeof b64 === 'string') return undefined
     if (Array.isArray(ref) && ref.length === 3 && typeof ref[0] === 'string' && isCount(ref[1]) && isCount(ref[2]))
       return undefined
   }
-  return { path: '[1]', why: 'must be a string, { "b64" } or { "ref": [name, bytes, crc32] }' }
+  return { path: '', why: 'must be a string, { "b64" } or { "ref": [name, bytes, crc32] }' }
 }
 
-function groupFlaw(entry: unknown, scope: Scope, depth: number): Flaw | undefined {
+function structureFlaw(entry: unknown, scope: Scope, depth: number): Flaw | undefined {
   if (!isObject(entry)) return { path: '', why: `must be an entry, not ${show(entry)}` }
-  if (!('group' in entry))
-    return {
-      path: '',
-      why: `is an entry of unknown kind: ${Object.keys(entry).slice(0, 5).map(show).join(', ') || '{}'}`,
-    }
-  const unknown = unknownKey(entry, ['group', 'chains', 'pages', 'index', 'returnExceptions', 'maxParallelism'])
+  if ('group' in entry) return groupFlaw(entry, scope, depth)
+  if ('each' in entry) return eachFlaw(entry, scope, depth)
+  if ('sleep' in entry) return sleepFlaw(entry, 'sleep')
+  if ('sleepUntil' in entry) return sleepFlaw(entry, 'sleepUntil')
+  const keys = Object.keys(entry).slice(0, 5).map(show)
+  return { path: '', why: `is an entry of unknown kind: ${keys.join(', ') || '{}'}` }
+}
+
+function sleepFlaw(entry: Record<string, unknown>, key: 'sleep' | 'sleepUntil'): Flaw | undefined {
+  const unknown = unknownKey(entry, [key, 'pauseAfter'])
   if (unknown !== undefined) return unknown
-  const { group, chains, pages, index, returnExceptions, maxParallelism } = entry
-  if (!isCount(group)) return { path: '.group', why: `must be an integer of at least 0, not ${show(group)}` }
-  if (depth >= MAX_DEPTH) return { path: '', why: `is nested more than ${MAX_DEPTH} groups deep` }
+  const ms = entry[key]
+  if (!isCount(ms) || ms > MAX_TIME)
+    return { path: `.${key}`, why: `must be an integer from 0 to ${MAX_TIME}, not ${show(ms)}` }
+  return parallelFlaw(entry)
+}
+
+const PARALLEL_KEYS = ['returnExceptions', 'maxParallelism', 'unordered', 'pauseAfter']
+const EACH_KEYS = ['each', ...PARALLEL_KEYS]
+const GROUP_KEYS = ['group', 'chains', 'pages', 'index', ...PARALLEL_KEYS]
+
+function parallelFlaw(entry: Record<string, unknown>): Flaw | undefined {
+  const { returnExceptions, maxParallelism, unordered, pauseAfter } = entry
   if (returnExceptions !== undefined && returnExceptions !== 1) return { path: '.returnExceptions', why: 'must be 1' }
   if (maxParallelism !== undefined && !(isCount(maxParallelism) && maxParallelism > 0)) {
     return { path: '.maxParallelism', why: `must be an integer of at least 1, not ${show(maxParallelism)}` }
   }
+  if (unordered !== undefined && unordered !== 1) return { path: '.unordered', why: 'must be 1' }
+  return pauseAfter !== undefined && pauseAfter !== 1 ? { path: '.pauseAfter', why: 'must be 1' } : undefined
+}
+
+function eachFlaw(entry: Record<string, unknown>, scope: Scope, depth: number): Flaw | undefined {
+  const unknown = unknownKey(entry, EACH_KEYS) ?? parallelFlaw(entry)
+  if (unknown !== undefined) return unknown
+  if (depth >= MAX_DEPTH) return { path: '', why: `is nested more than ${MAX_DEPTH} groups deep` }
+  scope.templates++
+  const flaw = chainFlaw(entry['each'], scope, depth + 1)
+  scope.templates--
+  return within('.each', flaw)
+}
+
+function groupFlaw(entry: Record<string, unknown>, scope: Scope, depth: number): Flaw | undefined {
+  const unknown = unknownKey(entry, GROUP_KEYS) ?? parallelFlaw(entry)
+  if (unknown !== undefined) return unknown
+  const { group, chains, pages, index } = entry
+  if (!isCount(group)) return { path: '.group', why: `must be an integer of at least 0, not ${show(group)}` }
+  if (depth >= MAX_DEPTH) return { path: '', why: `is nested more than ${MAX_DEPTH} groups deep` }
   if ([chains, pages, index].filter((x) => x !== undefined).length !== 1) {
     return { path: '', why: 'must have one of chains, pages and index' }
   }
@@ -145,8 +232,7 @@ function groupFlaw(entry: unknown, scope: Scope, depth: number): Flaw | undefine
   if (index !== undefined) return pagesFlaw('.index', index, group, scope)
   if (!Array.isArray(chains)) return { path: '.chains', why: 'must be an array of chains' }
   if (chains.length !== group) return { path: '.chains', why: `has ${chains.length} chains; the group says ${group}` }
-  const flaw = chainsFlaw(chains, scope, depth + 1)
-  return flaw === undefined ? undefined : within('.chains', flaw)
+  return within('.chains', chainsFlaw(chains, scope, depth + 1))
 }
 
 function chainsFlaw(chains: readonly unknown[], scope: Scope, depth: number): Flaw | undefined {
@@ -171,8 +257,8 @@ function pagesFlaw(path: string, pages: unknown, group: number, scope: Scope): F
   return undefined
 }
 
-function within(path: string, flaw: Flaw): Flaw {
-  return { path: path + flaw.path, why: flaw.why }
+function within(path: string, flaw: Flaw | undefined): Flaw | undefined {
+  return flaw === undefined ? undefined : { path: path + flaw.path, why: flaw.why }
 }
 
 function unknownKey(object: Record<string, unknown>, known: readonly string[]): Flaw | undefined {

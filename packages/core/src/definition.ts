@@ -1,12 +1,18 @@
 // A pipeline on the wire: JSON, version 1.
 //
-//   document  { "v": 1, "steps": [step…], "chain": [entry…] }
-//   step      { "task": name, "open": 1?, "queue"?, "retry"?, "timeoutMs"?, "priority"?, "displayName"? }: each distinct one once
-//   entry     [step] | [step, args]: a task. `args` is the codec's encoding of the array of the entry's own arguments:
-//                a string (a codec of text) | { "b64": base64 } | { "ref": [blob name, bytes, crc32] }
-//             { "group": n, "chains": [[entry…]…], "returnExceptions": 1?, "maxParallelism": m? }; a large group has, instead of "chains",
+//   document  { "v": 1, "steps": [step…], "chain": [entry…], "input": data?, "state": data?, "inline": 1?, "finally": [step] | [step, data]? }
+//                `input` is a list, which the first entry gets as if it came from upstream; `state` an object, with which the pipeline's state
+//                begins; `finally` a closed task; `inline` means something to the pipeline whose task returns this one
+//   step      { "task": name, "open": 1?, "catch": 1?, "queue"?, "retry"?, "timeoutMs"?, "priority"?, "displayName"?, "taskId"?, "pauseAfter": 1?,
+//                "checkpoint": 0? }: each distinct one once. `open` takes the upstream value first; with `catch` that is the error
+//   entry     [step] | [step, data]: a task, and the array of the entry's own arguments
+//             { "group": n, "chains": [[entry…]…], parallel… }: the chains side by side; a large group has, instead of "chains",
 //                "pages": [[page, index of its first chain]…] or, of very many pages,
 //                "index": [[page, index of its first chain]…], where each page is [[{ "group", "pages" or "index" }]]: a part of the group
+//             { "each": [entry…], parallel… }: the chain once for each element of the upstream array, which is its upstream value
+//             { "sleep": ms, "pauseAfter": 1? } | { "sleepUntil": ms since the epoch, "pauseAfter": 1? }: pass their upstream value on
+//   parallel  "returnExceptions": 1?, "maxParallelism": m?, "unordered": 1?, "pauseAfter": 1?
+//   data      what the codec made of it: a string (a codec of text) | { "b64": base64 } | { "ref": [blob name, bytes, crc32] }
 //   page      [[entry…]…]: chains of a group. Page 0 is the document; a page names only pages with lower numbers, but for page 0.
 //
 // Whatever is not listed is refused by name: a reader that skipped a key it does not know would run another pipeline than was meant.
@@ -20,13 +26,20 @@ import {
   entriesOf,
   isGroupUse,
   isPlan,
+  isSleepUse,
+  isTaskUse,
   MAX_DEPTH,
   MAX_TASKS,
+  type EachUse,
   type GroupUse,
+  type ParallelOptions,
   type Plan,
+  type SleepUse,
   type StepOptions,
   type TaskRef,
   type TaskUse,
+  type Use,
+  type Whole,
 } from './plan'
 import type { RetryData } from './retry'
 
@@ -45,6 +58,14 @@ export interface Definition {
   readonly v: 1
   readonly steps: readonly Step[]
   readonly chain: Chain
+  /** A list of values for the first entry, as if it came from upstream; for every chain's first, if that is a group. */
+  readonly input?: ArgsData
+  /** The plain object with which the pipeline's state begins. */
+  readonly state?: ArgsData
+  /** Shares the state of the pipeline whose task returns it. */
+  readonly inline?: 1
+  /** Runs after the chain, however that ended. */
+  readonly finally?: TaskEntry
 }
 
 /** How a task is used: its name and every option that is not the default. */
@@ -52,18 +73,26 @@ export interface Step {
   readonly task: string
   /** Takes the upstream result as its first argument. */
   readonly open?: 1
+  /** Runs after a failure only, and takes the error as its first argument: such a step is open. */
+  readonly catch?: 1
   readonly queue?: string
   readonly retry?: RetryData
   readonly timeoutMs?: number
   readonly priority?: number
   readonly displayName?: string
+  /** Used by one entry of the pipeline. */
+  readonly taskId?: string
+  /** The pipeline is paused when the entry has ended. */
+  readonly pauseAfter?: 1
+  /** Its result is not stored: it may run again to be had again. */
+  readonly checkpoint?: 0
 }
 
 export type Chain = readonly Entry[]
-export type Entry = TaskEntry | GroupEntry
+export type Entry = TaskEntry | GroupEntry | EachEntry | SleepEntry
 export type TaskEntry = readonly [step: number] | readonly [step: number, args: ArgsData]
 
-/** The codec's bytes of an entry's own arguments. */
+/** The codec's bytes of a list of arguments, or of a state. */
 export type ArgsData =
   | string
   | { readonly b64: string }
@@ -71,7 +100,17 @@ export type ArgsData =
 
 export type PageRef = readonly [page: number, first: number]
 
-export interface GroupEntry {
+/** How chains run side by side. */
+export interface Parallel {
+  readonly returnExceptions?: 1
+  readonly maxParallelism?: number
+  /** Results in the order in which the chains ended. */
+  readonly unordered?: 1
+  /** The pipeline is paused when the entry has ended. */
+  readonly pauseAfter?: 1
+}
+
+export interface GroupEntry extends Parallel {
   /** How many chains. */
   readonly group: number
   readonly chains?: readonly Chain[]
@@ -79,12 +118,30 @@ export interface GroupEntry {
   readonly pages?: readonly PageRef[]
   /** The same of pages that hold parts of this group. */
   readonly index?: readonly PageRef[]
-  readonly returnExceptions?: 1
-  readonly maxParallelism?: number
+}
+
+/** A chain for each element of the upstream array, which is the upstream value of its first entry. */
+export interface EachEntry extends Parallel {
+  readonly each: Chain
+}
+
+/** Waits this long from its start, or until this time; both in whole ms. Passes on what it got. */
+export type SleepEntry = ({ readonly sleep: number } | { readonly sleepUntil: number }) & { readonly pauseAfter?: 1 }
+
+export function isTask(entry: Entry): entry is TaskEntry {
+  return Array.isArray(entry)
 }
 
 export function isGroup(entry: Entry): entry is GroupEntry {
-  return !Array.isArray(entry)
+  return 'group' in entry
+}
+
+export function isEach(entry: Entry): entry is EachEntry {
+  return 'each' in entry
+}
+
+export function isSleep(entry: Entry): entry is SleepEntry {
+  return 'sleep' in entry || 'sleepUntil' in entry
 }
 
 /**
@@ -139,7 +196,7 @@ export interface EncodedDefinition {
   readonly pages: readonly Uint8Array[]
   /** 32 hexadecimal characters: equal for equal definitions, wherever pages are cut and blobs are put. */
   readonly hash: string
-  /** How many task entries there are. */
+  /** How many task entries there are: those of a template once, and the one of `finally`. */
   readonly taskCount: number
   /** To be stored under their names before the definition is used. */
   readonly blobs: readonly { readonly name: string; readonly bytes: Uint8Array }[]
@@ -147,17 +204,18 @@ export interface EncodedDefinition {
 
 /**
  * Encodes a pipeline whole, so that nothing need be stored of one that is refused.
- * @throws TaskError TASKS_DEFINITION_TOO_LARGE naming the limit and what was found; TASKS_ARGUMENTS if it is not a pipeline; and what the
- * codec throws, naming the task
+ * @throws TaskError TASKS_DEFINITION_TOO_LARGE naming the limit and what was found; TASKS_ARGUMENTS if it is not a pipeline;
+ * TASKS_DEFINITION_INVALID if two entries have one task id; and what the codec throws, naming the task
  */
 export function encodeDefinition(pipeline: object, options: EncodeOptions): EncodedDefinition {
   if (!isPlan(pipeline)) {
     throw new TaskError('TASKS_ARGUMENTS', `a pipeline is needed here, like task.send(...), not ${describe(pipeline)}`)
   }
-  if (pipeline.tasks > MAX_TASKS) throw tooLarge(`has ${pipeline.tasks} task entries`, `${MAX_TASKS}`)
+  const taskCount = pipeline.tasks + (pipeline.whole?.finally === undefined ? 0 : 1)
+  if (taskCount > MAX_TASKS) throw tooLarge(`has ${taskCount} task entries`, `${MAX_TASKS}`)
   if (pipeline.depth > MAX_DEPTH) throw tooLarge(`nests groups ${pipeline.depth} deep`, `${MAX_DEPTH}`)
   const encoder = new Encoder(options)
-  return { ...encoder.encode(pipeline), taskCount: pipeline.tasks }
+  return { ...encoder.encode(pipeline), taskCount }
 }
 
 function tooLarge(what: string, limit: string): TaskError {
@@ -178,7 +236,13 @@ class Encoder {
   readonly #steps: string[] = []
   readonly #stepByText = new Map<string, number>()
   // Two objects often mean the same step; one object always does.
-  readonly #stepByUse = new Map<TaskRef, Map<StepOptions | undefined, [closed: number, open: number]>>()
+  readonly #stepByUse = new Map<
+    TaskRef,
+    Map<StepOptions | undefined, [closed: number, open: number, catches: number]>
+  >()
+  readonly #taskIds = new Set<string>()
+  /** Inside how many templates. */
+  #each = 0
 
   // Entries in order, with their arguments, whatever becomes of them: so the hash does not depend on the transport.
   readonly #hash = createHash('sha256')
@@ -194,10 +258,11 @@ class Encoder {
 
   encode(plan: Plan): Omit<EncodedDefinition, 'taskCount'> {
     const limit = this.#options.pageBytes * MAX_PAGE_0
-    const chain = this.#fitted(plan, false, limit, 'the first page')
+    const whole = this.#whole(plan.whole)
+    const chain = this.#fitted(plan, false, limit - Buffer.byteLength(whole), 'the first page')
     const steps = `[${this.#steps.join()}]`
     this.#mix(steps)
-    this.#pages[0] = `{"v":${DEFINITION_VERSION},"steps":${steps},"chain":${chain}}`
+    this.#pages[0] = `{"v":${DEFINITION_VERSION},"steps":${steps},"chain":${chain}${whole}}`
     const bytes = Buffer.byteLength(this.#pages[0])
     if (bytes > limit) throw tooLarge(`has a first page of ${bytes} bytes`, `${limit}`)
     this.#count(bytes)
@@ -206,6 +271,22 @@ class Encoder {
       hash: this.#hash.update(this.#unhashed).digest('hex').slice(0, 32),
       blobs: this.#blobs,
     }
+  }
+
+  #whole({ input, state, inline, finally: last }: Whole = {}): string {
+    const { codec, inlineBytes, pageBytes } = this.#options
+    const most = Math.min(inlineBytes, pageBytes / 2)
+    let text = ''
+    const add = (key: string, value: () => string): void => {
+      this.#mix(`"${key}"`)
+      text += `,"${key}":${value()}`
+    }
+    if (input !== undefined && input.length > 0)
+      add('input', () => this.#data(encoded(codec, input, 'the initial arguments'), most))
+    if (state !== undefined) add('state', () => this.#data(encoded(codec, state, 'the initial state'), most))
+    if (inline) add('inline', () => '1')
+    if (last !== undefined) add('finally', () => this.#task(last, most))
+    return text
   }
 
   /** A chain of at most `limit` bytes: if it is larger, it is made `tight`. */
@@ -230,10 +311,12 @@ class Encoder {
 
   #chain(plan: Plan, tight: boolean): string {
     const { use, before } = plan
+    const { inlineBytes } = this.#options
+    const most = tight ? Math.min(SPILL_BYTES, inlineBytes) : inlineBytes
     // Most chains of large groups.
-    if (before === undefined && !isGroupUse(use)) {
+    if (before === undefined && isTaskUse(use)) {
       this.#mix('[')
-      const only = `[${this.#task(use, tight)}]`
+      const only = `[${this.#task(use, most)}]`
       this.#mix(']')
       return only
     }
@@ -241,18 +324,39 @@ class Encoder {
     this.#mix('[')
     for (const use of entriesOf(plan)) {
       if (text.length > 1) text += ','
-      text += isGroupUse(use) ? this.#group(use, tight) : this.#task(use, tight)
+      text += isTaskUse(use) ? this.#task(use, most) : this.#structure(use, tight)
       if (text.length > MAX_BYTES) throw tooLarge(`takes more than ${MAX_BYTES} bytes`, `${MAX_BYTES}`)
     }
     this.#mix(']')
     return `${text}]`
   }
 
-  #group({ chains, returnExceptions, maxParallelism }: GroupUse, tight: boolean): string {
+  #structure(use: Exclude<Use, TaskUse>, tight: boolean): string {
+    return isGroupUse(use) ? this.#group(use, tight) : isSleepUse(use) ? this.#sleep(use) : this.#eachOf(use, tight)
+  }
+
+  #sleep({ sleep, sleepUntil, pauseAfter }: SleepUse): string {
+    const text = JSON.stringify({ sleep, sleepUntil, pauseAfter: pauseAfter ? 1 : undefined })
+    this.#mix(text)
+    return text
+  }
+
+  #eachOf(use: EachUse, tight: boolean): string {
+    const options = parallel(use)
+    this.#mix(`{"each"${options}`)
+    this.#each++
+    const chain = this.#chain(use.each, tight)
+    this.#each--
+    this.#mix('}')
+    return `{"each":${chain}${options}}`
+  }
+
+  #group(use: GroupUse, tight: boolean): string {
     const { pageBytes } = this.#options
+    const { chains } = use
     const inlineBytes = tight ? SPILL_BYTES : pageBytes / 2
     const size = `"group":${chains.length}`
-    const options = `${returnExceptions ? ',"returnExceptions":1' : ''}${maxParallelism === undefined ? '' : `,"maxParallelism":${maxParallelism}`}`
+    const options = parallel(use)
     this.#mix(`{${size}${options}`)
     let list: PageRef[] = []
     let first = 0
@@ -310,49 +414,78 @@ class Encoder {
     return index
   }
 
-  #task(use: TaskUse, tight: boolean): string {
+  /** @param most arguments of more bytes become blobs */
+  #task(use: TaskUse, most: number): string {
+    const { task, args, overrides } = use
     const step = this.#step(use)
-    if (use.args.length === 0) {
+    if (overrides?.taskId !== undefined) this.#claim(overrides.taskId, task.name)
+    if (args.length === 0) {
       this.#mix(`${step};`)
       return `[${step}]`
     }
-    const { codec, blobName, inlineBytes } = this.#options
-    const bytes = encodeArgs(codec, use)
-    const inline = bytes.length <= (tight ? Math.min(SPILL_BYTES, inlineBytes) : inlineBytes)
-    if (codec.text && inline) {
-      const text = asBuffer(bytes).toString()
-      this.#mix(`${step},${bytes.length}:${text}`)
-      return `[${step},${JSON.stringify(text)}]`
-    }
-    this.#mix(`${step},${bytes.length}:`)
-    this.#mixBytes(bytes)
-    if (inline) return `[${step},{"b64":"${asBuffer(bytes).toString('base64')}"}]`
-    const name = blobName()
-    this.#blobs.push({ name, bytes })
-    return `[${step},{"ref":[${JSON.stringify(name)},${bytes.length},${crc32(bytes)}]}]`
+    this.#mix(`${step},`)
+    const data = this.#data(encoded(this.#options.codec, args, `the arguments of task "${task.name}"`), most)
+    return `[${step},${data}]`
   }
 
-  #step({ task, open, overrides }: TaskUse): number {
+  #data(bytes: Uint8Array, most: number): string {
+    const { codec, blobName } = this.#options
+    const inline = bytes.length <= most
+    if (codec.text && inline) {
+      const text = asBuffer(bytes).toString()
+      this.#mix(`${bytes.length}:${text}`)
+      return JSON.stringify(text)
+    }
+    this.#mix(`${bytes.length}:`)
+    this.#mixBytes(bytes)
+    if (inline) return `{"b64":"${asBuffer(bytes).toString('base64')}"}`
+    const name = blobName()
+    this.#blobs.push({ name, bytes })
+    return `{"ref":[${JSON.stringify(name)},${bytes.length},${crc32(bytes)}]}`
+  }
+
+  #claim(taskId: string, task: string): void {
+    // A chain that is made tight is the same chain.
+    if (!this.#hashing) return
+    const why = this.#taskIds.has(taskId)
+      ? 'is given to two entries; it must be unique in its pipeline'
+      : this.#each > 0
+        ? 'is given inside a fan-out, which runs the entry many times'
+        : undefined
+    if (why !== undefined)
+      throw new TaskError('TASKS_DEFINITION_INVALID', `the task id "${taskId}" of task "${task}" ${why}`)
+    this.#taskIds.add(taskId)
+  }
+
+  #step({ task, open, catches, overrides }: TaskUse): number {
     let uses = this.#stepByUse.get(task)
     if (uses === undefined) this.#stepByUse.set(task, (uses = new Map()))
     let known = uses.get(overrides)
-    if (known === undefined) uses.set(overrides, (known = [-1, -1]))
-    const index = known[open ? 1 : 0]
+    if (known === undefined) uses.set(overrides, (known = [-1, -1, -1]))
+    const kind = catches ? 2 : open ? 1 : 0
+    const index = known[kind]
     if (index >= 0) return index
-    const { queue, retry, timeoutMs, priority, displayName } = { ...task.step, ...overrides }
+    const { queue, retry, timeoutMs, priority, displayName, taskId, pauseAfter, checkpoint } = {
+      ...task.step,
+      ...overrides,
+    }
     // JSON.stringify leaves out what is undefined; the order of the keys is part of the hash.
     const text = JSON.stringify({
       task: task.name,
       open: open ? 1 : undefined,
+      catch: catches ? 1 : undefined,
       queue: queue === 'default' ? undefined : queue,
       retry,
       timeoutMs,
       priority: priority === 0 ? undefined : priority,
       displayName,
+      taskId,
+      pauseAfter: pauseAfter ? 1 : undefined,
+      checkpoint: checkpoint === false ? 0 : undefined,
     })
     const step = this.#stepByText.get(text) ?? this.#steps.push(text) - 1
     this.#stepByText.set(text, step)
-    known[open ? 1 : 0] = step
+    known[kind] = step
     return step
   }
 
@@ -376,16 +509,22 @@ class Encoder {
   }
 }
 
-function encodeArgs(codec: Codec, { task, args }: TaskUse): Uint8Array {
+function parallel({ returnExceptions, maxParallelism, unordered, pauseAfter }: ParallelOptions): string {
+  let text = ''
+  if (returnExceptions) text += ',"returnExceptions":1'
+  if (maxParallelism !== undefined) text += `,"maxParallelism":${maxParallelism}`
+  if (unordered) text += ',"unordered":1'
+  if (pauseAfter) text += ',"pauseAfter":1'
+  return text
+}
+
+function encoded(codec: Codec, value: unknown, what: string): Uint8Array {
   try {
-    return codec.encode(args)
+    return codec.encode(value)
   } catch (cause) {
     if (!TaskError.is(cause)) throw cause
     const details = cause.details === undefined ? {} : { details: cause.details }
-    throw new TaskError(cause.code, `the arguments of task "${task.name}" (as $): ${cause.message}`, {
-      cause,
-      ...details,
-    })
+    throw new TaskError(cause.code, `${what} (as $): ${cause.message}`, { cause, ...details })
   }
 }
 
@@ -418,7 +557,7 @@ export function parseDefinition(page0: Uint8Array): Definition {
  */
 export function parsePage(bytes: Uint8Array, definition: Definition, number = Infinity): readonly Chain[] {
   const chains = parseJson(bytes, 'a page of a definition')
-  const flaw = pageFlaw(chains, definition.steps.length, number)
+  const flaw = pageFlaw(chains, definition.steps, number)
   if (flaw !== undefined) throw invalid(flaw)
   return chains as readonly Chain[]
 }

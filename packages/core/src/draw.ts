@@ -1,7 +1,7 @@
 // Pictures of a pipeline: a tree for terminals, and a Mermaid flowchart. Large ones are cut, and say by how much.
-import { childChain, isGroup, type Chain, type Definition, type Entry } from './definition'
+import { childChain, isEach, isGroup, isTask, type Chain, type Definition, type Entry } from './definition'
 import { TaskError } from './errors'
-import { entriesOf, isGroupUse, isPlan, type GroupUse, type Plan, type TaskUse } from './plan'
+import { entriesOf, isEachUse, isGroupUse, isPlan, isTaskUse, type Plan, type Use } from './plan'
 
 export interface DrawOptions {
   /** The most chains shown of each group. Default 10. */
@@ -51,13 +51,15 @@ function drawn(work: object, options: DrawOptions): readonly Drawn[] {
 }
 
 function fromPlan(plan: Plan): readonly Drawn[] {
-  return entriesOf(plan).map((use: TaskUse | GroupUse) => {
-    if (!isGroupUse(use)) return label(use.overrides?.displayName ?? use.task.step.displayName ?? use.task.name)
+  return entriesOf(plan).map((use: Use) => {
+    if (isTaskUse(use)) return label(use.overrides?.displayName ?? use.task.step.displayName ?? use.task.name)
+    if (isEachUse(use)) return { count: 1, title: 'for each', chain: () => fromPlan(use.each) }
+    if (!isGroupUse(use)) return 'sleep'
     const { chains, maxParallelism, returnExceptions } = use
     return {
       count: chains.length,
       title: title(chains.length, maxParallelism, returnExceptions),
-      chain: (index) => fromPlan(chains[index]!),
+      chain: (index: number) => fromPlan(chains[index]!),
     }
   })
 }
@@ -65,6 +67,8 @@ function fromPlan(plan: Plan): readonly Drawn[] {
 function fromChain(chain: Chain, definition: Definition, options: DrawOptions): readonly Drawn[] {
   return chain.map((entry: Entry) => {
     if (!isGroup(entry)) {
+      if (isEach(entry)) return { count: 1, title: 'for each', chain: () => fromChain(entry.each, definition, options) }
+      if (!isTask(entry)) return 'sleep'
       const step = definition.steps[entry[0]]!
       return label(step.displayName ?? step.task)
     }
@@ -72,7 +76,7 @@ function fromChain(chain: Chain, definition: Definition, options: DrawOptions): 
     return {
       count: entry.group,
       title: title(entry.group, entry.maxParallelism, entry.returnExceptions === 1),
-      chain: (index) =>
+      chain: (index: number) =>
         entry.chains === undefined && page === undefined
           ? undefined
           : fromChain(childChain(entry, index, page ?? (() => [])), definition, options),

@@ -2,11 +2,35 @@
 export type { DeclareOptions, TaskOf, Tasks, TasksOptions } from './tasks'
 export type { TaskOptions } from './task-options'
 export { createTasks } from './tasks'
-export type { Composable, Flat, GroupOptions, Pipeline, ResultOf, Task, UseOptions } from './pipeline'
-export { inParallel, isPipeline } from './pipeline'
+export type {
+  Composable,
+  FinalPipeline,
+  Flat,
+  GroupOptions,
+  Initial,
+  Pipeline,
+  ResultOf,
+  Submittable,
+  Task,
+  UseOptions,
+} from './pipeline'
+export { fanOut, inParallel, isPipeline, sleep, sleepUntil } from './pipeline'
+export type { PassedOn } from './passing'
 export type { Spread } from './spread'
 export { isSpread, spread } from './spread'
-export type { ArgsData, Chain, Definition, Entry, GroupEntry, PageRef, Step, TaskEntry } from './definition'
+export type {
+  ArgsData,
+  Chain,
+  Definition,
+  EachEntry,
+  Entry,
+  GroupEntry,
+  PageRef,
+  Parallel,
+  SleepEntry,
+  Step,
+  TaskEntry,
+} from './definition'
 export { parseDefinition } from './definition'
 export type { DrawOptions } from './draw'
 export { toMermaid, toText } from './draw'

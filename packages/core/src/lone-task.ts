@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import type { Clock } from './clock'
 import type { ArgsData } from './definition'
 import { TaskError } from './errors'
-import { isGroupUse, isPlan, type StepOptions } from './plan'
+import { isPlan, isTaskUse, type StepOptions } from './plan'
 import { asBuffer } from './record'
 import type { RetryData } from './retry'
 import { decodeReference, Kind, type Value } from './value'
@@ -30,8 +30,8 @@ export interface LoneEntry {
 
 /** @throws TaskError TASKS_ARGUMENTS if it is more than one task */
 export function loneEntryOf(pipeline: object): LoneEntry {
-  const use = isPlan(pipeline) && pipeline.length === 1 ? pipeline.use : undefined
-  if (use === undefined || isGroupUse(use)) {
+  const use = isPlan(pipeline) && pipeline.length === 1 && pipeline.whole === undefined ? pipeline.use : undefined
+  if (use === undefined || !isTaskUse(use)) {
     throw new TaskError('TASKS_ARGUMENTS', 'enqueue takes one task, like task.send(...); submit runs pipelines')
   }
   return { task: use.task.name, args: use.args, step: { ...use.task.step, ...use.overrides } }

@@ -2,7 +2,7 @@
 import type { Codec } from './codec'
 import { encodeDefinition } from './definition'
 import type { LargeValues } from './large-values'
-import type { Pipeline } from './pipeline'
+import type { Submittable } from './pipeline'
 import type { Space } from './transport'
 import type { PackedDefinition } from './wire'
 
@@ -14,7 +14,7 @@ const MOST_INLINE = 128 << 10
  * @throws TaskError TASKS_UNENCODABLE, TASKS_DEFINITION_TOO_LARGE, TASKS_DEFINITION_INVALID before anything is stored
  */
 export async function packPipeline(
-  pipeline: Pipeline<unknown, never>,
+  pipeline: Submittable<unknown, never>,
   codec: Codec,
   space: Space,
   values: LargeValues,

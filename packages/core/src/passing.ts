@@ -4,10 +4,20 @@
 // and an error has one line.
 import type { Spread } from './spread'
 
+declare const PASSED: unique symbol
+
+/** The result of an entry that passes on what it got. */
+export interface PassedOn {
+  readonly [PASSED]: true
+}
+
 type IsAny<T> = 0 extends 1 & T ? true : false
 type IsNever<T> = [T] extends [never] ? true : false
 /** Nothing is passed on. */
 type IsNothing<T> = IsNever<T> extends true ? false : [T] extends [undefined | void] ? true : false
+/** Whatever comes from upstream, which is not known yet, is passed on. */
+export type IsPassedOn<T> =
+  IsAny<T> extends true ? false : [T] extends [PassedOn] ? (IsNever<T> extends true ? false : true) : false
 type MayBeNothing<T> = IsNever<Extract<T, undefined | void>> extends true ? false : true
 
 /** What the parameters of a function are without the first. */
@@ -41,6 +51,8 @@ export type RestAfter<Out, Args extends readonly unknown[]> =
           : Drop<Args, Values>
         : Tail<Args>
 
+type NothingOrValue = 'the upstream task may return undefined: return null, or a value in every branch'
+
 /** Whether an upstream result may be the first argument of a task. */
 export type TaskFits<Out, Args extends readonly unknown[]> =
   IsAny<Out> extends true
@@ -50,14 +62,16 @@ export type TaskFits<Out, Args extends readonly unknown[]> =
       : IsNothing<Out> extends true
         ? unknown
         : MayBeNothing<Out> extends true
-          ? `the upstream task may return undefined: return null, or a value in every branch`
+          ? NothingOrValue
           : [Out] extends [Spread<infer Values>]
             ? SpreadFits<Values, Args>
             : Args extends readonly []
               ? `this task takes no arguments: use its send() to ignore the upstream result '${Show<Out>}'`
               : [Out] extends [First<Args>]
                 ? unknown
-                : `upstream result '${Show<Out>}' does not fit the first parameter '${Show<First<Args>>}' of this task`
+                : [Out] extends [PassedOn]
+                  ? unknown
+                  : `upstream result '${Show<Out>}' does not fit the first parameter '${Show<First<Args>>}' of this task`
 
 type SpreadFits<Values extends readonly unknown[], Args extends readonly unknown[]> = [
   ...Values,
@@ -77,14 +91,32 @@ export type PipelineFits<Out, In> =
         : IsNothing<Out> extends true
           ? PipelineTakes<void, In>
           : MayBeNothing<Out> extends true
-            ? `the upstream task may return undefined: return null, or a value in every branch`
+            ? NothingOrValue
             : PipelineTakes<Out, In>
 
 type PipelineTakes<Out, In> = [Out] extends [In]
   ? unknown
-  : IsNever<In> extends true
-    ? `upstream result '${Show<Out>}' cannot fit every chain of this group: their first parameters have nothing in common`
-    : `upstream result '${Show<Out>}' does not fit '${Show<In>}', which this pipeline takes`
+  : [Out] extends [PassedOn]
+    ? unknown
+    : IsNever<In> extends true
+      ? `upstream result '${Show<Out>}' cannot fit every chain of this group: their first parameters have nothing in common`
+      : `upstream result '${Show<Out>}' does not fit '${Show<In>}', which this pipeline takes`
+
+/** Whether the error may be the first argument of a task that handles it. */
+export type HandlerFits<Failure, Args extends readonly unknown[]> = Args extends readonly []
+  ? 'an error handler takes the error as its first parameter: (error: TaskError) => …'
+  : [Failure] extends [First<Args>]
+    ? unknown
+    : `an error handler gets a TaskError, which does not fit its first parameter '${Show<First<Args>>}'`
+
+/** What stands for an upstream result at the start of a pipeline. */
+export type InitialArgs<In> = unknown extends In
+  ? readonly []
+  : In extends void
+    ? readonly []
+    : In extends Spread<infer Values>
+      ? Readonly<Values>
+      : readonly [In]
 
 /** Parameters, and what is left of them without the first, the first two, and so on. */
 type Suffix<Args extends readonly unknown[]> = Args extends readonly []

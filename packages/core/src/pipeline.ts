@@ -3,8 +3,34 @@ import { toMermaid, toText, type DrawOptions } from './draw'
 import { encodeDefinition, type Definition } from './definition'
 import { TaskError } from './errors'
 import { jsonCodec } from './json-codec'
-import type { AfterIn, LastOf, PipelineFits, Plain, RestAfter, TaskFits } from './passing'
-import { entriesOf, isGroupUse, isPlan, Plan, resolveStep, type StepOptions, type TaskRef } from './plan'
+import { badOption, checkKeys } from './option-checks'
+import type {
+  AfterIn,
+  HandlerFits,
+  InitialArgs,
+  IsPassedOn,
+  LastOf,
+  PassedOn,
+  PipelineFits,
+  Plain,
+  RestAfter,
+  TaskFits,
+} from './passing'
+import {
+  entriesOf,
+  isGroupUse,
+  isPlan,
+  isSleepUse,
+  isTaskUse,
+  MAX_TIME,
+  Plan,
+  resolveStep,
+  type ParallelOptions,
+  type TaskRef,
+  type TaskUse,
+  type Use,
+  type Whole,
+} from './plan'
 import type { RetryPolicy } from './retry'
 import type { TaskOptions } from './task-options'
 
@@ -12,15 +38,45 @@ import type { TaskOptions } from './task-options'
 declare const OUT: unique symbol
 declare const IN: unique symbol
 declare const ARGS: unique symbol
+declare const FINAL: unique symbol
+
+/** A description of work that can be run: submitted, or returned from a task. */
+export interface Submittable<out Out = unknown, in In = unknown> {
+  readonly [OUT]: Out
+  readonly [IN]: (upstream: In) => void
+
+  /**
+   * Changes how the last task is run here, whatever it was bound with. A second `set` adds to the first.
+   * @throws TaskError TASKS_ARGUMENTS if the last entry is no task; TASKS_OPTIONS naming the option and the value
+   */
+  set(options: UseOptions): this
+
+  /**
+   * What the pipeline begins with: `args` go to the first entry (to each first one of a group) as if they came from upstream, and `state` is what
+   * `taskContext().state` has. Such a pipeline can go on, and be no part of another.
+   * @throws TaskError TASKS_ARGUMENTS
+   */
+  withInitial<O, I>(this: Submittable<O, I>, initial: Initial<I>): Submittable<O, void>
+
+  /**
+   * For a pipeline that a task returns: it has the state of the pipeline that the task is part of, and leaves its own there. Without it, it
+   * begins with a state of its own, which ends with it. A pipeline that is submitted has none to share.
+   */
+  inline(): this
+
+  /** The definition as JSON, version 1, on one page. Arguments are encoded by the default codec. */
+  toJSON(): Definition
+  /** A Mermaid flowchart. */
+  toMermaid(options?: DrawOptions): string
+  /** A tree for a terminal. */
+  toText(options?: DrawOptions): string
+}
 
 /**
  * A description of work that gives `Out` and takes `In` from upstream: `unknown` if it takes nothing, `void` among the
  * types if it can do without. `Pipeline<unknown, never>` is any pipeline; `Pipeline<Out, void>` one that can be submitted.
  */
-export interface Pipeline<out Out = unknown, in In = unknown> {
-  readonly [OUT]: Out
-  readonly [IN]: (upstream: In) => void
-
+export interface Pipeline<out Out = unknown, in In = unknown> extends Submittable<Out, In> {
   /**
    * Continues with a task, which gets the result as its first argument and then `rest`; or with all entries of a pipeline. A result of several
    * values (`spread`) takes as many parameters; a task whose result is void passes nothing on.
@@ -30,20 +86,60 @@ export interface Pipeline<out Out = unknown, in In = unknown> {
     this: Pipeline<O, I>,
     next: N extends Next<O, N> ? N : Next<O, N>,
     ...rest: Rest<O, N>
-  ): Pipeline<OutOf<N>, I>
+  ): Pipeline<OutAfter<O, N>, InAfter<O, I, N>>
 
   /**
-   * Changes how the last entry, a task, is run here, whatever it was bound with. A second `set` adds to the first.
-   * @throws TaskError TASKS_ARGUMENTS if the last entry is a group; TASKS_OPTIONS naming the option and the value
+   * As `continueWith` if the condition holds, which is known now; else nothing. To decide by a result, let a task return a pipeline.
+   * @throws TaskError as `continueWith`
    */
-  set(options: UseOptions): this
+  continueIf<O, I, N>(
+    this: Pipeline<O, I>,
+    condition: boolean,
+    next: N extends Next<O, N> ? N : Next<O, N>,
+    ...rest: Rest<O, N>
+  ): Pipeline<O | OutAfter<O, N>, InAfter<O, I, N>>
 
-  /** The definition as JSON, version 1, on one page. Arguments are encoded by the default codec. */
-  toJSON(): Definition
-  /** A Mermaid flowchart. */
-  toMermaid(options?: DrawOptions): string
-  /** A tree for a terminal. */
-  toText(options?: DrawOptions): string
+  /**
+   * Handles a failure of the entries before it: those between the one that failed and this one are skipped, and the task gets the error as its
+   * first argument and then `rest`. The pipeline goes on with what it returns; if it throws, the next handler gets that error. Without a
+   * failure it is skipped. In a chain of a group, it handles the failures of that chain.
+   * @throws TaskError TASKS_ARGUMENTS if `handler` is no task
+   */
+  exceptionally<O, I, N>(
+    this: Pipeline<O, I>,
+    handler: N extends Handler<N> ? N : Handler<N>,
+    ...rest: Rest<TaskError, N>
+  ): Pipeline<O | OutOf<N>, I>
+
+  /**
+   * Runs a task at the end, after success, failure or cancellation, with these arguments alone. Its result is dropped; its error takes the place
+   * of a success. Nothing comes after it, and the whole can be no part of another pipeline.
+   * @throws TaskError TASKS_ARGUMENTS if it is no task
+   */
+  finallyDo<O, I, N>(
+    this: Pipeline<O, I>,
+    task: N extends Last<N> ? N : Last<N>,
+    ...args: ParametersOf<N>
+  ): FinalPipeline<O, I>
+
+  /** Pauses the pipeline when the last entry has ended, until it is resumed. */
+  pauseAfter(): this
+
+  withInitial<O, I>(this: Pipeline<O, I>, initial: Initial<I>): Pipeline<O, void>
+}
+
+/** A pipeline that ends with `finallyDo`: it can be submitted, or returned from a task. Nothing comes after it. */
+export interface FinalPipeline<out Out = unknown, in In = unknown> extends Submittable<Out, In> {
+  readonly [FINAL]: true
+  withInitial<O, I>(this: FinalPipeline<O, I>, initial: Initial<I>): FinalPipeline<O, void>
+}
+
+/** What a pipeline begins with. */
+export interface Initial<In = unknown> {
+  /** As many values as the first entry takes from upstream. */
+  readonly args?: InitialArgs<In>
+  /** A plain object. */
+  readonly state?: Readonly<Record<string, unknown>>
 }
 
 /** A function that was bound to a name. Calling it calls the function, here and now. */
@@ -72,10 +168,16 @@ export type Composable = Pipeline<unknown, never> | Task<never, unknown>
 
 /** The result of a task as the next one sees it: promises are awaited, a returned pipeline is its result. */
 export type Flat<Result> =
-  Awaited<Result> extends infer Value ? (Value extends Pipeline<infer Out, never> ? Out : Value) : never
+  Awaited<Result> extends infer Value ? (Value extends Described<infer Out> ? Out : Value) : never
+
+/** Any pipeline: it has what no value has. */
+interface Described<Out> {
+  readonly [OUT]: Out
+  readonly [IN]: (upstream: never) => void
+}
 
 /** What a client gets as the result of a pipeline or task: `await run.result()`. */
-export type ResultOf<P> = Plain<OutOf<P>>
+export type ResultOf<P> = Plain<OutAfter<void, P>>
 
 type OutOf<N> = N extends { readonly [OUT]: infer Out } ? Out : never
 
@@ -86,15 +188,37 @@ type InOf<N> = N extends { readonly [IN]: (upstream: infer In) => void }
     ? AfterIn<Args, []>
     : never
 
-type Next<Out, N> = N extends { readonly [IN]: (upstream: infer In) => void }
-  ? PipelineFits<Out, In>
-  : N extends { readonly [ARGS]: (args: infer Args extends readonly unknown[]) => void }
-    ? TaskFits<Out, Args>
-    : 'this is neither a task nor a pipeline: bind the function first, tasks.bind(name, fn)'
+type ParametersOf<N> = N extends { readonly [ARGS]: (args: infer Args extends readonly unknown[]) => void } ? Args : []
+
+type Next<Out, N> = N extends { readonly [FINAL]: true }
+  ? 'this pipeline ends with finallyDo: submit it, or return it from a task; it can be no part of another'
+  : N extends { readonly [IN]: (upstream: infer In) => void }
+    ? PipelineFits<Out, In>
+    : N extends { readonly [ARGS]: (args: infer Args extends readonly unknown[]) => void }
+      ? TaskFits<Out, Args>
+      : 'this is neither a task nor a pipeline: bind the function first, tasks.bind(name, fn)'
+
+type Handler<N> = N extends { readonly [ARGS]: (args: infer Args extends readonly unknown[]) => void }
+  ? HandlerFits<TaskError, Args>
+  : 'an error handler is a task: tasks.bind(name, (error: TaskError) => …)'
+
+type Last<N> = N extends { readonly [ARGS]: unknown } ? unknown : 'finallyDo takes a task, and then its arguments'
 
 type Rest<Out, N> = N extends { readonly [ARGS]: (args: infer Args extends readonly unknown[]) => void }
   ? RestAfter<Out, Args>
   : []
+
+/** What goes on after `N`. */
+type OutAfter<Out, N> = Through<Out, OutOf<N>>
+type Through<Out, Result> = [PassedOn] extends [Result] ? (Result extends PassedOn ? Out : Result) : Result
+
+/** What a pipeline takes once it has gone on with `N`: behind entries that pass on what they get, what `N` takes. */
+type InAfter<Out, In, N> =
+  IsPassedOn<Out> extends true
+    ? N extends { readonly [ARGS]: (args: infer Args extends readonly unknown[]) => void }
+      ? AfterIn<Args, RestAfter<Out, Args>>
+      : InOf<N>
+    : In
 
 /** How one use of a task differs from how it was bound. */
 export interface UseOptions {
@@ -107,6 +231,8 @@ export interface UseOptions {
   readonly priority?: number
   /** For drawings and logs. Default: the task's name. */
   readonly displayName?: string
+  /** A name of its own for this entry: unique in its pipeline, and not inside of a fan-out. */
+  readonly taskId?: string
 }
 
 export interface GroupOptions<Exceptions extends boolean = boolean> {
@@ -114,10 +240,12 @@ export interface GroupOptions<Exceptions extends boolean = boolean> {
   readonly returnExceptions?: Exceptions
   /** How many chains run at a time: an integer of at least 1. Default: all. */
   readonly maxParallelism?: number
+  /** False: results come in the order in which the chains ended, at less cost. Default true: in the order of the entries. */
+  readonly ordered?: boolean
 }
 
 type GroupOut<Entries extends readonly unknown[], Exceptions extends boolean> = {
-  -readonly [K in keyof Entries]: Plain<OutOf<Entries[K]>> | (Exceptions extends false ? never : TaskError)
+  -readonly [K in keyof Entries]: Plain<OutAfter<unknown, Entries[K]>> | (Exceptions extends false ? never : TaskError)
 }
 
 // What is taken must fit every chain. A chain that takes nothing takes everything.
@@ -141,36 +269,62 @@ export function inParallel<const Entries extends readonly Composable[], Exceptio
   if (!Array.isArray(entries)) {
     throw new TaskError('TASKS_ARGUMENTS', `inParallel: the entries must be an array, not ${describe(entries)}`)
   }
-  const { returnExceptions = false, maxParallelism, ...others } = options
-  for (const name of Object.keys(others))
-    throw new TaskError('TASKS_OPTIONS', `inParallel: there is no option "${name}"`)
-  if (typeof returnExceptions !== 'boolean') {
-    throw new TaskError(
-      'TASKS_OPTIONS',
-      `inParallel: returnExceptions must be a boolean, not ${String(returnExceptions)}`,
-    )
+  const parallel = parallelOptions('inParallel', options)
+  const chains = Array.from(entries as readonly unknown[], (entry, i) => chainOf(`inParallel: entry ${i}`, entry))
+  return new PipelineValue(undefined, { chains, ...parallel }) as never
+}
+
+function parallelOptions(call: string, options: GroupOptions): ParallelOptions {
+  checkKeys(call, options, ['returnExceptions', 'maxParallelism', 'ordered'])
+  const { returnExceptions = false, maxParallelism, ordered = true } = options
+  for (const [name, value] of Object.entries({ returnExceptions, ordered })) {
+    if (typeof value !== 'boolean') throw badOption(`${call}: ${name}`, 'a boolean', value)
   }
-  if (maxParallelism !== undefined && !(Number.isSafeInteger(maxParallelism) && maxParallelism >= 1)) {
-    throw new TaskError(
-      'TASKS_OPTIONS',
-      `inParallel: maxParallelism must be an integer of at least 1, not ${String(maxParallelism)}`,
-    )
-  }
-  const chains = Array.from(entries as readonly unknown[], (entry, i) => {
-    const plan = chainOf(entry)
-    if (plan === undefined) {
-      throw new TaskError(
-        'TASKS_ARGUMENTS',
-        `inParallel: entry ${i} must be a task or a pipeline, not ${describe(entry)}`,
-      )
-    }
-    return plan
-  })
-  return new PipelineValue(undefined, { chains, returnExceptions, maxParallelism }) as never
+  if (maxParallelism !== undefined && !(Number.isSafeInteger(maxParallelism) && maxParallelism >= 1))
+    throw badOption(`${call}: maxParallelism`, 'an integer of at least 1', maxParallelism)
+  return { returnExceptions, maxParallelism, ...(ordered ? {} : { unordered: true }) }
+}
+
+/**
+ * Runs a task or pipeline once for each element of an upstream array, side by side; each gets its element as the upstream result. The result is
+ * the list of their results: `load.send().continueWith(fanOut(resize, { maxParallelism: 10 })).continueWith(collect)`.
+ * @param template a task (which stands for `task.after()`) or a pipeline
+ * @throws TaskError TASKS_ARGUMENTS, TASKS_OPTIONS
+ */
+export function fanOut<N extends Composable, Exceptions extends boolean = false>(
+  template: N,
+  options: GroupOptions<Exceptions> = {},
+): Pipeline<(Plain<OutAfter<unknown, N>> | (Exceptions extends false ? never : TaskError))[], readonly InOf<N>[]> {
+  const parallel = parallelOptions('fanOut', options)
+  return new PipelineValue(undefined, { each: chainOf('fanOut: the template', template), ...parallel }) as never
+}
+
+/**
+ * Waits, durably and without a worker, and passes on what it got: `a.send().continueWith(sleep(60_000)).continueWith(b)`.
+ * @param ms from the moment at which the entry before it has ended
+ * @throws TaskError TASKS_ARGUMENTS
+ */
+export function sleep(ms: number): Pipeline<PassedOn> {
+  if (typeof ms !== 'number' || !(ms >= 0 && ms <= MAX_TIME))
+    throw new TaskError('TASKS_ARGUMENTS', `sleep: milliseconds of at least 0 are needed, not ${String(ms)}`)
+  return new PipelineValue(undefined, { sleep: Math.ceil(ms) }) as never
+}
+
+/**
+ * Waits until a time, durably and without a worker, and passes on what it got. A time that is over is no wait.
+ * @param time a Date, or ms since the epoch
+ * @throws TaskError TASKS_ARGUMENTS
+ */
+export function sleepUntil(time: Date | number): Pipeline<PassedOn> {
+  // A Date is a number too; null is not meant to be one.
+  const ms = typeof time === 'object' && time !== null ? Number(time) : time
+  if (typeof ms !== 'number' || !(Math.abs(ms) <= MAX_TIME))
+    throw new TaskError('TASKS_ARGUMENTS', `sleepUntil: a Date or ms since the epoch are needed, not ${String(time)}`)
+  return new PipelineValue(undefined, { sleepUntil: Math.max(0, Math.ceil(ms)) }) as never
 }
 
 /** Whether `x` is a pipeline, of this copy of the library or another. */
-export function isPipeline(x: unknown): x is Pipeline<unknown, never> {
+export function isPipeline(x: unknown): x is Submittable<unknown, never> {
   return isPlan(x)
 }
 
@@ -186,42 +340,139 @@ export function describeTask(fn: (...args: never) => unknown, ref: TaskRef): voi
   Object.defineProperties(fn, {
     [TASK]: { value: ref },
     taskName: { value: ref.name, enumerable: true },
-    send: { value: (...args: unknown[]) => closed(ref, args) },
-    after: {
-      value: (...own: unknown[]) =>
-        new PipelineValue(undefined, { task: ref, open: true, args: own, overrides: undefined }),
-    },
+    send: { value: (...args: unknown[]) => new PipelineValue(undefined, taskUse(ref, 'nothing', args)) },
+    after: { value: (...own: unknown[]) => new PipelineValue(undefined, taskUse(ref, 'result', own)) },
   })
 }
 
-function closed(task: TaskRef, args: readonly unknown[]): Plan {
-  return new PipelineValue(undefined, { task, open: false, args, overrides: undefined })
+function taskUse(task: TaskRef, takes: 'nothing' | 'result' | 'error', args: readonly unknown[]): TaskUse {
+  const use = { task, open: takes !== 'nothing', args, overrides: undefined }
+  return takes === 'error' ? { ...use, catches: true } : use
 }
 
-function chainOf(entry: unknown): Plan | undefined {
-  if (isPlan(entry)) return entry
+function overridden(use: TaskUse, options: UseOptions): TaskUse {
+  return { ...use, overrides: { ...use.overrides, ...resolveStep(`set() on task "${use.task.name}"`, options) } }
+}
+
+function neededTask(call: string, x: unknown): TaskRef {
+  const task = taskRefOf(x)
+  if (task === undefined) throw new TaskError('TASKS_ARGUMENTS', `${call}: a task is needed, not ${describe(x)}`)
+  return task
+}
+
+/** The chain that a task or pipeline is as a part of another. */
+function chainOf(where: string, entry: unknown): Plan {
   const task = taskRefOf(entry)
-  return task && new PipelineValue(undefined, { task, open: true, args: [], overrides: undefined })
+  if (task !== undefined) return new PipelineValue(undefined, taskUse(task, 'result', []))
+  if (!isPlan(entry))
+    throw new TaskError('TASKS_ARGUMENTS', `${where} must be a task or a pipeline, not ${describe(entry)}`)
+  checkPart(where, entry)
+  return entry
+}
+
+/** What is said of a whole pipeline has no meaning in a part of one. */
+function checkPart(where: string, { whole }: Plan): void {
+  if (whole === undefined) return
+  const why =
+    whole.finally !== undefined
+      ? 'ends with finallyDo, so that it can be submitted, or returned from a task, and be no part of another'
+      : whole.inline
+        ? 'is inline, which is for a pipeline that a task returns'
+        : 'has initial parameters of its own, which would be ambiguous: give them to the whole pipeline'
+  throw new TaskError('TASKS_ARGUMENTS', `${where} ${why}`)
+}
+
+function isPlainObject(x: unknown): x is Record<string, unknown> {
+  if (typeof x !== 'object' || x === null) return false
+  const prototype: unknown = Object.getPrototypeOf(x)
+  return prototype === Object.prototype || prototype === null
 }
 
 class PipelineValue extends Plan {
   continueWith(next: unknown, ...rest: readonly unknown[]): Plan {
+    this.#checkOpenEnded('continueWith')
     const task = taskRefOf(next)
-    if (task !== undefined) return new PipelineValue(this, { task, open: true, args: rest, overrides: undefined })
+    if (task !== undefined) return this.#followedBy(taskUse(task, 'result', rest))
     if (!isPlan(next)) {
       throw new TaskError('TASKS_ARGUMENTS', `continueWith: a task or a pipeline is needed, not ${describe(next)}`)
     }
     if (rest.length > 0) {
       throw new TaskError('TASKS_ARGUMENTS', 'continueWith: a pipeline has its own arguments; only a task takes more')
     }
-    return entriesOf(next).reduce<Plan>((last, use) => new PipelineValue(last, use), this)
+    checkPart('continueWith: the pipeline', next)
+    return entriesOf(next).reduce<Plan>((last, use) => new PipelineValue(last, use, this.whole), this)
+  }
+
+  continueIf(condition: unknown, next: unknown, ...rest: readonly unknown[]): Plan {
+    if (typeof condition !== 'boolean') {
+      throw new TaskError(
+        'TASKS_ARGUMENTS',
+        `continueIf: the condition must be a boolean, known now, not ${describe(condition)}; a task that returns a pipeline decides later`,
+      )
+    }
+    // Checked all the same, so that a mistake does not wait for the day on which the condition holds.
+    const continued = this.continueWith(next, ...rest)
+    return condition ? continued : this
+  }
+
+  exceptionally(handler: unknown, ...rest: readonly unknown[]): Plan {
+    this.#checkOpenEnded('exceptionally')
+    return this.#followedBy(taskUse(neededTask('exceptionally', handler), 'error', rest))
+  }
+
+  finallyDo(task: unknown, ...args: readonly unknown[]): Plan {
+    this.#checkOpenEnded('finallyDo')
+    return this.#as({ finally: taskUse(neededTask('finallyDo', task), 'nothing', args) })
+  }
+
+  pauseAfter(): Plan {
+    this.#checkOpenEnded('pauseAfter')
+    const { before, use, whole } = this
+    if (!isTaskUse(use)) return new PipelineValue(before, { ...use, pauseAfter: true }, whole)
+    return new PipelineValue(before, { ...use, overrides: { ...use.overrides, pauseAfter: true } }, whole)
   }
 
   set(options: UseOptions): Plan {
-    const { use } = this
-    if (isGroupUse(use)) throw new TaskError('TASKS_ARGUMENTS', 'set: the last entry is a group; set() is for a task')
-    const overrides: StepOptions = { ...use.overrides, ...resolveStep(`set() on task "${use.task.name}"`, options) }
-    return new PipelineValue(this.before, { ...use, overrides })
+    const { before, use, whole } = this
+    const last = whole?.finally
+    if (last !== undefined) return this.#as({ finally: overridden(last, options) })
+    if (!isTaskUse(use)) {
+      const what = isSleepUse(use) ? 'a sleep' : isGroupUse(use) ? 'a group' : 'a fan-out'
+      throw new TaskError('TASKS_ARGUMENTS', `set: the last entry is ${what}; set() is for a task`)
+    }
+    return new PipelineValue(before, overridden(use, options), whole)
+  }
+
+  withInitial(initial: { readonly args?: unknown; readonly state?: unknown }): Plan {
+    if (!isPlainObject(initial))
+      throw new TaskError('TASKS_ARGUMENTS', `withInitial: { args, state } is needed, not ${describe(initial)}`)
+    checkKeys('withInitial', initial, ['args', 'state'])
+    const { args, state } = initial
+    if (args !== undefined && !Array.isArray(args))
+      throw new TaskError('TASKS_ARGUMENTS', `withInitial: args must be an array, not ${describe(args)}`)
+    if (state !== undefined && !isPlainObject(state))
+      throw new TaskError('TASKS_ARGUMENTS', `withInitial: state must be a plain object, not ${describe(state)}`)
+    return this.#as({
+      ...(args === undefined ? {} : { input: [...(args as readonly unknown[])] }),
+      ...(state === undefined ? {} : { state }),
+    })
+  }
+
+  inline(): Plan {
+    return this.#as({ inline: true })
+  }
+
+  #followedBy(use: Use): Plan {
+    return new PipelineValue(this, use, this.whole)
+  }
+
+  #as(whole: Whole): Plan {
+    return new PipelineValue(this.before, this.use, { ...this.whole, ...whole })
+  }
+
+  #checkOpenEnded(call: string): void {
+    if (this.whole?.finally !== undefined)
+      throw new TaskError('TASKS_ARGUMENTS', `${call}: the pipeline ends with finallyDo, and nothing comes after that`)
   }
 
   toJSON(): Definition {

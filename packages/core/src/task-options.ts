@@ -12,6 +12,12 @@ export interface TaskOptions<Args extends readonly unknown[] = readonly unknown[
   readonly aliases?: readonly string[]
   /** A schema for each argument, in order; checked in the worker before the function runs. `undefined` leaves one out. */
   readonly inputs?: { readonly [K in keyof Args]?: StandardSchema<unknown, Args[K]> | undefined }
+  /**
+   * False for a pure, cheap task: its result is not stored for itself, and the task may run again to have it again. Default true.
+   */
+  readonly checkpoint?: boolean
+  /** A schema of the pipeline's state, a plain object; checked in the worker before the function runs. */
+  readonly state?: StandardSchema<unknown, object>
   /** For drawings and logs. Default: the name. */
   readonly displayName?: string
 }

@@ -1,8 +1,9 @@
 // The registry: which functions this program knows by which names. One per namespace and program; workers and clients take it.
 import { TaskError } from './errors'
 import { checkNamespace, checkTaskName } from './ids'
-import { describeTask, isPipeline, taskRefOf, type Flat, type Pipeline, type Task } from './pipeline'
-import { isGroupUse, isPlan, resolveStep, type Plan, type TaskRef } from './plan'
+import { describeTask, isPipeline, taskRefOf, type Flat, type Pipeline, type Submittable, type Task } from './pipeline'
+import { badOption } from './option-checks'
+import { chainsOf, isPlan, isTaskUse, resolveStep, type Plan, type StepOptions, type TaskRef, type Use } from './plan'
 import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
 import { isStandardSchema } from './schema'
 import type { TaskOptions } from './task-options'
@@ -14,8 +15,8 @@ export interface TasksOptions {
   readonly retry?: RetryPolicy
 }
 
-/** What a client can say of a task that is bound elsewhere. The queue must be the one that it is bound with. */
-export type DeclareOptions = Pick<TaskOptions, 'queue' | 'timeoutMs' | 'displayName'> & {
+/** What a client can say of a task that is bound elsewhere. Queue and checkpoint must be those that it is bound with. */
+export type DeclareOptions = Pick<TaskOptions, 'queue' | 'timeoutMs' | 'displayName' | 'checkpoint'> & {
   /** In place of the policy that the task is bound with. */
   readonly retry?: Omit<RetryPolicy, 'retryFor'>
 }
@@ -63,7 +64,7 @@ export interface Tasks {
    * Checks that every task of a pipeline is bound or declared here.
    * @throws TaskError TASKS_UNKNOWN_TASK listing the known names
    */
-  assertKnows(pipeline: Pipeline<unknown, never>): void
+  assertKnows(pipeline: Submittable<unknown, never>): void
 
   /** The bound task of this name or alias. */
   find(name: string): AnyTask | undefined
@@ -105,14 +106,19 @@ class Registry implements Tasks {
         `bind: task "${name}" needs a function, not ${fn === null ? 'null' : typeof fn}`,
       )
     }
-    const { retry = this.#retry, aliases = [], inputs, ...stepOptions } = given
+    const { retry = this.#retry, aliases = [], inputs, state, checkpoint, ...stepOptions } = given
     const where = `bind: task "${name}"`
     if (inputs !== undefined) checkInputs(where, inputs)
+    if (state !== undefined && !isStandardSchema(state))
+      throw new TaskError('TASKS_OPTIONS', `${where}: state is not a Standard Schema (version 1)`)
     if (!Array.isArray(aliases)) throw new TaskError('TASKS_OPTIONS', `${where}: aliases must be an array of names`)
-    if ('priority' in stepOptions)
-      throw new TaskError('TASKS_OPTIONS', `${where}: there is no option "priority"; use set()`)
+    checkNotOfUse(where, stepOptions)
     const retryData = retry && resolveRetry(retry)
-    const step = { ...resolveStep(where, stepOptions), ...(retryData && { retry: retryData }) }
+    const step = {
+      ...resolveStep(where, stepOptions),
+      ...(retryData && { retry: retryData }),
+      ...checkpointOf(where, checkpoint),
+    }
     const taken = [name, ...aliases].find(
       (x, i, all) => this.find(checkTaskName(x)) !== undefined || all.indexOf(x) < i,
     )
@@ -147,9 +153,9 @@ class Registry implements Tasks {
       )
     }
     const where = `declare: task "${name}"`
-    if ('priority' in options)
-      throw new TaskError('TASKS_OPTIONS', `${where}: there is no option "priority"; use set()`)
-    const step = resolveStep(where, options)
+    const { checkpoint, ...stepOptions } = options
+    checkNotOfUse(where, stepOptions)
+    const step = { ...resolveStep(where, stepOptions), ...checkpointOf(where, checkpoint) }
     const stub = named(name, 0, (): never => {
       throw new TaskError(
         'TASKS_NOT_IMPLEMENTED',
@@ -169,7 +175,7 @@ class Registry implements Tasks {
     return task.send(...args)
   }
 
-  assertKnows(pipeline: Pipeline<unknown, never>): void {
+  assertKnows(pipeline: Submittable<unknown, never>): void {
     if (!isPipeline(pipeline) || !isPlan(pipeline))
       throw new TaskError('TASKS_ARGUMENTS', 'assertKnows: a pipeline is needed')
     for (const ref of tasksOf(pipeline)) this.#assertKnows(ref)
@@ -197,6 +203,18 @@ class Registry implements Tasks {
   }
 }
 
+function checkNotOfUse(where: string, options: object): void {
+  for (const option of ['priority', 'taskId']) {
+    if (option in options) throw new TaskError('TASKS_OPTIONS', `${where}: there is no option "${option}"; use set()`)
+  }
+}
+
+function checkpointOf(where: string, checkpoint: unknown): Pick<StepOptions, 'checkpoint'> {
+  if (checkpoint !== undefined && typeof checkpoint !== 'boolean')
+    throw badOption(`${where}: checkpoint`, 'a boolean', checkpoint)
+  return checkpoint === false ? { checkpoint } : {}
+}
+
 function checkInputs(where: string, inputs: unknown): void {
   if (!Array.isArray(inputs))
     throw new TaskError('TASKS_OPTIONS', `${where}: inputs must be an array with a schema for each argument`)
@@ -217,16 +235,17 @@ function named<Fn extends (...args: never) => unknown>(name: string, length: num
 /** The tasks of a pipeline, each once. */
 function tasksOf(plan: Plan): ReadonlySet<TaskRef> {
   const tasks = new Set<TaskRef>()
+  if (plan.whole?.finally !== undefined) tasks.add(plan.whole.finally.task)
   // A group that is used twice is looked at once.
-  const seen = new Set<readonly Plan[]>()
+  const seen = new Set<Use>()
   const left: Plan[] = [plan]
   for (let chain = left.pop(); chain !== undefined; chain = left.pop()) {
     for (let at: Plan | undefined = chain; at !== undefined; at = at.before) {
       const { use } = at
-      if (!isGroupUse(use)) tasks.add(use.task)
-      else if (!seen.has(use.chains)) {
-        seen.add(use.chains)
-        for (const inner of use.chains) left.push(inner)
+      if (isTaskUse(use)) tasks.add(use.task)
+      else if (!seen.has(use)) {
+        seen.add(use)
+        for (const inner of chainsOf(use)) left.push(inner)
       }
     }
   }

@@ -3,23 +3,37 @@ import { describe, expect, test } from 'vitest'
 import {
   childChain,
   encodeDefinition,
+  isEach,
   isGroup,
+  isTask,
   parseDefinition,
   parsePage,
   type ArgsData,
   type Chain,
   type EncodedDefinition,
   type EncodeOptions,
+  type Parallel,
+  type TaskEntry,
 } from '../src/definition'
 import type { Codec } from '../src/codec'
 import { jsonCodec } from '../src/json-codec'
-import { inParallel, type Pipeline } from '../src/pipeline'
-import { entriesOf, isGroupUse, isPlan, type Plan } from '../src/plan'
+import { fanOut, inParallel, sleep, sleepUntil, type Pipeline, type Submittable } from '../src/pipeline'
+import {
+  entriesOf,
+  isEachUse,
+  isGroupUse,
+  isPlan,
+  isTaskUse,
+  type ParallelOptions,
+  type Plan,
+  type TaskUse,
+} from '../src/plan'
 import { createTasks } from '../src/tasks'
 
 const tasks = createTasks({ namespace: 'test' })
 const a = tasks.bind('a', (...xs: unknown[]) => xs.length)
 const b = tasks.bind('b', (...xs: unknown[]) => xs.length, { queue: 'q', retry: { maxRetries: 3 } })
+const pure = tasks.bind('pure', (x: unknown) => x, { checkpoint: false })
 const codec = jsonCodec()
 
 /** The same bytes turned round, so that they are not text. */
@@ -31,8 +45,9 @@ const binaryCodec: Codec = {
 }
 
 type AnyPipeline = Pipeline<unknown, never>
+type AnyWork = Submittable<unknown, never>
 
-function encode(pipeline: AnyPipeline, options: Partial<EncodeOptions> = {}): EncodedDefinition {
+function encode(pipeline: AnyWork, options: Partial<EncodeOptions> = {}): EncodedDefinition {
   let blobs = 0
   const random = String(Math.random())
   return encodeDefinition(pipeline, {
@@ -49,15 +64,43 @@ const parse = (definition: unknown): unknown => parseDefinition(Buffer.from(JSON
 
 /** What a pipeline says, as plain data. */
 function said(plan: Plan): unknown[] {
-  return entriesOf(plan).map((use) =>
-    isGroupUse(use)
-      ? { chains: use.chains.map(said), returnExceptions: use.returnExceptions, maxParallelism: use.maxParallelism }
-      : { step: { task: use.task.name, ...use.task.step, ...use.overrides }, open: use.open, args: use.args },
-  )
+  return entriesOf(plan).map((use) => {
+    if (isTaskUse(use)) return saidTask(use)
+    if (isGroupUse(use)) return { chains: use.chains.map(said), parallel: saidParallel(use) }
+    return isEachUse(use) ? { each: said(use.each), parallel: saidParallel(use) } : use
+  })
+}
+
+const saidTask = ({ task, open, catches, args, overrides }: TaskUse): unknown => ({
+  step: { task: task.name, ...task.step, ...overrides },
+  takes: catches ? 'error' : open ? 'result' : 'nothing',
+  args,
+})
+
+const saidParallel = ({ returnExceptions, maxParallelism, unordered, pauseAfter }: ParallelOptions): unknown => ({
+  returnExceptions,
+  maxParallelism,
+  unordered: unordered === true,
+  pauseAfter: pauseAfter === true,
+})
+
+/** What is said of the whole. No arguments are none. */
+function saidWhole({ whole }: Plan): unknown {
+  const { input, state, inline, finally: last } = whole ?? {}
+  return {
+    input: input === undefined || input.length === 0 ? undefined : input,
+    state,
+    inline,
+    finally: last && saidTask(last),
+  }
 }
 
 /** What its definition says, read as an owner and a worker do. */
-function understood({ pages, blobs }: EncodedDefinition, by: Codec = codec): unknown[] {
+function understood(encoded: EncodedDefinition, by: Codec = codec): unknown[] {
+  return understoodAll(encoded, by).chain
+}
+
+function understoodAll({ pages, blobs }: EncodedDefinition, by: Codec): { chain: unknown[]; whole: unknown } {
   const definition = parseDefinition(pages[0]!)
   const parsed = new Map<number, readonly Chain[]>()
   const page = (number: number): readonly Chain[] => {
@@ -65,28 +108,50 @@ function understood({ pages, blobs }: EncodedDefinition, by: Codec = codec): unk
     parsed.set(number, chains)
     return chains
   }
-  const args = (data: ArgsData | undefined): unknown => {
-    if (data === undefined) return []
+  const read = (data: ArgsData): unknown => {
     if (typeof data === 'string') return by.decode(Buffer.from(data))
     if ('b64' in data) return by.decode(Buffer.from(data.b64, 'base64'))
     return by.decode(blobs.find(({ name }) => name === data.ref[0])!.bytes)
   }
-  const read = (chain: Chain): unknown[] =>
+  const task = ([index, args]: TaskEntry): unknown => {
+    const { open, catch: catches, pauseAfter, checkpoint, ...step } = definition.steps[index]!
+    return {
+      step: {
+        ...step,
+        ...(pauseAfter === 1 && { pauseAfter: true }),
+        ...(checkpoint === 0 && { checkpoint: false }),
+      },
+      takes: catches === 1 ? 'error' : open === 1 ? 'result' : 'nothing',
+      args: args === undefined ? [] : read(args),
+    }
+  }
+  const parallel = ({ returnExceptions, maxParallelism, unordered, pauseAfter }: Parallel): unknown => ({
+    returnExceptions: returnExceptions === 1,
+    maxParallelism,
+    unordered: unordered === 1,
+    pauseAfter: pauseAfter === 1,
+  })
+  const chainOf = (chain: Chain): unknown[] =>
     chain.map((entry) => {
-      if (isGroup(entry)) {
-        return {
-          chains: Array.from({ length: entry.group }, (_, i) => read(childChain(entry, i, page))),
-          returnExceptions: entry.returnExceptions === 1,
-          maxParallelism: entry.maxParallelism,
-        }
-      }
-      const { open, ...step } = definition.steps[entry[0]]!
-      return { step, open: open === 1, args: args(entry[1]) }
+      if (isTask(entry)) return task(entry)
+      if (isEach(entry)) return { each: chainOf(entry.each), parallel: parallel(entry) }
+      if (!isGroup(entry)) return entry.pauseAfter === 1 ? { ...entry, pauseAfter: true } : entry
+      const chains = Array.from({ length: entry.group }, (_, i) => chainOf(childChain(entry, i, page)))
+      return { chains, parallel: parallel(entry) }
     })
-  return read(definition.chain)
+  const { chain, input, state, inline, finally: last } = definition
+  return {
+    chain: chainOf(chain),
+    whole: {
+      input: input && read(input),
+      state: state && read(state),
+      inline: inline === 1 ? true : undefined,
+      finally: last && task(last),
+    },
+  }
 }
 
-const planOf = (pipeline: AnyPipeline): Plan => {
+const planOf = (pipeline: AnyWork): Plan => {
   if (!isPlan(pipeline)) throw new Error('not a pipeline')
   return pipeline
 }
@@ -101,46 +166,81 @@ const args = fc.oneof(
   },
   { weight: 1, arbitrary: fc.integer({ min: 100, max: 2000 }).map((n) => ['é'.repeat(n)]) },
 )
+const parallel = fc.record(
+  {
+    returnExceptions: fc.boolean(),
+    maxParallelism: fc.integer({ min: 1, max: 9 }),
+    ordered: fc.boolean(),
+  },
+  { requiredKeys: [] },
+)
+const sleeping = fc.oneof(
+  fc.nat().map((ms) => sleep(ms)),
+  fc.nat().map((ms) => sleepUntil(new Date(ms))),
+)
 const { pipeline: randomPipeline } = fc.letrec<{
   use: AnyPipeline
   group: AnyPipeline
+  each: AnyPipeline
   entry: AnyPipeline
   pipeline: AnyPipeline
 }>((tie) => ({
   use: fc
     .tuple(
-      fc.constantFrom(a, b),
+      fc.constantFrom(a, b, pure),
       fc.boolean(),
       args,
       fc.option(fc.constantFrom({ priority: 2 }, { timeoutMs: 5 }, { retry: { maxRetries: 9 } })),
     )
     .map(([task, open, own, set]) => {
-      const entry: AnyPipeline = open ? task.after(...own) : task.send(...own)
+      const loose = task as typeof a
+      const entry: AnyPipeline = open ? loose.after(...own) : loose.send(...own)
       return set === null ? entry : entry.set(set)
     }),
   group: fc
-    .tuple(
-      fc.array(tie('pipeline'), { maxLength: 4 }),
-      fc.constantFrom(1, 1, 1, 20),
-      fc.record({ returnExceptions: fc.boolean() }),
-      fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined }),
-    )
-    .map(([chains, times, options, most]) => {
+    .tuple(fc.array(tie('pipeline'), { maxLength: 4 }), fc.constantFrom(1, 1, 1, 20), parallel)
+    .map(([chains, times, options]) => {
       const tasks = chains.reduce((sum, chain) => sum + planOf(chain).tasks, 0)
       const repeated = Array.from({ length: tasks < 8 ? times : 1 }, () => chains).flat()
-      return inParallel(repeated, { ...options, ...(most === undefined ? {} : { maxParallelism: most }) })
+      return inParallel(repeated, options)
     }),
-  entry: fc.oneof({ depthSize: 'small', withCrossShrink: true }, tie('use'), tie('group')),
+  each: fc.tuple(tie('pipeline'), parallel).map(([template, options]) => fanOut(template, options)),
+  entry: fc.oneof({ depthSize: 'small', withCrossShrink: true }, tie('use'), sleeping, tie('group'), tie('each')),
   pipeline: fc
-    .array(tie('entry'), { minLength: 1, maxLength: 4 })
-    .map((entries) =>
-      entries
-        .slice(1)
-        .reduce<AnyPipeline>((chain, next) => (chain as Pipeline).continueWith(next as Pipeline), entries[0]!),
+    .array(fc.tuple(tie('entry'), fc.constantFrom('nothing', 'nothing', 'nothing', 'pause', 'handler')), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    .map((parts) =>
+      parts.slice(1).reduce<AnyPipeline>((chain, [next, then]) => {
+        const continued = (chain as Pipeline).continueWith(next as Pipeline)
+        if (then === 'nothing') return continued
+        return then === 'pause' ? continued.pauseAfter() : continued.exceptionally(a, 'sorry')
+      }, parts[0]![0]),
     ),
 }))
 
-const anyPipeline = randomPipeline.filter((pipeline) => planOf(pipeline).tasks < 150)
+const anyPart = randomPipeline.filter((pipeline) => planOf(pipeline).tasks < 150)
+
+/** With what is said of a whole pipeline. */
+const anyPipeline = fc
+  .tuple(
+    anyPart,
+    fc.option(args, { freq: 2 }),
+    fc.option(fc.dictionary(fc.string(), fc.string()), { freq: 2 }),
+    fc.constantFrom('nothing', 'nothing', 'inline', 'finally', 'finally, with more'),
+  )
+  .map(([part, input, state, last]) => {
+    let work = part as unknown as Submittable
+    if (last === 'finally') work = (part as Pipeline).finallyDo(b)
+    if (last === 'finally, with more') work = (part as Pipeline).finallyDo(b, 'x'.repeat(500)).set({ priority: 1 })
+    if (last === 'inline') work = work.inline()
+    if (input === null && state === null) return work
+    return work.withInitial({
+      ...(input === null ? {} : { args: input as unknown as [] }),
+      ...(state === null ? {} : { state }),
+    })
+  })
 
 describe('a definition', () => {
   test('says what its pipeline says, however it is cut', () => {
@@ -152,8 +252,11 @@ describe('a definition', () => {
         fc.constantFrom(codec, binaryCodec),
         (pipeline, inlineBytes, pageBytes, by) => {
           const encoded = encode(pipeline, { inlineBytes, pageBytes, codec: by })
-          expect(understood(encoded, by)).toEqual(said(planOf(pipeline)))
-          expect(encoded.taskCount).toBe(planOf(pipeline).tasks)
+          const plan = planOf(pipeline)
+          const { chain, whole } = understoodAll(encoded, by)
+          expect(chain).toEqual(said(plan))
+          expect(whole).toEqual(saidWhole(plan))
+          expect(encoded.taskCount).toBe(plan.tasks + (plan.whole?.finally === undefined ? 0 : 1))
           for (const [number, page] of encoded.pages.entries())
             expect(page.length).toBeLessThanOrEqual(number === 0 ? pageBytes * 8 : pageBytes)
           for (const { bytes } of encoded.blobs) expect(bytes.length).toBeGreaterThan(Math.min(inlineBytes, 128))
@@ -178,7 +281,8 @@ describe('a definition', () => {
   test('has another hash if anything else is said', () => {
     fc.assert(
       fc.property(anyPipeline, anyPipeline, (one, other) => {
-        const same = JSON.stringify(said(planOf(one))) === JSON.stringify(said(planOf(other)))
+        const text = (work: AnyWork): string => JSON.stringify([said(planOf(work)), saidWhole(planOf(work))])
+        const same = text(one) === text(other)
         expect(encode(one).hash === encode(other).hash).toBe(same)
       }),
     )
@@ -199,6 +303,27 @@ describe('a definition', () => {
       inParallel([inParallel([a.send(1)])]),
       inParallel([]),
       inParallel([inParallel([])]),
+      inParallel([a.send(1)], { ordered: false }),
+      inParallel([a.send(1)]).pauseAfter(),
+      a.send().pauseAfter(),
+      a.send().set({ taskId: 'x' }),
+      a.send(1).exceptionally(a),
+      a.send(1).finallyDo(a),
+      a.send(1).finallyDo(a, 2),
+      a.send(1).inline(),
+      a.send(1).withInitial({ state: {} }),
+      a.send(1).withInitial({ state: { n: 1 } }),
+      a.send(1).inline().withInitial({ state: {} }),
+      a.after().withInitial({ args: [1] }),
+      fanOut(a.send(1)),
+      fanOut(a.send(1), { ordered: false }),
+      fanOut(a.send(1), { maxParallelism: 1 }),
+      fanOut(a.send(1)).pauseAfter(),
+      fanOut(fanOut(a.send(1))),
+      sleep(1),
+      sleepUntil(1),
+      sleep(1).pauseAfter(),
+      sleep(1).continueWith(a.send(1)),
     ].map((pipeline) => encode(pipeline).hash)
     expect(new Set(hashes).size).toBe(hashes.length)
   })
@@ -305,8 +430,9 @@ describe('a pipeline is refused before anything is stored:', () => {
   })
 
   test('a first page that is too large', () => {
-    const wide = Array.from({ length: 400 }, (_, i) => a.send().set({ displayName: `step ${i}` })).reduce((p, next) =>
-      p.continueWith(next),
+    const wide = Array.from({ length: 400 }, (_, i) => a.send().set({ displayName: `step ${i}` })).reduce<Pipeline>(
+      (p, next) => p.continueWith(next),
+      a.send(),
     )
     expect(() => encode(wide, { pageBytes: 1024 })).toThrow(tooLarge(/has a first page of \d+ bytes; at most 8192/))
   })
@@ -321,6 +447,27 @@ describe('a pipeline is refused before anything is stored:', () => {
     )
   })
 
+  test('a task id that is not unique', () => {
+    const refused = (message: string): unknown =>
+      expect.objectContaining({ code: 'TASKS_DEFINITION_INVALID', message: expect.stringContaining(message) })
+    const one = a.send().set({ taskId: 'one' })
+    expect(() => encode(inParallel([one, one]))).toThrow(
+      refused('the task id "one" of task "a" is given to two entries; it must be unique in its pipeline'),
+    )
+    expect(() =>
+      encode(
+        one
+          .continueWith(a.send().set({ taskId: 'two' }))
+          .finallyDo(a)
+          .set({ taskId: 'one' }),
+      ),
+    ).toThrow(refused('is given to two entries'))
+    expect(() => encode(fanOut(inParallel([one])))).toThrow(refused('is given inside a fan-out'))
+    // What is encoded a second time, because it did not fit, is not there twice.
+    const large = Array.from({ length: 20 }).reduce<Pipeline>((p) => p.continueWith(a.send('y'.repeat(900))), one)
+    expect(encode(inParallel([large]), { pageBytes: 4096 }).blobs.length).toBeGreaterThan(0)
+  })
+
   test('something else', () => {
     expect(() => encode(a as never)).toThrow('a pipeline is needed here, like task.send(...), not the function a')
     expect(() => encode(a.send(), { pageBytes: 10 })).toThrow(/pageBytes must be at least 256/)
@@ -331,12 +478,74 @@ describe('a definition is refused', () => {
   const steps = [{ task: 'a' }]
   const retry = { maxRetries: 1, delayMs: 1, factor: 2, maxDelayMs: 1, jitter: 'full' }
   const nested = (depth: number): unknown[] => (depth === 0 ? [[0]] : [{ group: 1, chains: [nested(depth - 1)] }])
+  const eachIn = (depth: number): unknown[] => (depth === 0 ? [[0]] : [{ each: eachIn(depth - 1) }])
+  const data = 'must be a string, { "b64" } or { "ref": [name, bytes, crc32] }'
+  const more = [
+    { task: 'a' },
+    { task: 'a', open: 1 },
+    { task: 'a', open: 1, catch: 1 },
+    { task: 'a', pauseAfter: 1 },
+    { task: 'a', taskId: 'one' },
+  ]
 
   test.each([
     [[], '$: must be an object'],
     [{ v: 2, steps, chain: [[0]] }, '$.v: version 2 is not known; this program reads version 1'],
     [{ steps, chain: [[0]] }, '$.v: version undefined is not known; this program reads version 1'],
-    [{ v: 1, steps, chain: [[0]], finally: [[0]] }, '$: has the unknown key "finally"'],
+    [{ v: 1, steps, chain: [[0]], before: [0] }, '$: has the unknown key "before"'],
+    [{ v: 1, steps, chain: [[0]], finally: [[0]] }, '$.finally[0]: must be the index of one of 1 steps, not [0]'],
+    [
+      { v: 1, steps, chain: [[0]], finally: { group: 0, chains: [] } },
+      '$.finally: must be a task entry, not {"group":0,"chains":[]}',
+    ],
+    [{ v: 1, steps: more, chain: [[0]], finally: [1] }, '$.finally: takes an upstream value, and there is none'],
+    [
+      { v: 1, steps: more, chain: [[0]], finally: [2] },
+      '$.finally: handles the errors of entries before it, and is the first',
+    ],
+    [{ v: 1, steps: more, chain: [[0]], finally: [3] }, '$.finally: has nothing after it to pause before'],
+    [{ v: 1, steps: more, chain: [[4]], finally: [4] }, '$.finally: has the task id "one" of an entry before it'],
+    [{ v: 1, steps, chain: [[0]], input: ['x'] }, `$.input: ${data}`],
+    [{ v: 1, steps, chain: [[0]], state: {} }, `$.state: ${data}`],
+    [{ v: 1, steps, chain: [[0]], inline: true }, '$.inline: must be 1'],
+    [
+      { v: 1, steps: [{ task: 'a', catch: 1 }], chain: [[0]] },
+      '$.steps[0].catch: needs "open": the error is its first argument',
+    ],
+    [{ v: 1, steps: [{ task: 'a', catch: true, open: 1 }], chain: [[0]] }, '$.steps[0].catch: must be 1, not true'],
+    [{ v: 1, steps: [{ task: 'a', pauseAfter: 0 }], chain: [[0]] }, '$.steps[0].pauseAfter: must be 1, not 0'],
+    [{ v: 1, steps: [{ task: 'a', checkpoint: 1 }], chain: [[0]] }, '$.steps[0].checkpoint: must be 0, not 1'],
+    [{ v: 1, steps: [{ task: 'a', taskId: '' }], chain: [[0]] }, '$.steps[0].taskId: task id "" must not be empty'],
+    [{ v: 1, steps: more, chain: [[2]] }, '$.chain[0]: handles the errors of entries before it, and is the first'],
+    [
+      { v: 1, steps: more, chain: [{ group: 1, chains: [[[2]]] }] },
+      '$.chain[0].chains[0][0]: handles the errors of entries before it, and is the first',
+    ],
+    [
+      { v: 1, steps: more, chain: [{ each: [[2]] }] },
+      '$.chain[0].each[0]: handles the errors of entries before it, and is the first',
+    ],
+    [{ v: 1, steps: more, chain: [[4], [4]] }, '$.chain[1]: has the task id "one" of an entry before it'],
+    [
+      { v: 1, steps: more, chain: [{ each: [{ group: 1, chains: [[[4]]] }] }] },
+      '$.chain[0].each[0].chains[0][0]: has the task id "one" inside a fan-out',
+    ],
+    [{ v: 1, steps, chain: [{ each: [] }] }, '$.chain[0].each: has no entries'],
+    [{ v: 1, steps, chain: [{ each: [[0]], group: 1 }] }, '$.chain[0]: has the unknown key "each"'],
+    [{ v: 1, steps, chain: [{ each: [[0]], ordered: 1 }] }, '$.chain[0]: has the unknown key "ordered"'],
+    [{ v: 1, steps, chain: [{ each: [[0]], unordered: true }] }, '$.chain[0].unordered: must be 1'],
+    [{ v: 1, steps, chain: [{ group: 0, chains: [], pauseAfter: 0 }] }, '$.chain[0].pauseAfter: must be 1'],
+    [{ v: 1, steps, chain: [{ sleep: 1, sleepUntil: 1 }] }, '$.chain[0]: has the unknown key "sleepUntil"'],
+    [
+      { v: 1, steps, chain: [{ sleep: -1 }] },
+      '$.chain[0].sleep: must be an integer from 0 to 8640000000000000, not -1',
+    ],
+    [
+      { v: 1, steps, chain: [{ sleepUntil: 1.5 }] },
+      '$.chain[0].sleepUntil: must be an integer from 0 to 8640000000000000, not 1.5',
+    ],
+    [{ v: 1, steps, chain: [{ sleep: 1, pauseAfter: true }] }, '$.chain[0].pauseAfter: must be 1'],
+    [{ v: 1, steps, chain: eachIn(65) }, `$.chain${'[0].each'.repeat(64)}[0]: is nested more than 64 groups deep`],
     [{ v: 1, steps: {}, chain: [[0]] }, '$.steps: must be an array'],
     [{ v: 1, steps: [null], chain: [[0]] }, '$.steps[0]: must be an object'],
     [{ v: 1, steps: [{}], chain: [[0]] }, '$.steps[0].task: task name undefined must be a string'],
@@ -459,7 +668,15 @@ describe('a definition is refused', () => {
     const valid = JSON.stringify({
       v: 1,
       steps: [{ task: 'a', retry }],
-      chain: [[0, 'x'], { group: 2, chains: [[[0]], [[0, { ref: ['n', 1, 2] }]]] }],
+      chain: [
+        [0, 'x'],
+        { group: 2, chains: [[[0]], [[0, { ref: ['n', 1, 2] }]]] },
+        { each: [{ sleep: 5 }, { sleepUntil: 6, pauseAfter: 1 }], unordered: 1 },
+      ],
+      input: '[1]',
+      state: { b64: 'e30=' },
+      inline: 1,
+      finally: [0, '[]'],
     })
     fc.assert(
       fc.property(fc.nat(valid.length - 1), fc.constantFrom('"', '0', '[', '}', ',', 'x', ''), (at, character) => {

@@ -8,7 +8,7 @@ import {
   toText,
   type Definition,
   type DrawOptions,
-  type Pipeline,
+  type Submittable,
 } from '@tasks/core'
 import type { Command } from 'commander'
 import { parseArguments } from '../json-arguments'
@@ -51,7 +51,7 @@ async function workToDraw(
   name: string | undefined,
   words: readonly string[],
   flags: GraphFlags,
-): Promise<Pipeline<unknown, never> | Definition> {
+): Promise<Submittable<unknown, never> | Definition> {
   if ((name === undefined) === (flags.definition === undefined))
     throw new TaskError('TASKS_ARGUMENTS', 'graph takes either a name or --definition')
   if (name === undefined) return readDefinition(flags.definition!)

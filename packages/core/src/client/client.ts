@@ -13,7 +13,7 @@ import { stderrLogger, type Logger } from '../logger'
 import { loneEntryOf, type LoneEntry } from '../lone-task'
 import { checkCount, checkKeys, checkTransport } from '../option-checks'
 import { packPipeline } from '../packing'
-import type { Flat, Pipeline, Task } from '../pipeline'
+import type { Flat, Pipeline, Submittable, Task } from '../pipeline'
 import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
 import type { Space, Transport } from '../transport'
@@ -106,7 +106,7 @@ export interface Client {
    * Submits a pipeline. Resolves when its message is durable: a worker may be up or not.
    * @throws TaskError TASKS_DEFINITION_INVALID, TASKS_DEFINITION_TOO_LARGE, TASKS_UNENCODABLE, TASKS_ID_INVALID before anything is sent; TASKS_UNAVAILABLE
    */
-  submit<Out>(pipeline: Pipeline<Out, void>, options?: SubmitOptions): Promise<PipelineHandle<Plain<Out>>>
+  submit<Out>(pipeline: Submittable<Out, void>, options?: SubmitOptions): Promise<PipelineHandle<Plain<Out>>>
   /** A handle for what another process has submitted. */
   attach<Out = unknown>(id: string): PipelineHandle<Out>
   /** Sends a task to its queue: one message, no row. It runs at least once; one that fails for good becomes a dead letter. */
@@ -209,7 +209,7 @@ class ConnectedClient implements Client {
   // ---- Pipelines ----------------------------------------------------------------------------------------------------
 
   async submit(
-    work: Task<[unknown], unknown> | Pipeline<unknown, never>,
+    work: Task<[unknown], unknown> | Submittable<unknown, never>,
     second?: unknown,
     third?: SubmitOptions,
   ): Promise<PipelineHandle<never>> {
@@ -222,7 +222,7 @@ class ConnectedClient implements Client {
 
   async #submit(
     id: string,
-    pipeline: Pipeline<unknown, never>,
+    pipeline: Submittable<unknown, never>,
     options: SubmitOptions,
   ): Promise<PipelineHandle<never>> {
     const meta = checkMeta(options.meta)
@@ -329,7 +329,7 @@ class ConnectedClient implements Client {
   // ---- Lone tasks ---------------------------------------------------------------------------------------------------
 
   async enqueue(
-    work: Task<[unknown], unknown> | Pipeline<unknown, never>,
+    work: Task<[unknown], unknown> | Submittable<unknown, never>,
     second?: unknown,
     third?: EnqueueOptions,
   ): Promise<TaskHandle<never>> {

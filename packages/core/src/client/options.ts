@@ -4,7 +4,7 @@ import { TaskError } from '../errors'
 import { LATEST_MS } from '../engine/rows'
 import { checkQueueName } from '../ids'
 import { badOption, checkKeys, checkMs } from '../option-checks'
-import { isPipeline, taskRefOf, type Pipeline, type Task } from '../pipeline'
+import { isPipeline, taskRefOf, type Submittable, type Task } from '../pipeline'
 
 const META_BYTES = 4 << 10
 const MOST_PRIORITY = 9
@@ -19,7 +19,7 @@ export function workOf<Options>(
   work: unknown,
   second: unknown,
   third: unknown,
-): readonly [Pipeline<unknown, never>, Options] {
+): readonly [Submittable<unknown, never>, Options] {
   if (isPipeline(work)) return [work, optionsOf<Options>(call, second)]
   if (taskRefOf(work) !== undefined)
     return [(work as Task<[unknown], unknown>).send(second), optionsOf<Options>(call, third)]

@@ -300,7 +300,7 @@ function startEntry(draft: Draft, run: RunView, place: Place, row: ChainRow, ind
     if (!isGroup(entry)) {
       const next: ChainRow = { ...row, at, phase: 'sent', attempt: 1, resends: 0, input: value }
       writeChain(draft, run, place, next)
-      return dispatch(draft, run, place, next, definition, entry)
+      return dispatch(draft, run, place, next, definition, entry as TaskEntry)
     }
     if (entry.group > 0) {
       writeChain(draft, run, place, { ...row, at, phase: 'group', attempt: 1, resends: 0, input: NONE })

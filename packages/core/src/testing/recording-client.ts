@@ -2,17 +2,17 @@
 import type { EnqueueOptions, SubmitOptions } from '../client/client'
 import type { PipelineHandle, TaskHandle } from '../client/handle'
 import { TaskError } from '../errors'
-import { isPipeline, type Pipeline, type Task } from '../pipeline'
+import { isPipeline, type Submittable, type Task } from '../pipeline'
 
 export interface RecordedSubmit {
   readonly id: string
-  readonly pipeline: Pipeline<unknown, never>
+  readonly pipeline: Submittable<unknown, never>
   readonly options: SubmitOptions
 }
 
 export interface RecordedEnqueue {
   readonly id: string
-  readonly entry: Pipeline<unknown, never>
+  readonly entry: Submittable<unknown, never>
   readonly options: EnqueueOptions
 }
 
@@ -21,12 +21,12 @@ export interface RecordingClient {
   readonly submitted: readonly RecordedSubmit[]
   readonly enqueued: readonly RecordedEnqueue[]
   submit(
-    work: Task<never, unknown> | Pipeline<unknown, never>,
+    work: Task<never, unknown> | Submittable<unknown, never>,
     second?: unknown,
     third?: SubmitOptions,
   ): Promise<PipelineHandle<never>>
   enqueue(
-    work: Task<never, unknown> | Pipeline<unknown, never>,
+    work: Task<never, unknown> | Submittable<unknown, never>,
     second?: unknown,
     third?: EnqueueOptions,
   ): Promise<TaskHandle<never>>
@@ -47,9 +47,10 @@ export function recordingClient(
   const submitted: RecordedSubmit[] = []
   const enqueued: RecordedEnqueue[] = []
   const pipelineOf = (
-    work: Task<never, unknown> | Pipeline<unknown, never>,
+    work: Task<never, unknown> | Submittable<unknown, never>,
     input: unknown,
-  ): Pipeline<unknown, never> => (isPipeline(work) ? work : (work as unknown as Task<[unknown], unknown>).send(input))
+  ): Submittable<unknown, never> =>
+    isPipeline(work) ? work : (work as unknown as Task<[unknown], unknown>).send(input)
   const result = (id: string): Promise<never> =>
     options.results !== undefined && id in options.results
       ? Promise.resolve(options.results[id] as never)

@@ -4,7 +4,7 @@ import type { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import { memoryTransport } from '../memory/memory-transport'
 import type { Plain } from '../passing'
-import type { Pipeline } from '../pipeline'
+import type { Submittable } from '../pipeline'
 import type { Tasks } from '../tasks'
 import { startWorker } from '../worker/worker'
 import { virtualClock } from './virtual-clock'
@@ -58,11 +58,11 @@ const silent: Logger = { debug: () => undefined, info: () => undefined, warn: ()
  * @throws TaskError TASKS_UNKNOWN_TASK if the pipeline, `override` or `failOn` names a task that is not bound
  */
 export async function testPipeline<Out>(
-  pipeline: Pipeline<Out, void>,
+  pipeline: Submittable<Out, void>,
   options: TestOptions,
 ): Promise<TestRun<Plain<Out>>> {
   const { tasks, meta, seed = 1, timeoutMs = 30 * DAY_MS } = options
-  tasks.assertKnows(pipeline as Pipeline<unknown, never>)
+  tasks.assertKnows(pipeline as Submittable<unknown, never>)
   const clock = virtualClock({ seed })
   const timeline: TimelineEntry[] = []
   const began = clock.now()
