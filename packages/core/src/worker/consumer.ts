@@ -132,7 +132,7 @@ export class Consumer {
 
   /** Decodes a message; undefined if it is not to be run here. */
   #accept(lease: Lease): Received | undefined {
-    const { tasks, maxDeliveries, unknownTaskGraceMs, logger } = this.#options
+    const { tasks, executor, maxDeliveries, unknownTaskGraceMs, logger } = this.#options
     let message: TaskMessage
     try {
       message = decodeTask(lease.body)
@@ -145,6 +145,10 @@ export class Consumer {
       return undefined
     }
     const deliveries = lease.deliveries + message.resends
+    if (deliveries > 1 && executor.hasEnded(message)) {
+      this.#settle({ lease, op: 'ack' })
+      return undefined
+    }
     if (deliveries > maxDeliveries) {
       const text = `the task "${message.task}" was delivered ${maxDeliveries} times and never ended: it may have killed its process`
       this.#kill(

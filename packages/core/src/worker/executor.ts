@@ -21,6 +21,8 @@ const SOON_MS = 5
 const TOO_LONG_MS = 10
 /** The most that waits here, however quick the tasks. */
 const MOST_AHEAD = 1_000
+/** How many late ends are remembered. */
+const MOST_LATE = 1_000
 /** Synchronous tasks run this long before the event loop has its turn. */
 const SLICE_MS = 4
 
@@ -50,6 +52,7 @@ export interface ExecutorOptions {
   readonly queues: readonly string[]
   readonly runner: Runner
   readonly clock: Clock
+  readonly leaseMs: number
   /** Of a task whose owner is not in this process any more. Resolves when it is stored. */
   readonly onOrphan: (outcome: Outcome) => Promise<void>
   /** The same, but it did not end: others are to run it. */
@@ -62,6 +65,7 @@ export class Executor implements LocalLane {
   readonly #queues: ReadonlySet<string>
   readonly #runner: Runner
   readonly #clock: Clock
+  readonly #leaseMs: number
   readonly #onOrphan: ExecutorOptions['onOrphan']
   readonly #onOrphanAbandoned: ExecutorOptions['onOrphanAbandoned']
   readonly #owners = new Map<number, LaneOwner>()
@@ -76,6 +80,8 @@ export class Executor implements LocalLane {
   readonly #running = new Map<string, Running>()
   /** Whose outcomes are on their way to the inbox. */
   readonly #reported = new Set<string>()
+  /** What ended well here after a lease and more, the latest of it. */
+  readonly #endedLate = new Set<string>()
   #turn = 0
   /** How long a task takes, on average; in milliseconds. */
   #averageMs = 0.5
@@ -94,6 +100,7 @@ export class Executor implements LocalLane {
     this.#queues = new Set(options.queues)
     this.#runner = options.runner
     this.#clock = options.clock
+    this.#leaseMs = options.leaseMs
     this.#onOrphan = options.onOrphan
     this.#onOrphanAbandoned = options.onOrphanAbandoned
   }
@@ -164,6 +171,14 @@ export class Executor implements LocalLane {
     const ahead = this.#ahead()
     const fair = ahead > 0 ? Math.max(free, this.concurrency >> 2) + ahead : free
     return Math.max(0, Math.min(MOST_AHEAD, fair) - this.#receivedWaiting)
+  }
+
+  /**
+   * Whether it has ended well here, and is handed out again only because this process did not extend its lease: its event loop was blocked, or it was
+   * stopped. To run it once more would block it once more, until it is taken for one that kills its process.
+   */
+  hasEnded(message: TaskMessage): boolean {
+    return this.#endedLate.has(keyOf(message))
   }
 
   receive(items: readonly Received[]): void {
@@ -349,7 +364,7 @@ export class Executor implements LocalLane {
     this.#active++
     const finished = this.#runner.run(task, running)
     if (!(finished instanceof Promise)) {
-      this.#ended(since)
+      this.#ended(since, message, finished)
       return report(finished)
     }
     // Only what is still running when the code at hand has ended can be asked for.
@@ -358,7 +373,7 @@ export class Executor implements LocalLane {
     this.#running.set(key, entry)
     void finished.then((how) => {
       if (this.#running.get(key) === entry) this.#running.delete(key)
-      this.#ended(since)
+      this.#ended(since, message, how)
       if (how === UNFINISHED) {
         if (!entry.abandoned) this.#giveBack(entry)
       } else if (!entry.abandoned || !isFailure(how.value)) report(how)
@@ -367,9 +382,21 @@ export class Executor implements LocalLane {
     })
   }
 
-  #ended(since: number): void {
+  #ended(since: number, message: TaskMessage, how: Finished | typeof UNFINISHED): void {
     this.#active--
-    this.#averageMs += (this.#clock.monotonic() - since - this.#averageMs) / 32
+    const tookMs = this.#clock.monotonic() - since
+    this.#averageMs += (tookMs - this.#averageMs) / 32
+    if (tookMs >= this.#leaseMs && how !== UNFINISHED) this.#rememberLate(message, how)
+  }
+
+  #rememberLate(message: TaskMessage, { value }: Finished): void {
+    // A failure may be that of a task that was told to stop; and a lone task's is settled with its lease, which another may have by now.
+    if (isFailure(value)) return
+    for (const oldest of this.#endedLate) {
+      if (this.#endedLate.size < MOST_LATE) break
+      this.#endedLate.delete(oldest)
+    }
+    this.#endedLate.add(keyOf(message))
   }
 
   // ---- Giving back --------------------------------------------------------------------------------------------------

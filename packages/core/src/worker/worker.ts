@@ -85,6 +85,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     queues,
     runner: new Runner({ space, values, codec: settings.codec, clock, logger }),
     clock,
+    leaseMs,
     onOrphan: async (outcome) => consumer?.report(outcome),
     onOrphanAbandoned: (dispatch) => consumer?.sendBack(dispatch),
   })
