@@ -1,18 +1,12 @@
-import { createClient, inParallel, TaskError, type Client } from '@tasks/core'
-import { expect, onTestFinished, test } from 'vitest'
-import { sqliteTransport } from '../src/index'
+import { inParallel, TaskError } from '@tasks/core'
+import { expect, test } from 'vitest'
+import { clientOf } from './support/client'
 import { newPath } from './support/folder'
-import { echo, NAMESPACE, poison } from './support/tasks'
+import { echo, poison } from './support/tasks'
 import { supervise } from './support/worker-process'
 
 const MAX_DELIVERIES = 5
 const PATIENCE_MS = 60_000
-
-function clientOf(path: string): Client {
-  const client = createClient({ namespace: NAMESPACE, transport: sqliteTransport({ path }) })
-  onTestFinished(() => client.close())
-  return client
-}
 
 test.each([
   ['process.exit', 'handed over by its owner', 'exit', true],

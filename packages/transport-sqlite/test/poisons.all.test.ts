@@ -1,8 +1,8 @@
-import { createClient, inParallel, TaskError } from '@tasks/core'
-import { expect, onTestFinished, test } from 'vitest'
-import { sqliteTransport } from '../src/index'
+import { inParallel, TaskError } from '@tasks/core'
+import { expect, test } from 'vitest'
+import { clientOf } from './support/client'
 import { newPath } from './support/folder'
-import { add, NAMESPACE, poison } from './support/tasks'
+import { add, poison } from './support/tasks'
 import { supervise } from './support/worker-process'
 
 const POISONS = 8
@@ -13,8 +13,7 @@ test.each([1, 2])(
   'eight children that kill their processes are given up, and none of those who run beside them is, with %s workers',
   async (count) => {
     const path = newPath()
-    const client = createClient({ namespace: NAMESPACE, transport: sqliteTransport({ path }) })
-    onTestFinished(() => client.close())
+    const client = clientOf(path)
     const isPoison = (index: number): boolean => index % 30 === 7 && index < 30 * POISONS
     const children = Array.from({ length: 300 }, (_, index) =>
       isPoison(index) ? poison.send('exit') : add.send(index, 0, 5),
