@@ -71,3 +71,16 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     signal?.addEventListener('abort', done, { once: true })
   })
 }
+
+/** Resolves when `work` has settled, or after `ms`; false if it was not done by then. Never rejects. */
+export async function waitAtMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
+  let cancel: () => void = () => undefined
+  const late = new Promise<boolean>((resolve) => (cancel = clock.after(ms, () => resolve(false))))
+  const done = work.then(
+    () => true,
+    () => true,
+  )
+  const isDone = await Promise.race([done, late])
+  cancel()
+  return isDone
+}

@@ -3,7 +3,7 @@
 // Q1. An outcome is durable before its message is settled: they go in one `settle`, which sends first.
 // Q2. A settle that fails is tried again; meanwhile the leases are extended, and whatever happens the message is not lost.
 // Q3. What can never be run becomes a dead letter, and its owner is told with the same settle.
-import { sleep, type Clock } from '../clock'
+import { sleep, waitAtMost, type Clock } from '../clock'
 import { TaskError } from '../errors'
 import type { LargeValues } from '../large-values'
 import { partitionOf } from '../ids'
@@ -51,7 +51,7 @@ export class Consumer {
   #sends: Send[] = []
   #settling: Promise<void> | undefined
   #wake: (() => void) | undefined
-  /** A receive waits at queues that were empty. */
+  /** A receive waits at queues that were empty, or could not be received from: no slot is kept for them. */
   #waiting = false
   #sequence = 0
   readonly #name: string
@@ -92,8 +92,9 @@ export class Consumer {
         waitMs = leases.length === 0 ? leaseMs / 2 : 0
         if (leases.length > 0) this.#take(leases)
       } catch (error) {
-        this.#waiting = false
+        this.#waiting = true
         if (signal.aborted || isClosed(error)) break
+        executor.poke()
         logger.warn({ error, queues: this.#options.queues }, 'receiving failed and is tried again')
         await sleep(clock, Math.min(10_000, 100 * 2 ** failures++) * (0.5 + clock.random() / 2), signal)
       }
@@ -408,29 +409,22 @@ export class Consumer {
 
   /** Gives back what is still held, uncounted, and settles the rest. After `run` has ended. */
   async close(): Promise<void> {
+    const { clock, leaseMs, logger } = this.#options
     this.stop()
     this.#closing = true
-    await this.#atMost(this.#settling)
+    // A transport that does not answer is not waited for.
+    const patienceMs = Math.min(leaseMs, MOST_PATIENCE_MS)
+    await waitAtMost(clock, patienceMs, Promise.resolve(this.#settling))
     this.#closed = true
     this.#stopExtending()
     const left = [...this.#held.keys()].map((lease): Settlement => ({ lease, op: 'return', delayMs: 0 }))
     if (left.length > 0) {
       const givenBack = this.#consumer.settle(left, []).catch((error: unknown) => {
-        this.#options.logger.debug({ error, leases: left.length }, 'leases run out instead of being given back')
+        logger.debug({ error, leases: left.length }, 'leases run out instead of being given back')
       })
-      await this.#atMost(givenBack)
+      await waitAtMost(clock, patienceMs, givenBack)
     }
-    await this.#consumer.close()
-  }
-
-  /** A transport that does not answer is not waited for. */
-  async #atMost(work: Promise<void> | undefined): Promise<void> {
-    const { clock, leaseMs } = this.#options
-    if (work === undefined) return
-    let cancel: () => void = () => undefined
-    const late = new Promise<void>((resolve) => (cancel = clock.after(Math.min(leaseMs, MOST_PATIENCE_MS), resolve)))
-    await Promise.race([work, late])
-    cancel()
+    await waitAtMost(clock, patienceMs, this.#consumer.close())
   }
 }
 

@@ -1,5 +1,5 @@
 // A worker process: runs tasks from its queues, and takes its share of the partitions.
-import type { Clock } from '../clock'
+import { waitAtMost, type Clock } from '../clock'
 import type { Codec } from '../codec'
 import { connect } from '../connect'
 import { Owner } from '../engine/owner'
@@ -55,6 +55,8 @@ export interface Worker {
   readonly closed: Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
+
+const PATIENCE_MS = 5_000
 
 /**
  * Starts a worker. Resolves when it receives tasks.
@@ -130,9 +132,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await drained(executor, drainMs, clock, logger)
     // The owners are last: what ended while draining is folded and committed by them.
     stopOwning.abort()
-    await owning
+    // A transport that answers no more is not waited for: what this process has, its leases give back.
+    const patienceMs = leaseMs + PATIENCE_MS
+    if (!(await waitAtMost(clock, patienceMs, owning)))
+      logger.warn({ namespace: tasks.namespace }, 'partitions run out instead of being handed over')
     // A batch that was on its way when receiving stopped is given back, too.
-    await consuming
+    await waitAtMost(clock, patienceMs, consuming)
     await consumer?.close()
     await space.close()
     await connection.close()
@@ -154,11 +159,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
 async function drained(executor: Executor, drainMs: number, clock: Clock, logger: Logger): Promise<void> {
   if (executor.activeCount === 0) return
-  let cancel: () => void = () => undefined
-  const late = new Promise<'late'>((resolve) => (cancel = clock.after(drainMs, () => resolve('late'))))
-  const how = await Promise.race([executor.idle(), late])
-  cancel()
-  if (how !== 'late') return
+  if (await waitAtMost(clock, drainMs, executor.idle())) return
   const left = executor.abandon(new TaskError('TASKS_CLOSED', `the worker is closing and waited ${drainMs} ms`))
   logger.warn(
     { tasks: left.map(({ id, path }) => id + path).slice(0, 20), count: left.length },

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import { taskContext } from '../../src/context'
+import { TaskError } from '../../src/errors'
+import type { Transport } from '../../src/transport'
 import { eventually, PATIENCE_MS, system } from '../support/system'
 
 const waiting = { timeoutMs: PATIENCE_MS }
@@ -81,3 +83,69 @@ test('a blob that is gone fails its task', async () => {
   await worker()
   await expect(run.result(waiting)).rejects.toMatchObject({ code: 'TASKS_NOT_FOUND' })
 })
+
+test('tasks of this process go on while nothing can be received from the queues', async () => {
+  const { tasks, worker, client, connect } = system()
+  const next = tasks.bind('next', async (value: number) => value + 1)
+  await worker({ concurrency: 1 }, connect({ faults: { receive: () => 'lost' } }))
+  // One at a time: what has no room here goes to a queue.
+  let chain = next.send(0)
+  for (let step = 1; step < 20; step++) chain = chain.continueWith(next)
+  expect(await (await client().submit(chain)).result(waiting)).toBe(20)
+})
+
+test.each([
+  ['fails every call', 'fails'],
+  ['answers no call', 'hangs'],
+] as const)(
+  'a worker closes though its transport %s',
+  async (_, how) => {
+    const { tasks, worker, client, connect } = system()
+    let started = 0
+    const stuck = tasks.bind('stuck', () => {
+      started++
+      return new Promise<void>(() => undefined)
+    })
+    const transport = connect()
+    const trouble = troubled(transport)
+    const running = await worker({ leaseMs: 500, concurrency: 4 }, transport)
+    const submitter = client()
+    for (let index = 0; index < 8; index++) await submitter.submit(stuck.send())
+    await eventually(() => expect(started).toBe(4))
+    trouble.begins(how)
+    const began = performance.now()
+    await running.close({ drainMs: 100 })
+    expect(performance.now() - began).toBeLessThan(PATIENCE_MS)
+  },
+  60_000,
+)
+
+/** Makes every call to this transport fail, or never answer, once it begins. `close` works still, as closing a socket does. */
+function troubled(transport: Transport): { begins(how: 'fails' | 'hangs'): void } {
+  let trouble: 'fails' | 'hangs' | undefined
+  const wrap = <T extends object>(target: T): T =>
+    new Proxy(target, {
+      get(of, name) {
+        const value: unknown = Reflect.get(of, name)
+        if (typeof value === 'object' && value !== null && (name === 'blobs' || name === 'dead')) return wrap(value)
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]): unknown => {
+          if (name === 'own' || name === 'consume') return wrap((value as () => object).apply(of, args as []))
+          if (name === 'run') {
+            const [onOwned, signal] = args as [(session: object) => Promise<void>, AbortSignal]
+            return (value as (...args: unknown[]) => unknown).call(
+              of,
+              (session: object) => onOwned(wrap(session)),
+              signal,
+            )
+          }
+          if (trouble === undefined || name === 'close' || name === 'onSignal') return value.apply(of, args)
+          if (trouble === 'hangs') return new Promise(() => undefined)
+          return Promise.reject(new TaskError('TASKS_UNAVAILABLE', `${String(name)}: a fault that was asked for`))
+        }
+      },
+    })
+  const open = transport.open.bind(transport)
+  transport.open = async (options) => wrap(await open(options))
+  return { begins: (how) => void (trouble = how) }
+}
