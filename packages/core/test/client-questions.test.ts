@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, onTestFinished, test } from 'vitest'
 import { createClient, type Client } from '../src/client/client'
 import { Replies } from '../src/client/replies'
@@ -7,7 +8,7 @@ import { createTasks } from '../src/tasks'
 import { virtualClock } from '../src/testing/virtual-clock'
 import { decodeInbox, encodeReply, type QueryMessage } from '../src/wire'
 import { startWorker, type Worker } from '../src/worker/worker'
-import { PATIENCE_MS, silent, system } from './support/system'
+import { eventually, PATIENCE_MS, silent, system } from './support/system'
 
 function setup() {
   const transport = memoryTransport()
@@ -111,4 +112,25 @@ test('an answer of an owner that has been replaced is not taken for one of today
   stop.abort()
   await owning
   await replies.close()
+})
+
+test('many waits may end by one signal, which is listened to while they last', async () => {
+  const { client, double } = setup()
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', onWarning)
+  onTestFinished(() => void process.removeListener('warning', onWarning))
+  const submitter = client()
+  const runs = await Promise.all(Array.from({ length: 30 }, (_, index) => submitter.submit(double, index)))
+  const stop = new AbortController()
+  const timedOut = await Promise.allSettled(runs.map((run) => run.result({ timeoutMs: 1, signal: stop.signal })))
+  expect(timedOut.every(({ status }) => status === 'rejected')).toBe(true)
+  expect(getEventListeners(stop.signal, 'abort').length).toBe(0)
+  const waits = runs.map((run) => run.result({ signal: stop.signal }).catch((error: unknown) => error))
+  await eventually(() => expect(getEventListeners(stop.signal, 'abort').length).toBe(1))
+  stop.abort(new Error('enough'))
+  expect(await Promise.all(waits)).toEqual(runs.map(() => new Error('enough')))
+  // Warnings come a turn later.
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(warnings).toEqual([])
 })

@@ -7,6 +7,7 @@ import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
 import type { ReplyAddress, Space } from '../transport'
 import { decodeReply, encodeInbox, type Question, type ReplyBody, type WaitedRun } from '../wire'
+import { SharedSignals } from './shared-signals'
 
 export type Ended = ReplyBody & { readonly type: 'ended' }
 
@@ -71,6 +72,7 @@ export class Replies {
   readonly #questions = new Map<string, Asked>()
   /** The latest state of each partition that an answer was from. */
   readonly #known = new Map<number, Place>()
+  readonly #signals = new SharedSignals()
   #cancelAsking: (() => void) | undefined
   #sequence = 0
 
@@ -169,20 +171,19 @@ export class Replies {
         const settle = (outcome: Ended | Error): void => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
         const since = this.#clock.monotonic()
         const waiter: Waiter = { ref, run: sent === undefined ? ref.run : sent.run, sent, since, settle }
-        const onAbort = (): void => reject(signal!.reason as Error)
         const cancelTimeout =
           timeoutMs === undefined
             ? (): void => undefined
             : this.#clock.after(timeoutMs, () =>
                 reject(new TaskError('TASKS_RESULT_TIMEOUT', `"${ref.id}" did not end within ${timeoutMs} ms`)),
               )
-        signal?.addEventListener('abort', onAbort, { once: true })
+        const stopListening = signal && this.#signals.on(signal, (reason) => reject(reason as Error))
         const waiters = this.#waiters.get(ref.id)
         if (waiters === undefined) this.#waiters.set(ref.id, new Set([waiter]))
         else waiters.add(waiter)
         forget = () => {
           cancelTimeout()
-          signal?.removeEventListener('abort', onAbort)
+          stopListening?.()
           const left = this.#waiters.get(ref.id)
           left?.delete(waiter)
           if (left?.size === 0) this.#waiters.delete(ref.id)
