@@ -8,7 +8,7 @@ const tasks = createTasks({ namespace: 'options' })
 const task = tasks.bind('task', (value: unknown) => value)
 
 /** Calls without types, as a JavaScript user does. */
-function untyped(): Record<'submit' | 'enqueue' | 'list', (...args: unknown[]) => Promise<unknown>> {
+function untyped(): Record<'submit' | 'enqueue' | 'enqueueMany' | 'list', (...args: unknown[]) => Promise<unknown>> {
   return createClient({ namespace: 'options', transport: memoryTransport() }) satisfies Client as never
 }
 
@@ -57,6 +57,18 @@ test.each([
   ['a pipeline of two tasks', [task.send(1).continueWith(task)], 'TASKS_ARGUMENTS', /one task/],
 ] as const)('enqueue refuses %s', async (_, args, code, message) => {
   await expect(untyped().enqueue(...args)).rejects.toMatchObject({
+    code,
+    message: expect.stringMatching(message) as string,
+  })
+})
+
+test.each([
+  ['a priority out of range', [task, [1], { priority: 99 }], 'TASKS_OPTIONS', /priority .* not 99/],
+  ['an id for all of them', [task, [1], { id: 'x' }], 'TASKS_OPTIONS', /enqueueMany: there is no option "id"/],
+  ['a queue without a name', [task, [1], { queue: '' }], 'TASKS_ID_INVALID', /queue/],
+  ['a plain function', [() => 1, [1]], 'TASKS_ARGUMENTS', /bind it first/],
+] as const)('enqueueMany refuses %s', async (_, args, code, message) => {
+  await expect(untyped().enqueueMany(...args)).rejects.toMatchObject({
     code,
     message: expect.stringMatching(message) as string,
   })

@@ -27,7 +27,7 @@ import {
 } from '../wire'
 import { DeadLetterBox } from './dead-letter-box'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
-import { checkEnqueue, checkMeta, checkSubmit, dueOf, workOf } from './options'
+import { checkEnqueue, checkEnqueueMany, checkMeta, checkSubmit, dueOf, workOf } from './options'
 import { Replies, type Ended } from './replies'
 import { Sender } from './sender'
 
@@ -376,6 +376,9 @@ class ConnectedClient implements Client {
     inputs: readonly unknown[],
     options: Omit<EnqueueOptions, 'id' | 'reply'> = {},
   ): Promise<readonly string[]> {
+    const [first] = workOf<EnqueueOptions>('enqueueMany', task, inputs[0], options)
+    checkEnqueueMany(options)
+    this.#options.tasks?.assertKnows(first)
     if (options.keepResult === true || options.delayMs !== undefined || options.runAt !== undefined) {
       return Promise.all(inputs.map(async (input) => (await this.enqueue(task, input, options)).id))
     }

@@ -12,6 +12,7 @@ const ON_DUPLICATE = ['return', 'reject', 'restart'] as const
 
 const SUBMIT = ['id', 'meta', 'onDuplicate', 'retentionMs', 'delayMs', 'runAt'] as const
 const ENQUEUE = ['id', 'meta', 'delayMs', 'runAt', 'priority', 'queue', 'keepResult', 'reply', 'retentionMs'] as const
+const ENQUEUE_MANY = ENQUEUE.filter((name) => name !== 'id' && name !== 'reply')
 
 /** The pipeline that is meant by `submit(pipeline, options)` or `submit(task, input, options)`, and the options. */
 export function workOf<Options>(
@@ -51,6 +52,16 @@ export function checkSubmit(given: object): void {
 /** @throws TaskError TASKS_OPTIONS naming the option and the value; TASKS_ID_INVALID for a queue's name */
 export function checkEnqueue(given: object): void {
   checkKeys('enqueue', given, ENQUEUE)
+  checkRoute(given)
+}
+
+/** @throws as `checkEnqueue` */
+export function checkEnqueueMany(given: object): void {
+  checkKeys('enqueueMany', given, ENQUEUE_MANY)
+  checkRoute(given)
+}
+
+function checkRoute(given: object): void {
   const { priority, queue } = given as { priority?: unknown; queue?: unknown }
   if (
     priority !== undefined &&

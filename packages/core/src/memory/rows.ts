@@ -34,6 +34,11 @@ export class Rows {
     return keys.map((key, i) => [key, values[i]!])
   }
 
+  /** Every key, of all entities: for who looks at the store itself. No promise needs it. */
+  keys(): RowKey[] {
+    return [...this.#entities.values()].flatMap(({ rows }) => [...rows.keys()])
+  }
+
   #put(key: RowKey, value: Bytes): void {
     const name = entityOf(key)
     let entity = this.#entities.get(name)

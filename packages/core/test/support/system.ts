@@ -78,12 +78,9 @@ export function system(options: SystemOptions = {}): System {
       return client
     },
     async rows(prefix) {
-      const { reader, partitions } = await look
-      const keys: RowKey[] = []
-      for (let partition = 0; partition < partitions; partition++) {
-        for (const [key] of await reader!.scan(partition, prefix, undefined, 100_000)) keys.push(key)
-      }
-      return keys
+      await look
+      const { partitions } = store.namespaces.get(NAMESPACE)!
+      return partitions.flatMap((partition) => partition.rows.keys().filter((key) => key.startsWith(prefix))).sort()
     },
     blobs: async () => (await (await look).blobs.list({ limit: 100_000 })).map(({ key }) => key),
   }
