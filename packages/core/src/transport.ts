@@ -225,7 +225,10 @@ export interface InboxMessage {
 }
 
 export interface Commit {
-  /** The session's `seq` + 1 for the first commit, then one more each time. */
+  /**
+   * The session's `seq` + 1 for the first commit, then one more each time; the same again only after `TASKS_TOO_LARGE`. So a number that was
+   * applied names one commit for ever: an adapter that repeats it after a lost answer may know by the number, and the claim, that it was applied.
+   */
   readonly seq: number
   /** The engine's clock, ms since the epoch, kept and given back as `session.time`. */
   readonly time: number
