@@ -1,6 +1,6 @@
 // Many rows by one statement: a third to a half quicker than one by one, and no quicker still beyond a dozen (bench/floor.ts).
 import type { Value } from './driver'
-import type { Write } from './group'
+import type { Write } from './group-commit'
 
 const CHUNK = 16
 

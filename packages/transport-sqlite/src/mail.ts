@@ -3,7 +3,7 @@
 import type { Bytes } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { BYTES } from './driver'
-import type { Group, Write } from './group'
+import type { Group, Write } from './group-commit'
 
 const SIGNALS_KEPT_MS = 60_000
 

@@ -1,6 +1,6 @@
 // What a namespace is called inside the file: numbers instead of names, so that rows and indexes stay small.
 import { TaskError } from '@tasks/core/adapter'
-import type { Group, Write } from './group'
+import type { Group, Write } from './group-commit'
 
 export const DEFAULT_PARTITIONS = 16
 const MAX_PARTITIONS = 1024

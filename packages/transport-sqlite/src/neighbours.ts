@@ -1,7 +1,7 @@
 // The processes that have the file open. One that has died is buried by whoever sees it first: its leases come back and its
 // partitions are free at once, instead of when they run out.
 import type { Clock } from '@tasks/core/adapter'
-import type { Group, Write } from './group'
+import type { Group, Write } from './group-commit'
 import type { Identity } from './identity'
 import { isGone } from './identity'
 import { expireLease } from './returns'

@@ -3,7 +3,7 @@
 import type { Bytes, Commit, InboxMessage, PartitionSession, Position, RowKey } from '@tasks/core'
 import { TaskError } from '@tasks/core/adapter'
 import type { LeaseStore } from '@tasks/core/adapter'
-import type { Write } from './group'
+import type { Write } from './group-commit'
 import { fitting, refuseTooLargeCommit } from './limits'
 import type { Lifetime } from './lifetime'
 import type { Namespace } from './namespace'

@@ -1,6 +1,6 @@
 // What comes back by itself: messages of leases that ran out, and returned messages whose delay is over.
 import type { Clock } from '@tasks/core/adapter'
-import type { Group, Write } from './group'
+import type { Group, Write } from './group-commit'
 
 /** Puts the unsettled messages of a lease back, as suspects, and drops the lease. */
 export function expireLease(write: Write, lease: number): void {

@@ -3,7 +3,7 @@ import type { Bytes, Commit, RowKey } from '@tasks/core'
 import { bulkPut } from './bulk'
 import type { Value } from './driver'
 import { BYTES } from './driver'
-import type { Group, Write } from './group'
+import type { Group, Write } from './group-commit'
 
 const put = bulkPut('row', ['?', '?', BYTES], 'ON CONFLICT DO UPDATE SET value = excluded.value')
 

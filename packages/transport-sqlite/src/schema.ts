@@ -94,7 +94,7 @@ function attempt({ driver, path, synchronous }: FileOptions, create: boolean): D
   inspectPath(path, create)
   const db = driver.open(path)
   try {
-    // Whoever waits does so without blocking the event loop: here and in group.ts.
+    // Whoever waits does so without blocking the event loop: here and in group-commit.ts.
     db.exec('PRAGMA busy_timeout = 0')
     const state = recognise(db, path)
     if (state === 'empty' && !create) throw missing(path)

@@ -12,7 +12,7 @@ import type {
 } from '@tasks/core'
 import { leasedPartitions, TaskError } from '@tasks/core/adapter'
 import { blobs } from './blobs'
-import { deadLetters } from './deadletters'
+import { deadLetters } from './dead-letters'
 import { isCertain } from './failure'
 import { Lifetime } from './lifetime'
 import { MAX_MESSAGE_BYTES } from './limits'

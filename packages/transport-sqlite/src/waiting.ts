@@ -1,6 +1,6 @@
 // Who in this process waits for what. Commits of this process wake them directly; after commits of others, `look` asks the file
 // once for all of them.
-import type { Changes, Group } from './group'
+import type { Changes, Group } from './group-commit'
 
 export interface QueueWaiter {
   readonly queues: readonly number[]

@@ -4,7 +4,7 @@
 import type { FSWatcher } from 'node:fs'
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, watch, writeSync } from 'node:fs'
 import type { Clock } from '@tasks/core/adapter'
-import type { Group } from './group'
+import type { Group } from './group-commit'
 
 // The bytes of the file. What is written to the first does not matter; the second is another each time.
 const COMMITTED = 0

@@ -3,12 +3,12 @@ import { leasedPartitions } from '../../src/adapter/leased-partitions'
 import { TaskError } from '../../src/errors'
 import type { PartitionSession } from '../../src/transport'
 import { leaseTable } from '../support/lease-table'
-import { manualClock } from '../support/manual-clock'
+import { virtualClock } from '../../src/testing/virtual-clock'
 
 const leaseMs = 3000
 
 function setup(partitions = 8, seed?: number) {
-  const clock = manualClock(seed)
+  const clock = virtualClock(seed === undefined ? {} : { seed })
   const table = leaseTable({ partitions, leaseMs, clock })
   /** A host whose handlers end once `lost` fires, or when told to. */
   const start = (name: string, handler?: (session: PartitionSession) => Promise<void>) => {

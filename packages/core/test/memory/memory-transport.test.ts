@@ -2,12 +2,12 @@ import { describe, expect, test } from 'vitest'
 import type { MemoryFaults, MemoryTransportOptions } from '../../src/memory/index'
 import { memoryStore, memoryTransport } from '../../src/memory/index'
 import type { Commit, PartitionSession, Send, Space } from '../../src/transport'
-import { manualClock } from '../support/manual-clock'
+import { virtualClock } from '../../src/testing/virtual-clock'
 
 const leaseMs = 3000
 
 async function setup(options: MemoryTransportOptions = {}) {
-  const clock = manualClock()
+  const clock = virtualClock({ start: 1_000_000 })
   const store = memoryStore({ clock })
   const faults: MemoryFaults = {}
   const connect = (more: MemoryTransportOptions = {}) => memoryTransport({ store, ...options, ...more })

@@ -1,6 +1,6 @@
 import type { Bytes, DeadLetter, DeadLetterInfo, DeadLetters } from '@tasks/core'
 import { BYTES } from './driver'
-import type { Group, Row, Write } from './group'
+import type { Group, Row, Write } from './group-commit'
 import type { Lifetime } from './lifetime'
 import type { Outbox } from './outbox'
 
