@@ -3,7 +3,20 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { TaskError } from './errors'
 import type { Logger } from './logger'
 
-export interface TaskContext {
+/**
+ * The state of the pipeline that a task is part of: values that all its tasks share, beside the results that they pass on. It begins with what
+ * `withInitial` gave. What a task sets is kept when it has ended well; of an attempt that fails, nothing is.
+ */
+export interface TaskState<State extends object = Record<string, unknown>> {
+  /** What an entry before this one, or this task, has set last; undefined if nobody has. */
+  get<Key extends keyof State>(key: Key): State[Key] | undefined
+  /** All of it, as it is now. */
+  get(): Readonly<Partial<State>>
+  /** @param value what the codec can encode; undefined takes the key away */
+  set<Key extends keyof State>(key: Key, value: State[Key] | undefined): void
+}
+
+export interface TaskContext<State extends object = Record<string, unknown>> {
   /** The task's name, as it was bound. */
   readonly taskName: string
   /** This entry of this pipeline: the pipeline's id and the entry's path. Equal over retries and runs. */
@@ -33,15 +46,17 @@ export interface TaskContext {
   readonly meta: Readonly<Record<string, unknown>>
   /** For calls to others that must have effect once: equal over retries and deliveries of this entry, different for another run. */
   readonly idempotencyKey: string
+  /** The pipeline's state. A pipeline that a task returned has one of its own, unless it is `inline`. */
+  readonly state: TaskState<State>
 }
 
 const storage = new AsyncLocalStorage<TaskContext>()
 
 /**
- * The context of the task that is running.
+ * The context of the task that is running: `taskContext<{ count: number }>().state.get('count')` says what the pipeline's state is like.
  * @throws TaskError TASKS_NO_CONTEXT outside of a task; in a test, use `withTaskContext` of `@tasks/core/testing`.
  */
-export function taskContext(): TaskContext {
+export function taskContext<State extends object = Record<string, unknown>>(): TaskContext<State> {
   const context = storage.getStore()
   if (context === undefined) {
     throw new TaskError(
@@ -49,7 +64,7 @@ export function taskContext(): TaskContext {
       'taskContext() was called outside of a task; in a test, call the task inside withTaskContext() of @tasks/core/testing',
     )
   }
-  return context
+  return context as TaskContext<object> as TaskContext<State>
 }
 
 /** Runs `fn` with this context. */

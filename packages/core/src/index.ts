@@ -34,7 +34,7 @@ export type {
 export { parseDefinition } from './definition'
 export type { DrawOptions } from './draw'
 export { toMermaid, toText } from './draw'
-export type { TaskContext } from './context'
+export type { TaskContext, TaskState } from './context'
 export { taskContext } from './context'
 export type { Failure } from './failure'
 export { fromFailure, toFailure } from './failure'

@@ -53,23 +53,26 @@ export type RestAfter<Out, Args extends readonly unknown[]> =
 
 type NothingOrValue = 'the upstream task may return undefined: return null, or a value in every branch'
 
+type OneOrSeveral = 'the upstream task may return one value or several (spread): return the same in every branch'
+type MayBeSpread<T> = IsNever<Extract<T, Spread>> extends true ? false : true
+
 /** Whether an upstream result may be the first argument of a task. */
 export type TaskFits<Out, Args extends readonly unknown[]> =
   IsAny<Out> extends true
     ? unknown
     : IsNever<Out> extends true
       ? unknown
-      : IsNothing<Out> extends true
+      : [Out] extends [PassedOn | undefined | void]
         ? unknown
         : MayBeNothing<Out> extends true
           ? NothingOrValue
           : [Out] extends [Spread<infer Values>]
             ? SpreadFits<Values, Args>
-            : Args extends readonly []
-              ? `this task takes no arguments: use its send() to ignore the upstream result '${Show<Out>}'`
-              : [Out] extends [First<Args>]
-                ? unknown
-                : [Out] extends [PassedOn]
+            : MayBeSpread<Out> extends true
+              ? OneOrSeveral
+              : Args extends readonly []
+                ? `this task takes no arguments: use its send() to ignore the upstream result '${Show<Out>}'`
+                : [Out] extends [First<Args>]
                   ? unknown
                   : `upstream result '${Show<Out>}' does not fit the first parameter '${Show<First<Args>>}' of this task`
 
@@ -90,16 +93,18 @@ export type PipelineFits<Out, In> =
         ? unknown
         : IsNothing<Out> extends true
           ? PipelineTakes<void, In>
-          : MayBeNothing<Out> extends true
-            ? NothingOrValue
-            : PipelineTakes<Out, In>
+          : [Out] extends [PassedOn]
+            ? unknown
+            : MayBeNothing<Out> extends true
+              ? NothingOrValue
+              : PipelineTakes<Out, In>
 
 type PipelineTakes<Out, In> = [Out] extends [In]
   ? unknown
-  : [Out] extends [PassedOn]
-    ? unknown
-    : IsNever<In> extends true
-      ? `upstream result '${Show<Out>}' cannot fit every chain of this group: their first parameters have nothing in common`
+  : IsNever<In> extends true
+    ? `upstream result '${Show<Out>}' cannot fit every chain of this group: their first parameters have nothing in common`
+    : [In] extends [void]
+      ? `this pipeline takes nothing from upstream, and would get '${Show<Out>}'`
       : `upstream result '${Show<Out>}' does not fit '${Show<In>}', which this pipeline takes`
 
 /** Whether the error may be the first argument of a task that handles it. */
@@ -111,7 +116,7 @@ export type HandlerFits<Failure, Args extends readonly unknown[]> = Args extends
 
 /** What stands for an upstream result at the start of a pipeline. */
 export type InitialArgs<In> = unknown extends In
-  ? readonly []
+  ? readonly unknown[]
   : In extends void
     ? readonly []
     : In extends Spread<infer Values>

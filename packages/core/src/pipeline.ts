@@ -56,7 +56,7 @@ export interface Submittable<out Out = unknown, in In = unknown> {
    * `taskContext().state` has. Such a pipeline can go on, and be no part of another.
    * @throws TaskError TASKS_ARGUMENTS
    */
-  withInitial<O, I>(this: Submittable<O, I>, initial: Initial<I>): Submittable<O, void>
+  withInitial<O, I, Args extends InitialArgs<I>>(this: Submittable<O, I>, initial: Initial<Args>): Submittable<O, void>
 
   /**
    * For a pipeline that a task returns: it has the state of the pipeline that the task is part of, and leaves its own there. Without it, it
@@ -125,19 +125,22 @@ export interface Pipeline<out Out = unknown, in In = unknown> extends Submittabl
   /** Pauses the pipeline when the last entry has ended, until it is resumed. */
   pauseAfter(): this
 
-  withInitial<O, I>(this: Pipeline<O, I>, initial: Initial<I>): Pipeline<O, void>
+  withInitial<O, I, Args extends InitialArgs<I>>(this: Pipeline<O, I>, initial: Initial<Args>): Pipeline<O, void>
 }
 
 /** A pipeline that ends with `finallyDo`: it can be submitted, or returned from a task. Nothing comes after it. */
 export interface FinalPipeline<out Out = unknown, in In = unknown> extends Submittable<Out, In> {
   readonly [FINAL]: true
-  withInitial<O, I>(this: FinalPipeline<O, I>, initial: Initial<I>): FinalPipeline<O, void>
+  withInitial<O, I, Args extends InitialArgs<I>>(
+    this: FinalPipeline<O, I>,
+    initial: Initial<Args>,
+  ): FinalPipeline<O, void>
 }
 
 /** What a pipeline begins with. */
-export interface Initial<In = unknown> {
+export interface Initial<Args = readonly unknown[]> {
   /** As many values as the first entry takes from upstream. */
-  readonly args?: InitialArgs<In>
+  readonly args?: Args
   /** A plain object. */
   readonly state?: Readonly<Record<string, unknown>>
 }
@@ -382,6 +385,14 @@ function checkPart(where: string, { whole }: Plan): void {
   throw new TaskError('TASKS_ARGUMENTS', `${where} ${why}`)
 }
 
+/** Whether a first entry of the chain takes an upstream value. */
+function takesUpstream(plan: Plan): boolean {
+  const first = entriesOf(plan).find((use) => !isSleepUse(use))
+  if (first === undefined) return true
+  if (isTaskUse(first)) return first.open
+  return isGroupUse(first) ? first.chains.some(takesUpstream) : true
+}
+
 function isPlainObject(x: unknown): x is Record<string, unknown> {
   if (typeof x !== 'object' || x === null) return false
   const prototype: unknown = Object.getPrototypeOf(x)
@@ -450,6 +461,11 @@ class PipelineValue extends Plan {
     const { args, state } = initial
     if (args !== undefined && !Array.isArray(args))
       throw new TaskError('TASKS_ARGUMENTS', `withInitial: args must be an array, not ${describe(args)}`)
+    if (args !== undefined && args.length > 0 && !takesUpstream(this))
+      throw new TaskError(
+        'TASKS_ARGUMENTS',
+        'withInitial: nothing takes args: describe the first task by after(), not send()',
+      )
     if (state !== undefined && !isPlainObject(state))
       throw new TaskError('TASKS_ARGUMENTS', `withInitial: state must be a plain object, not ${describe(state)}`)
     return this.#as({

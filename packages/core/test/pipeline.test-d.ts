@@ -1,7 +1,19 @@
 // Checked by `tsc`: each statement is a rule of how types flow.
 import { expectTypeOf } from 'vitest'
 import type { TaskError } from '../src/errors'
-import { inParallel, type Pipeline, type ResultOf, type Task } from '../src/pipeline'
+import { taskContext, type TaskState } from '../src/context'
+import {
+  fanOut,
+  inParallel,
+  sleep,
+  sleepUntil,
+  type FinalPipeline,
+  type Pipeline,
+  type ResultOf,
+  type Submittable,
+  type Task,
+} from '../src/pipeline'
+import type { PassedOn } from '../src/passing'
 import { spread, type Spread } from '../src/spread'
 import { createTasks } from '../src/tasks'
 import type { StandardSchema } from '../src/schema'
@@ -130,3 +142,105 @@ tasks.bind('wrong', (a: string, b: number) => a + String(b), { inputs: [text, te
 // A chain keeps its types however it is annotated.
 const step: Task<[number[]], number> = deviation
 expectTypeOf(load.send('x').continueWith(step)).toEqualTypeOf<Pipeline<number>>()
+
+// A handler gets the error first; what goes on is the result, or the handler's.
+const apologise = tasks.bind('apologise', (error: TaskError, name: string): string => error.message + name)
+const ignore = tasks.bind('ignore', (_error: unknown): void => undefined)
+expectTypeOf(none.send().exceptionally(apologise, 'x')).toEqualTypeOf<Pipeline<string>>()
+expectTypeOf(load.send('x').exceptionally(apologise, 'x')).toEqualTypeOf<Pipeline<number[] | string>>()
+expectTypeOf(load.send('x').exceptionally(ignore)).toEqualTypeOf<Pipeline<number[] | void>>()
+expectTypeOf(
+  load.send('x').exceptionally(ignore).exceptionally(apologise, 'x').continueWith(none.send()),
+).toEqualTypeOf<Pipeline<string>>()
+expectTypeOf(inParallel([none.send()]).exceptionally(apologise, 'x')).toEqualTypeOf<Pipeline<[string] | string>>()
+expectTypeOf(deviation.after().exceptionally(apologise, 'x')).toEqualTypeOf<Pipeline<number | string, number[]>>()
+const fallback = tasks.bind('fallback', (_error: Error) => load.send('y'))
+expectTypeOf(load.send('x').exceptionally(fallback).continueWith(deviation)).toEqualTypeOf<Pipeline<number>>()
+
+// Nothing comes after finallyDo, and the result is that of the chain.
+expectTypeOf(load.send('x').finallyDo(none)).toEqualTypeOf<FinalPipeline<number[]>>()
+expectTypeOf(load.send('x').finallyDo(join, 'a', 1)).toEqualTypeOf<FinalPipeline<number[]>>()
+expectTypeOf(load.send('x').finallyDo(optional, 'a').set({ timeoutMs: 5 })).toEqualTypeOf<FinalPipeline<number[]>>()
+expectTypeOf(deviation.after().finallyDo(none)).toEqualTypeOf<FinalPipeline<number, number[]>>()
+expectTypeOf<ResultOf<FinalPipeline<Spread<[1, 2]>>>>().toEqualTypeOf<[1, 2]>()
+expectTypeOf(load.send('x').finallyDo(none)).toExtend<Submittable<number[], void>>()
+expectTypeOf(load.send('x')).toExtend<Submittable<number[], void>>()
+expectTypeOf(load.send('x').finallyDo(none)).not.toExtend<Pipeline<unknown, never>>()
+const careful = tasks.bind('careful', (x: string) => load.send(x).finallyDo(none))
+expectTypeOf(careful.send('x').continueWith(deviation)).toEqualTypeOf<Pipeline<number>>()
+
+// One chain for each element.
+expectTypeOf(fanOut(join.after(1))).toEqualTypeOf<Pipeline<string[], readonly string[]>>()
+expectTypeOf(load.send('x').continueWith(fanOut(tasks.bind('half', (n: number) => n / 2)))).toEqualTypeOf<
+  Pipeline<number[]>
+>()
+expectTypeOf(many.continueWith(fanOut(tasks.bind('half', (n: number) => n / 2))).continueWith(mean)).toEqualTypeOf<
+  Pipeline<number>
+>()
+expectTypeOf(inParallel([none.send(), none.send()]).continueWith(fanOut(join.after(1)))).toEqualTypeOf<
+  Pipeline<string[]>
+>()
+expectTypeOf(fanOut(load, { maxParallelism: 2, returnExceptions: true })).toEqualTypeOf<
+  Pipeline<(number[] | TaskError)[], readonly string[]>
+>()
+expectTypeOf(fanOut(none.send())).toEqualTypeOf<Pipeline<string[], readonly unknown[]>>()
+expectTypeOf(fanOut(log)).toEqualTypeOf<Pipeline<undefined[], readonly string[]>>()
+expectTypeOf(fanOut(fanOut(deviation))).toEqualTypeOf<Pipeline<number[][], readonly (readonly number[][])[]>>()
+expectTypeOf(fanOut(load.after().continueWith(deviation))).toEqualTypeOf<Pipeline<number[], readonly string[]>>()
+
+// A sleep passes on what it got, and is no upstream of its own.
+expectTypeOf(sleep(5)).toEqualTypeOf<Pipeline<PassedOn>>()
+expectTypeOf(load.send('x').continueWith(sleep(5))).toEqualTypeOf<Pipeline<number[]>>()
+expectTypeOf(load.send('x').continueWith(sleepUntil(5)).continueWith(deviation)).toEqualTypeOf<Pipeline<number>>()
+expectTypeOf(log.send('x').continueWith(sleep(5)).continueWith(none)).toEqualTypeOf<Pipeline<string>>()
+expectTypeOf(sleep(5).continueWith(none.send())).toEqualTypeOf<Pipeline<string>>()
+expectTypeOf(sleep(5).continueWith(none)).toEqualTypeOf<Pipeline<string, void>>()
+expectTypeOf(sleep(5).continueWith(deviation)).toEqualTypeOf<Pipeline<number, number[]>>()
+expectTypeOf(sleep(5).continueWith(join, 1)).toEqualTypeOf<Pipeline<string, string>>()
+expectTypeOf(sleep(5).continueWith(deviation.after())).toEqualTypeOf<Pipeline<number, number[]>>()
+expectTypeOf(sleep(5).continueWith(sleep(6)).continueWith(deviation)).toEqualTypeOf<Pipeline<number, number[]>>()
+expectTypeOf(load.send('x').continueWith(sleep(5).continueWith(deviation))).toEqualTypeOf<Pipeline<number>>()
+expectTypeOf(inParallel([sleep(5), sleep(5).continueWith(deviation)])).toEqualTypeOf<
+  Pipeline<[unknown, number], number[]>
+>()
+expectTypeOf(fanOut(sleep(5).continueWith(deviation))).toEqualTypeOf<Pipeline<number[], readonly number[][]>>()
+expectTypeOf<ResultOf<ReturnType<typeof sleep>>>().toEqualTypeOf<undefined>()
+
+// A condition that is known while composing gives either type.
+expectTypeOf(none.send().continueIf(true, join, 1)).toEqualTypeOf<Pipeline<string>>()
+expectTypeOf(load.send('x').continueIf(true, deviation)).toEqualTypeOf<Pipeline<number[] | number>>()
+expectTypeOf(load.send('x').continueIf(false, sleep(5))).toEqualTypeOf<Pipeline<number[]>>()
+
+// What begins a pipeline fits what its first entry takes; after it, nothing comes from upstream.
+expectTypeOf(deviation.after().withInitial({ args: [[1]] })).toEqualTypeOf<Pipeline<number, void>>()
+expectTypeOf(join.after().withInitial({ args: ['a', 1] })).toEqualTypeOf<Pipeline<string, void>>()
+expectTypeOf(optional.after().withInitial({ args: ['a'] })).toEqualTypeOf<Pipeline<string, void>>()
+expectTypeOf(optional.after().withInitial({ args: ['a', 1] })).toEqualTypeOf<Pipeline<string, void>>()
+expectTypeOf(fanOut(load).withInitial({ args: [['a', 'b']] })).toEqualTypeOf<Pipeline<number[][], void>>()
+expectTypeOf(inParallel([deviation, mean]).withInitial({ args: [[1]], state: { n: 1 } })).toEqualTypeOf<
+  Pipeline<[number, number], void>
+>()
+expectTypeOf(
+  none
+    .send()
+    .withInitial({ state: { n: 1 } })
+    .continueWith(join, 1),
+).toEqualTypeOf<Pipeline<string, void>>()
+expectTypeOf(
+  deviation
+    .after()
+    .finallyDo(none)
+    .withInitial({ args: [[1]] }),
+).toEqualTypeOf<FinalPipeline<number, void>>()
+expectTypeOf(load.send('x').pauseAfter().inline()).toEqualTypeOf<Pipeline<number[]>>()
+
+// State is as the task says that it is.
+expectTypeOf(taskContext().state).toEqualTypeOf<TaskState>()
+interface Counted {
+  count: number
+}
+expectTypeOf(taskContext<Counted>().state.get('count')).toEqualTypeOf<number | undefined>()
+expectTypeOf(taskContext<Counted>().state.get()).toEqualTypeOf<Readonly<Partial<Counted>>>()
+expectTypeOf(taskContext().state.get('any')).toEqualTypeOf<unknown>()
+declare const counted: StandardSchema<unknown, Counted>
+tasks.bind('counts', () => taskContext<Counted>().state.set('count', 1), { state: counted, checkpoint: false })

@@ -1,10 +1,16 @@
 // A context for a task that is called in a plain unit test.
-import { runInContext, type TaskContext } from '../context'
+import { runInContext, type TaskContext, type TaskState } from '../context'
+
+/** What a test says of the context: parts of it, and the pipeline's state as a plain object. */
+export type TestContext = Partial<Omit<TaskContext, 'state'>> & {
+  /** What the task sets is written here. Default: an empty one. */
+  readonly state?: Record<string, unknown>
+}
 
 /**
  * Runs `fn` as if a worker had called it: `taskContext()` inside gives `context`, with plain values for what is left out.
  */
-export function withTaskContext<R>(context: Partial<TaskContext>, fn: () => R): R {
+export function withTaskContext<R>(context: TestContext, fn: () => R): R {
   const controller = new AbortController()
   const silent = (): void => undefined
   return runInContext(
@@ -23,7 +29,22 @@ export function withTaskContext<R>(context: Partial<TaskContext>, fn: () => R): 
       meta: {},
       idempotencyKey: 'test:test:/0',
       ...context,
+      state: stateIn(context.state ?? {}),
     },
     fn,
   )
+}
+
+function stateIn(values: Record<string, unknown>): TaskState {
+  const get = (key?: string): unknown => {
+    if (key === undefined) return Object.freeze({ ...values })
+    return Object.hasOwn(values, key) ? values[key] : undefined
+  }
+  return {
+    get: get as TaskState['get'],
+    set(key, value) {
+      if (value === undefined) delete values[key]
+      else Object.defineProperty(values, key, { value, writable: true, enumerable: true, configurable: true })
+    },
+  }
 }

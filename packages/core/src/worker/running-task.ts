@@ -1,7 +1,7 @@
 // One task that a worker has taken on: its message, and its context. Nothing is made for it that most tasks never use.
-import type { TaskContext } from '../context'
+import type { TaskContext, TaskState } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
-import type { TaskError } from '../errors'
+import { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import { LONE_PATH, loneRunOf } from '../lone-task'
 import type { TaskMessage } from '../wire'
@@ -73,6 +73,10 @@ export class RunningTask implements TaskContext {
 
   get idempotencyKey(): string {
     return `${this.rootId}:${this.run}:${this.#path}`
+  }
+
+  get state(): TaskState {
+    throw new TaskError('TASKS_UNSUPPORTED', 'this version of the worker does not carry the state of a pipeline yet')
   }
 
   progress(fraction: number, note = ''): void {

@@ -34,3 +34,17 @@ test('contexts do not leak, and nest', async () => {
   expect(outer).toEqual([2, 1])
   expect(() => taskContext()).toThrow(expect.objectContaining({ code: 'TASKS_NO_CONTEXT' }))
 })
+
+test('a task reads and writes the state that the test gives it', () => {
+  const state: Record<string, unknown> = { count: 1, list: ['a'] }
+  const all = withTaskContext({ state }, () => {
+    const { state: mine } = taskContext<{ count: number; list: string[]; name: string }>()
+    mine.set('count', (mine.get('count') ?? 0) + 1)
+    mine.set('name', 'x')
+    mine.set('list', undefined)
+    return [mine.get(), mine.get('name'), mine.get('list')]
+  })
+  expect(all).toEqual([{ count: 2, name: 'x' }, 'x', undefined])
+  expect(state).toEqual({ count: 2, name: 'x' })
+  expect(withTaskContext({}, () => taskContext().state.get('toString'))).toBeUndefined()
+})
