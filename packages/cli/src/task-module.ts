@@ -4,7 +4,7 @@ import { statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { isPipeline, TaskError, type Submittable, type Task, type Tasks } from '@tasks/core'
+import { isPipeline, TaskError, type Submittable, type Tasks } from '@tasks/core'
 
 export interface TaskModule {
   readonly path: string
@@ -109,7 +109,7 @@ export function workOf(
   name: string,
   args: readonly unknown[],
 ): Submittable<unknown, never> {
-  const task = taskOf(tasks, name)
+  const task = tasks.find(name)
   if (task !== undefined) return task.send(...args)
   const exported = exports[name]
   if (isPipeline(exported)) {
@@ -126,9 +126,4 @@ export function workOf(
     'TASKS_UNKNOWN_TASK',
     `${path} has no task or exported pipeline "${name}"; known: ${known.join('; ')}`,
   )
-}
-
-export function taskOf(tasks: Tasks, name: string): Task<readonly unknown[], unknown> | undefined {
-  // What a registry finds is the bound task itself.
-  return tasks.find(name) as Task<readonly unknown[], unknown> | undefined
 }

@@ -32,6 +32,7 @@ test('ls lists them, show has the error and the bytes', async () => {
   const shown = await here.run('dlq', 'show', id!)
   expect(shown.code).toBe(0)
   expect(shown.stdout).toMatch(/reason +failed\n/)
+  expect(shown.stdout).toMatch(/arguments +\["no luck"\]\n/)
   expect(shown.stdout).toContain('RangeError: no luck')
   const document = documentOf(await here.run('dlq', 'show', id!, '--json'))
   expect(document).toMatchObject({
@@ -39,6 +40,7 @@ test('ls lists them, show has the error and the bytes', async () => {
     reason: 'failed',
     task: 'fail',
     source: 'default',
+    arguments: ['no luck'],
     error: { code: 'TASKS_TASK_FAILED', name: 'RangeError', message: 'no luck' },
   })
   expect(Buffer.from(document['base64'] as string, 'base64')).toHaveLength(document['bytes'] as number)

@@ -24,6 +24,11 @@ export interface ConnectOptions {
   readonly from?: readonly string[]
 }
 
+/** The options that workers and clients pass on. */
+export function connectOptionsOf(adapters: ConnectOptions['adapters'], clock: Clock): ConnectOptions {
+  return adapters === undefined ? { clock } : { adapters, clock }
+}
+
 interface Published {
   readonly package: string
   /** What has to be installed beside it. */

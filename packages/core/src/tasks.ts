@@ -30,6 +30,8 @@ export interface AnyTask {
   readonly retryData: RetryData | undefined
 }
 
+export type FoundTask = AnyTask & Task<readonly unknown[], unknown>
+
 // Not a signature: it would give the parameters of a function their types, and `(n = 1) => …` an unknown one.
 type AnyFunction = Function
 
@@ -66,8 +68,8 @@ export interface Tasks {
    */
   assertKnows(pipeline: Submittable<unknown, never>): void
 
-  /** The bound task of this name or alias. */
-  find(name: string): AnyTask | undefined
+  /** The bound task of this name or alias: what `bind` returned, of whose types nothing is known. */
+  find(name: string): FoundTask | undefined
   /** Names of the bound tasks, without aliases, in the order of binding. */
   names(): readonly string[]
   /** Queues of the bound tasks, each once. */
@@ -89,8 +91,8 @@ export function createTasks(options: TasksOptions): Tasks {
 class Registry implements Tasks {
   readonly namespace: string
   readonly #retry: RetryPolicy | undefined
-  readonly #bound = new Map<string, AnyTask>()
-  readonly #byAlias = new Map<string, AnyTask>()
+  readonly #bound = new Map<string, FoundTask>()
+  readonly #byAlias = new Map<string, FoundTask>()
   readonly #declared = new Set<string>()
 
   constructor(namespace: string, retry: RetryPolicy | undefined) {
@@ -138,7 +140,7 @@ class Registry implements Tasks {
       retryData: { value: retryData },
       fn: { value: fn },
     })
-    const bound = task as unknown as AnyTask
+    const bound = task as unknown as FoundTask
     this.#bound.set(name, bound)
     for (const alias of aliases) this.#byAlias.set(alias, bound)
     return task as unknown as TaskOf<Fn>
@@ -190,7 +192,7 @@ class Registry implements Tasks {
     )
   }
 
-  find(name: string): AnyTask | undefined {
+  find(name: string): FoundTask | undefined {
     return this.#bound.get(name) ?? this.#byAlias.get(name)
   }
 

@@ -2,8 +2,11 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { createClient } from '../src/client/client'
 import { connect, redactUrl } from '../src/connect'
-import { memoryTransport } from '../src/memory'
+import { memoryStore, memoryTransport } from '../src/memory'
+import { createTasks } from '../src/tasks'
+import { startWorker } from '../src/worker/worker'
 
 /** A working directory with this configuration file, and none of the variables of whoever runs the suite. */
 function project(config?: string): string {
@@ -84,4 +87,16 @@ test.each([
   ['sqlite:./tasks.db?synchronous=normal', 'sqlite:./tasks.db?synchronous=normal'],
 ])('%s is shown as %s', (url, shown) => {
   expect(redactUrl(url)).toBe(shown)
+})
+
+test('workers and clients take adapters of the program', async () => {
+  const store = memoryStore()
+  const adapters = { pigeon: { fromUrl: () => memoryTransport({ store }) } }
+  const tasks = createTasks({ namespace: 'test' })
+  const double = tasks.bind('double', (x: number) => 2 * x)
+  const worker = await startWorker({ tasks, transport: 'pigeon:loft', adapters })
+  const client = createClient({ namespace: 'test', transport: 'pigeon:loft', adapters })
+  expect(await (await client.submit(double, 21)).result({ timeoutMs: 10_000 })).toBe(42)
+  await client.close()
+  await worker.close()
 })

@@ -44,6 +44,7 @@ test('a registry finds its tasks by name and alias', () => {
   tasks.bind('other', () => 1, { queue: 'io' })
   expect(tasks.find('load')).toBe(load)
   expect(tasks.find('fetch')).toBe(load)
+  expect(tasks.find('load')!.send().toText()).toBe(load.send().toText())
   expect(tasks.find('none')).toBeUndefined()
   expect(tasks.find('toString')).toBeUndefined()
   expect(tasks.names()).toEqual(['load', 'plain', 'other'])

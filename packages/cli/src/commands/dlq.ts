@@ -1,7 +1,7 @@
 import { TaskError, type Client, type DeadLetterView } from '@tasks/core'
 import type { Command } from 'commander'
 import { exitCodeOf } from '../exit-codes'
-import { printableError } from '../printable'
+import { printable, printableError } from '../printable'
 import { Project, type CommonFlags } from '../project'
 import { pairs, table } from '../table'
 import type { Terminal } from '../terminal'
@@ -50,24 +50,33 @@ export function addDlq(program: Command, terminal: Terminal): void {
     .argument('<id>')
     .action(async (id: string, _: unknown, command: Command) => {
       const letter = await withLetters(command.optsWithGlobals<CommonFlags>(), ({ deadLetters }) => deadLetters.get(id))
-      const { pipelineId, error, body } = letter
+      const { pipelineId, args, error, body } = letter
       const base64 = Buffer.from(body).toString('base64')
-      terminal.answer({ ...summaryOf(letter), bytes: body.length, text: readable(body), base64 }, (style) =>
-        [
-          pairs([
-            ['id', letter.id],
-            ['at', new Date(letter.at).toISOString()],
-            ['reason', style('red', letter.reason)],
-            ['message', oneLine(letter.message)],
-            ['source', letter.source],
-            ['task', letter.task ?? '-'],
-            ['pipeline', pipelineId ?? '-'],
-            ['bytes', String(body.length)],
-          ]),
-          ...(error === undefined ? [] : ['', error.stack ?? error.message]),
-          '',
-          readable(body) ?? base64,
-        ].join('\n'),
+      terminal.answer(
+        {
+          ...summaryOf(letter),
+          ...(args === undefined ? {} : { arguments: printable(args) }),
+          bytes: body.length,
+          text: readable(body),
+          base64,
+        },
+        (style) =>
+          [
+            pairs([
+              ['id', letter.id],
+              ['at', new Date(letter.at).toISOString()],
+              ['reason', style('red', letter.reason)],
+              ['message', oneLine(letter.message)],
+              ['source', letter.source],
+              ['task', letter.task ?? '-'],
+              ['pipeline', pipelineId ?? '-'],
+              ['arguments', args === undefined ? '-' : JSON.stringify(printable(args))],
+              ['bytes', String(body.length)],
+            ]),
+            ...(error === undefined ? [] : ['', error.stack ?? error.message]),
+            '',
+            readable(body) ?? base64,
+          ].join('\n'),
       )
     })
 

@@ -13,7 +13,7 @@ import {
 import type { Command } from 'commander'
 import { parseArguments } from '../json-arguments'
 import { Project, type CommonFlags } from '../project'
-import { taskOf, workOf } from '../task-module'
+import { workOf } from '../task-module'
 import type { Terminal } from '../terminal'
 import { parseLimit } from './list'
 
@@ -58,7 +58,7 @@ async function workToDraw(
   const args = parseArguments(words)
   const module = await (await Project.load(flags)).requireModule()
   const work = workOf(module, name, args)
-  const task = taskOf(module.tasks, name)
+  const task = module.tasks.find(name)
   if (task === undefined) return work
   if (flags.call !== true) {
     if (!terminal.json)

@@ -4,7 +4,7 @@ import { parseDuration } from '../duration'
 import { parseArguments, parseJson } from '../json-arguments'
 import { answerOutcome } from '../outcome'
 import { Project, type CommonFlags } from '../project'
-import { taskOf, workOf } from '../task-module'
+import { workOf } from '../task-module'
 import type { Terminal } from '../terminal'
 
 interface SubmitFlags extends CommonFlags {
@@ -49,7 +49,7 @@ async function submit(terminal: Terminal, name: string, words: readonly string[]
   const module = await project.module()
   const namespace = await project.namespace()
   const work = module === undefined ? declared(namespace, name, flags.queue).send(...args) : workOf(module, name, args)
-  if (module !== undefined && flags.queue !== undefined && taskOf(module.tasks, name) === undefined) {
+  if (module !== undefined && flags.queue !== undefined && module.tasks.find(name) === undefined) {
     throw new TaskError('TASKS_OPTIONS', '--queue is for a task; the tasks of a pipeline have their own')
   }
   await project.withClient('create', async (client) => {

@@ -1,7 +1,7 @@
 // Submits pipelines, enqueues lone tasks, and asks about them: from any process that reaches the transport.
 import { systemClock, type Clock } from '../clock'
 import type { Codec } from '../codec'
-import { connect, type Connection } from '../connect'
+import { connect, connectOptionsOf, type Connection, type ConnectOptions } from '../connect'
 import { decodeFailure, decodeValue } from '../decoding'
 import { listPipelines, statusOf, type PipelineStatus } from '../engine/queries'
 import { blobPrefix, decodeRow, pipelineKey, type PipelineRow } from '../engine/rows'
@@ -34,6 +34,8 @@ import { Sender } from './sender'
 export interface ClientOptions {
   /** A URL, or a transport made by hand (which stays open when the client closes). Default: `TASKS_URL`. */
   readonly transport?: string | Transport
+  /** For a URL: adapters for further schemes, or in place of the published ones. */
+  readonly adapters?: ConnectOptions['adapters']
   readonly namespace: string
   /** If given, what is submitted must use tasks of this registry only. */
   readonly tasks?: Tasks
@@ -135,7 +137,7 @@ export interface Client {
 
 const MANY = 500
 
-const CLIENT_OPTIONS = ['transport', 'namespace', 'tasks', 'codec', 'logger', 'clock', 'answerMs']
+const CLIENT_OPTIONS = ['transport', 'adapters', 'namespace', 'tasks', 'codec', 'logger', 'clock', 'answerMs']
 const MOST_LISTED = 10_000
 const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED']
 
@@ -177,7 +179,7 @@ class ConnectedClient implements Client {
     this.#codec = options.codec ?? jsonCodec()
     this.#logger = options.logger ?? stderrLogger
     this.#answerMs = options.answerMs ?? 5_000
-    this.deadLetters = new DeadLetterBox(async () => (await this.#connect()).space, this.#clock)
+    this.deadLetters = new DeadLetterBox(() => this.#connect(), this.#codec, this.#clock)
   }
 
   #connect(): Promise<Connected> {
@@ -190,7 +192,7 @@ class ConnectedClient implements Client {
   }
 
   async #open(): Promise<Connected> {
-    const connection = await connect(this.#options.transport, { clock: this.#clock })
+    const connection = await connect(this.#options.transport, connectOptionsOf(this.#options.adapters, this.#clock))
     try {
       const space = await connection.transport.open({ namespace: this.namespace })
       return {

@@ -1,7 +1,11 @@
 // Dead letters as people meet them: what could not be read, run or finished, with its reason and its bytes.
 import type { Clock } from '../clock'
+import type { Codec } from '../codec'
+import { decodeArguments } from '../decoding'
+import { blobPrefix } from '../engine/rows'
 import { TaskError } from '../errors'
 import { fromFailure, type Failure } from '../failure'
+import type { LargeValues } from '../large-values'
 import { asBuffer } from '../record'
 import type { DeadLetter, Send, Space } from '../transport'
 import { decodeTask, encodeTask } from '../wire'
@@ -17,31 +21,54 @@ export interface DeadLetterView {
   readonly source: string
   readonly task: string | undefined
   readonly pipelineId: string | undefined
+  /** What its task was to be called with. Only from `get`, and undefined if it cannot be read: it is no task's, or its values are gone. */
+  readonly args: readonly unknown[] | undefined
   /** What the task threw, if it is here because it failed. */
   readonly error: TaskError | undefined
   /** The message as it was sent. */
   readonly body: Uint8Array
 }
 
+interface ConnectedBox {
+  readonly space: Space
+  readonly values: LargeValues
+}
+
 export class DeadLetterBox {
-  readonly #space: () => Promise<Space>
+  readonly #connected: () => Promise<ConnectedBox>
+  readonly #codec: Codec
   readonly #clock: Clock
 
-  constructor(space: () => Promise<Space>, clock: Clock) {
-    this.#space = space
+  constructor(connected: () => Promise<ConnectedBox>, codec: Codec, clock: Clock) {
+    this.#connected = connected
+    this.#codec = codec
     this.#clock = clock
   }
 
   /** In order of arrival. */
   async list(options: { readonly after?: string; readonly limit?: number } = {}): Promise<readonly DeadLetterView[]> {
     const { after, limit = 100 } = options
-    const { dead } = await this.#space()
-    return (await dead.list({ limit, ...(after === undefined ? {} : { after }) })).map(viewOf)
+    const { space } = await this.#connected()
+    const letters = await space.dead.list({ limit, ...(after === undefined ? {} : { after }) })
+    return letters.map((letter) => viewOf(letter, undefined))
   }
 
   /** @throws TaskError TASKS_NOT_FOUND */
   async get(id: string): Promise<DeadLetterView> {
-    return viewOf(await this.#letter(await this.#space(), id))
+    const { space, values } = await this.#connected()
+    const letter = await this.#letter(space, id)
+    return viewOf(letter, await this.#argumentsOf(letter.body, values))
+  }
+
+  async #argumentsOf(body: Uint8Array, values: LargeValues): Promise<readonly unknown[] | undefined> {
+    try {
+      const { id, run, input, args } = decodeTask(body)
+      const prefix = run === '' ? '' : blobPrefix(id, run)
+      const [upstream, own] = [await values.fetch(prefix, input), await values.fetch(prefix, args)]
+      return [...decodeArguments(this.#codec, upstream), ...decodeArguments(this.#codec, own)]
+    } catch {
+      return undefined
+    }
   }
 
   /**
@@ -50,7 +77,7 @@ export class DeadLetterBox {
    *   pipeline) or that cannot be read
    */
   async redrive(id: string): Promise<void> {
-    const space = await this.#space()
+    const { space } = await this.#connected()
     const { info, body } = await this.#letter(space, id)
     if (info.pipelineId !== undefined) {
       throw new TaskError(
@@ -80,7 +107,8 @@ export class DeadLetterBox {
 
   /** @throws TaskError TASKS_NOT_FOUND */
   async drop(id: string): Promise<void> {
-    if (!(await (await this.#space()).dead.drop(id))) throw notFound(id)
+    const { space } = await this.#connected()
+    if (!(await space.dead.drop(id))) throw notFound(id)
   }
 
   async #letter(space: Space, id: string): Promise<DeadLetter> {
@@ -94,7 +122,7 @@ function notFound(id: string): TaskError {
   return new TaskError('TASKS_NOT_FOUND', `there is no dead letter "${id}"`)
 }
 
-function viewOf({ id, at, info, body }: DeadLetter): DeadLetterView {
+function viewOf({ id, at, info, body }: DeadLetter, args: readonly unknown[] | undefined): DeadLetterView {
   const { reason, message, source, task, pipelineId, failure } = info
   return {
     id,
@@ -104,6 +132,7 @@ function viewOf({ id, at, info, body }: DeadLetter): DeadLetterView {
     source,
     task,
     pipelineId,
+    args,
     error: failure === undefined ? undefined : errorOf(failure),
     body,
   }

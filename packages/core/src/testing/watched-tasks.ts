@@ -2,9 +2,10 @@
 import { taskContext } from '../context'
 import { TaskError } from '../errors'
 import type { AnyTask, Tasks } from '../tasks'
+import type { TaskSource } from '../worker/task-source'
 import type { TestOptions, TimelineEntry } from './test-pipeline'
 
-export class WatchedTasks implements Pick<Tasks, 'namespace' | 'find' | 'names' | 'queues'> {
+export class WatchedTasks implements TaskSource {
   readonly namespace: string
   /** Functions that run now. */
   busy = 0

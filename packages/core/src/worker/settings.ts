@@ -10,6 +10,7 @@ import type { WorkerOptions } from './worker'
 const KNOWN = [
   'tasks',
   'transport',
+  'adapters',
   'concurrency',
   'queues',
   'leaseMs',

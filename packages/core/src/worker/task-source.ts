@@ -1,4 +1,6 @@
-import type { Tasks } from '../tasks'
+import type { AnyTask, Tasks } from '../tasks'
 
 /** What a worker needs of a registry. */
-export type TaskSource = Pick<Tasks, 'namespace' | 'find' | 'names' | 'queues'>
+export interface TaskSource extends Pick<Tasks, 'namespace' | 'names' | 'queues'> {
+  find(name: string): AnyTask | undefined
+}

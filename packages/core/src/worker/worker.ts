@@ -1,7 +1,7 @@
 // A worker process: runs tasks from its queues, and takes its share of the partitions.
 import { waitAtMost, type Clock } from '../clock'
 import type { Codec } from '../codec'
-import { connect } from '../connect'
+import { connect, connectOptionsOf, type ConnectOptions } from '../connect'
 import { Owner } from '../engine/owner'
 import { Turns } from '../engine/turns'
 import { TaskError } from '../errors'
@@ -20,6 +20,8 @@ export interface WorkerOptions {
   readonly tasks: TaskSource
   /** A URL, or a transport made by hand (which stays open when the worker closes). Default: `TASKS_URL`. */
   readonly transport?: string | Transport
+  /** For a URL: adapters for further schemes, or in place of the published ones. */
+  readonly adapters?: ConnectOptions['adapters']
   /** Most tasks at a time. Default 10. */
   readonly concurrency?: number
   /** The queues to serve. Default: those of the tasks. */
@@ -65,7 +67,7 @@ const PATIENCE_MS = 5_000
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const settings = workerSettings(options)
   const { tasks, clock, logger, leaseMs } = settings
-  const connection = await connect(options.transport, { clock })
+  const connection = await connect(options.transport, connectOptionsOf(options.adapters, clock))
   let space: Space
   try {
     space = await connection.transport.open({
