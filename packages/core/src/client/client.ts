@@ -10,24 +10,19 @@ import { checkId, checkNamespace, partitionOf } from '../ids'
 import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
 import { stderrLogger, type Logger } from '../logger'
-import { loneEntryOf, type LoneEntry } from '../lone-task'
+import { loneEntryOf } from '../lone-task'
 import { checkCount, checkKeys, checkTransport } from '../option-checks'
 import { packPipeline } from '../packing'
 import type { Flat, Pipeline, Submittable, Task } from '../pipeline'
 import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
 import type { Space, Transport } from '../transport'
-import { isFailure, Kind, NONE, type Value } from '../value'
-import {
-  encodeInbox,
-  encodeTask,
-  type Status,
-  type SubmitOptions as WireOptions,
-  type TaskMessageOptions,
-} from '../wire'
+import { isFailure } from '../value'
+import { encodeInbox, type Status, type SubmitOptions as WireOptions } from '../wire'
 import { DeadLetterBox } from './dead-letter-box'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
 import { checkEnqueue, checkEnqueueMany, checkMeta, checkSubmit, dueOf, workOf } from './options'
+import { LoneSends } from './lone-sends'
 import { Replies, type Ended } from './replies'
 import { Sender } from './sender'
 
@@ -159,6 +154,7 @@ interface Connected {
   readonly values: LargeValues
   readonly replies: Replies
   readonly sender: Sender
+  readonly lone: LoneSends
 }
 
 class ConnectedClient implements Client {
@@ -195,10 +191,12 @@ class ConnectedClient implements Client {
     const connection = await connect(this.#options.transport, connectOptionsOf(this.#options.adapters, this.#clock))
     try {
       const space = await connection.transport.open({ namespace: this.namespace })
+      const values = new LargeValues(space, this.#clock)
       return {
         connection,
         space,
-        values: new LargeValues(space, this.#clock),
+        values,
+        lone: new LoneSends(values, this.#codec, this.#clock),
         replies: new Replies(space, this.#clock, this.#logger, 3 * this.#answerMs),
         sender: new Sender(space, this.#clock),
       }
@@ -352,11 +350,11 @@ class ConnectedClient implements Client {
       return this.submit(entry, rest as never)
     }
     const entry = loneEntryOf(pipeline)
-    const { sender, replies } = await this.#connect()
+    const { sender, replies, lone } = await this.#connect()
     const id = this.#clock.uid()
     const replyTo = options.reply === true ? await replies.address() : undefined
     if (replyTo !== undefined) replies.expect({ id, run: undefined })
-    await sender.send(await this.#loneSend(id, entry, options, replyTo))
+    await sender.send(await lone.sendOf(id, entry, options, replyTo))
     return {
       id,
       result: (wait = {}) => {
@@ -384,55 +382,19 @@ class ConnectedClient implements Client {
     if (options.keepResult === true || options.delayMs !== undefined || options.runAt !== undefined) {
       return Promise.all(inputs.map(async (input) => (await this.enqueue(task, input, options)).id))
     }
-    const { sender } = await this.#connect()
+    const { sender, lone } = await this.#connect()
     const ids: string[] = []
     for (let from = 0; from < inputs.length; from += MANY) {
       const sends = []
       for (const input of inputs.slice(from, from + MANY)) {
         const id = this.#clock.uid()
         ids.push(id)
-        const send = this.#loneSend(id, loneEntryOf(task.send(input)), options, undefined)
+        const send = lone.sendOf(id, loneEntryOf(task.send(input)), options, undefined)
         sends.push(send instanceof Promise ? await send : send)
       }
       for (const error of await sender.sendAll(sends)) if (error !== undefined) throw error
     }
     return ids
-  }
-
-  #loneSend(id: string, entry: LoneEntry, options: EnqueueOptions, replyTo: string | undefined) {
-    const { task, args, step } = entry
-    const encoded: Value = args.length === 0 ? NONE : { kind: Kind.spread, bytes: this.#codec.encode(args) }
-    const queue = options.queue ?? step.queue ?? 'default'
-    const priority = options.priority ?? step.priority
-    const build = (stored: Value) => {
-      const meta = checkMeta(options.meta)
-      const wire: TaskMessageOptions = {
-        ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
-        ...(step.retry === undefined ? {} : { retry: step.retry }),
-        ...(priority === undefined ? {} : { priority }),
-        ...(meta === undefined ? {} : { meta }),
-        ...(replyTo === undefined ? {} : { replyTo }),
-      }
-      const body = encodeTask({
-        id,
-        run: '',
-        path: '',
-        attempt: 1,
-        task,
-        resends: 0,
-        sentAt: this.#clock.now(),
-        options: wire,
-        input: NONE,
-        args: stored,
-      })
-      return { target: { to: 'task' as const, queue, ...(priority === undefined ? {} : { priority }) }, id, body }
-    }
-    return encoded.bytes.length <= 4096 ? build(encoded) : this.#storeLone(task, encoded).then(build)
-  }
-
-  async #storeLone(task: string, encoded: Value): Promise<Value> {
-    const { values } = await this.#connect()
-    return values.storeAlone(encoded, `the arguments of the task "${task}"`)
   }
 
   // ---- Questions ----------------------------------------------------------------------------------------------------
