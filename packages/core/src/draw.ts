@@ -1,7 +1,7 @@
 // Pictures of a pipeline: a tree for terminals, and a Mermaid flowchart. Large ones are cut, and say by how much.
-import { childChain, isEach, isGroup, isTask, type Chain, type Definition, type Entry } from './definition'
+import { childChain, isEach, isSleep, isTask, type Chain, type Definition, type Entry, type Step } from './definition'
 import { TaskError } from './errors'
-import { entriesOf, isEachUse, isGroupUse, isPlan, isTaskUse, type Plan, type Use } from './plan'
+import { entriesOf, isEachUse, isPlan, isSleepUse, isTaskUse, type Plan, type TaskUse, type Use } from './plan'
 
 export interface DrawOptions {
   /** The most chains shown of each group. Default 10. */
@@ -18,9 +18,15 @@ const MAX_DRAWN = 2_000
 const WIDTH = 100
 
 // What is drawn: a pipeline and a definition look the same.
-type Drawn = string | DrawnGroup
+type Drawn = DrawnBox | DrawnGroup
+
+interface DrawnBox {
+  readonly kind: 'task' | 'handler' | 'finally' | 'sleep' | 'pause' | 'rest'
+  readonly text: string
+}
 
 interface DrawnGroup {
+  readonly kind: 'group'
   readonly count: number
   readonly title: string
   /** The entries of a chain; undefined if they are not at hand. */
@@ -42,53 +48,117 @@ export function toMermaid(work: object, options: DrawOptions = {}): string {
 // ---- What there is to draw -----------------------------------------------------------------------------------------
 
 function drawn(work: object, options: DrawOptions): readonly Drawn[] {
-  if (isPlan(work)) return fromPlan(work)
-  const { steps, chain } = work as Partial<Definition>
+  if (isPlan(work)) {
+    const last = work.whole?.finally
+    return last === undefined ? fromPlan(work) : [...fromPlan(work), finallyBox(nameOf(last))]
+  }
+  const { steps, chain, finally: last } = work as Partial<Definition>
   if (!Array.isArray(steps) || !Array.isArray(chain)) {
     throw new TaskError('TASKS_ARGUMENTS', 'a pipeline or a definition is needed to draw')
   }
-  return fromChain(chain as Chain, work as Definition, options)
+  const entries = fromChain(chain as Chain, work as Definition, options)
+  return last === undefined ? entries : [...entries, finallyBox(nameOfStep((steps as readonly Step[])[last[0]]!))]
 }
 
 function fromPlan(plan: Plan): readonly Drawn[] {
-  return entriesOf(plan).map((use: Use) => {
-    if (isTaskUse(use)) return label(use.overrides?.displayName ?? use.task.step.displayName ?? use.task.name)
-    if (isEachUse(use)) return { count: 1, title: 'for each', chain: () => fromPlan(use.each) }
-    if (!isGroupUse(use)) return 'sleep'
-    const { chains, maxParallelism, returnExceptions } = use
-    return {
-      count: chains.length,
-      title: title(chains.length, maxParallelism, returnExceptions),
-      chain: (index: number) => fromPlan(chains[index]!),
-    }
-  })
+  return entriesOf(plan).flatMap((use) => withPause(fromUse(use), pausesAfter(use)))
 }
+
+function fromUse(use: Use): Drawn {
+  if (isTaskUse(use)) return taskBox(nameOf(use), use.catches === true)
+  if (isSleepUse(use)) return sleepBox(use)
+  const { returnExceptions, maxParallelism, unordered = false } = use
+  if (isEachUse(use)) {
+    const title = titleOf('for each', maxParallelism, returnExceptions, unordered)
+    return { kind: 'group', count: 1, title, chain: () => fromPlan(use.each) }
+  }
+  const { chains } = use
+  const title = titleOf(inParallel(chains.length), maxParallelism, returnExceptions, unordered)
+  return { kind: 'group', count: chains.length, title, chain: (index) => fromPlan(chains[index]!) }
+}
+
+const nameOf = ({ task, overrides }: TaskUse): string => overrides?.displayName ?? task.step.displayName ?? task.name
+
+const pausesAfter = (use: Use): boolean => (isTaskUse(use) ? use.overrides?.pauseAfter : use.pauseAfter) === true
 
 function fromChain(chain: Chain, definition: Definition, options: DrawOptions): readonly Drawn[] {
-  return chain.map((entry: Entry) => {
-    if (!isGroup(entry)) {
-      if (isEach(entry)) return { count: 1, title: 'for each', chain: () => fromChain(entry.each, definition, options) }
-      if (!isTask(entry)) return 'sleep'
-      const step = definition.steps[entry[0]]!
-      return label(step.displayName ?? step.task)
-    }
-    const { page } = options
-    return {
-      count: entry.group,
-      title: title(entry.group, entry.maxParallelism, entry.returnExceptions === 1),
-      chain: (index: number) =>
-        entry.chains === undefined && page === undefined
-          ? undefined
-          : fromChain(childChain(entry, index, page ?? (() => [])), definition, options),
-    }
+  return chain.flatMap((entry) => {
+    const pause = isTask(entry) ? definition.steps[entry[0]]!.pauseAfter : entry.pauseAfter
+    return withPause(fromEntry(entry, definition, options), pause === 1)
   })
 }
 
-function title(count: number, maxParallelism: number | undefined, returnExceptions: boolean): string {
-  const chains = count === 1 ? '1 chain' : `${grouped(count)} chains`
-  const width = maxParallelism === undefined ? '' : `, ${grouped(maxParallelism)} at a time`
-  return `in parallel: ${chains}${width}${returnExceptions ? ', exceptions returned' : ''}`
+function fromEntry(entry: Entry, definition: Definition, options: DrawOptions): Drawn {
+  if (isTask(entry)) {
+    const step = definition.steps[entry[0]]!
+    return taskBox(nameOfStep(step), step.catch === 1)
+  }
+  if (isSleep(entry)) return sleepBox(entry)
+  const { returnExceptions, maxParallelism, unordered } = entry
+  if (isEach(entry)) {
+    const title = titleOf('for each', maxParallelism, returnExceptions === 1, unordered === 1)
+    return { kind: 'group', count: 1, title, chain: () => fromChain(entry.each, definition, options) }
+  }
+  const { page } = options
+  return {
+    kind: 'group',
+    count: entry.group,
+    title: titleOf(inParallel(entry.group), maxParallelism, returnExceptions === 1, unordered === 1),
+    chain: (index) =>
+      entry.chains === undefined && page === undefined
+        ? undefined
+        : fromChain(childChain(entry, index, page ?? (() => [])), definition, options),
+  }
 }
+
+const nameOfStep = ({ displayName, task }: Step): string => displayName ?? task
+
+function taskBox(name: string, handles: boolean): DrawnBox {
+  return handles ? { kind: 'handler', text: `on error: ${label(name)}` } : { kind: 'task', text: label(name) }
+}
+
+const finallyBox = (name: string): DrawnBox => ({ kind: 'finally', text: `finally: ${label(name)}` })
+
+function sleepBox({ sleep, sleepUntil }: { readonly sleep?: number; readonly sleepUntil?: number }): DrawnBox {
+  return { kind: 'sleep', text: sleep === undefined ? `sleep until ${time(sleepUntil!)}` : `sleep ${duration(sleep)}` }
+}
+
+const withPause = (entry: Drawn, pause: boolean): readonly Drawn[] =>
+  pause ? [entry, { kind: 'pause', text: 'pause' }] : [entry]
+
+const inParallel = (count: number): string => `in parallel: ${count === 1 ? '1 chain' : `${grouped(count)} chains`}`
+
+function titleOf(
+  what: string,
+  maxParallelism: number | undefined,
+  returnExceptions: boolean,
+  unordered: boolean,
+): string {
+  const width = maxParallelism === undefined ? '' : `, ${grouped(maxParallelism)} at a time`
+  const order = unordered ? ', results as they come' : ''
+  return `${what}${width}${order}${returnExceptions ? ', exceptions returned' : ''}`
+}
+
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+  ['ms', 1],
+] as const
+
+function duration(ms: number): string {
+  let left = ms
+  const parts = UNITS.flatMap(([unit, size]) => {
+    const count = Math.floor(left / size)
+    left -= count * size
+    return count === 0 ? [] : [`${count} ${unit}`]
+  })
+  return parts.join(' ') || '0 ms'
+}
+
+// oxlint-disable-next-line no-restricted-globals -- this reads no clock
+const time = (ms: number): string => new Date(ms).toISOString()
 
 function label(name: string): string {
   return name.replace(/\p{Cc}+/gu, ' ')
@@ -126,10 +196,12 @@ class Drawing {
     return { chains, more: group.count - chains.length }
   }
 
-  /** The entries of a chain that are shown; the last may say how many are not. */
+  /** The entries of a chain that are shown; one may say how many are not. What comes at last in any case is shown in any case. */
   protected cut(chain: readonly Drawn[]): readonly Drawn[] {
-    const more = chain.length - this.maxEntries
-    return more <= 0 ? chain : [...chain.slice(0, this.maxEntries), `… ${grouped(more)} more entries`]
+    const last = chain.slice(chain.at(-1)?.kind === 'finally' ? -1 : chain.length)
+    const more = chain.length - last.length - this.maxEntries
+    if (more <= 0) return chain
+    return [...chain.slice(0, this.maxEntries), { kind: 'rest', text: `… ${grouped(more)} more entries` }, ...last]
   }
 }
 
@@ -153,15 +225,15 @@ class TextDrawing extends Drawing {
     }
     for (const [i, entry] of this.cut(chain).entries()) {
       const arrow = i === 0 ? '' : '→ '
-      if (typeof entry !== 'string') {
+      if (entry.kind === 'group') {
         flush()
         this.#lines.push(`${start}${arrow}${entry.title}`)
         start = rest
         this.#group(entry, rest + (i === 0 ? '' : '  '))
         continue
       }
-      if (line !== '' && line.length + entry.length > WIDTH) flush()
-      line += line === '' ? arrow + entry : ` → ${entry}`
+      if (line !== '' && line.length + entry.text.length > WIDTH) flush()
+      line += line === '' ? arrow + entry.text : ` → ${entry.text}`
     }
     flush()
   }
@@ -176,6 +248,15 @@ class TextDrawing extends Drawing {
   }
 }
 
+const SHAPES = {
+  task: ['[', ']'],
+  handler: ['[', ']'],
+  finally: ['[', ']'],
+  sleep: ['([', '])'],
+  pause: ['{{', '}}'],
+  rest: ['[', ']'],
+} as const
+
 class MermaidDrawing extends Drawing {
   readonly #boxes: string[] = []
   // After the boxes: an arrow to a subgraph that is not known yet would make a box of it.
@@ -188,17 +269,24 @@ class MermaidDrawing extends Drawing {
   }
 
   #chain(chain: readonly Drawn[], indent: string): void {
-    let before: string | undefined
+    // From where a success goes on: the entry before, and the handlers of its errors.
+    let before: string[] = []
     for (const entry of this.cut(chain)) {
-      const id = typeof entry === 'string' ? this.#box(entry, indent) : this.#group(entry, indent)
-      if (before !== undefined) this.#arrows.push(`  ${before} --> ${id}`)
-      before = id
+      const id = entry.kind === 'group' ? this.#group(entry, indent) : this.#box(entry, indent)
+      if (entry.kind === 'handler' && before.length > 0) {
+        this.#arrows.push(`  ${before.at(-1)!} -. error .-> ${id}`)
+        before.push(id)
+      } else {
+        for (const from of before) this.#arrows.push(`  ${from} --> ${id}`)
+        before = [id]
+      }
     }
   }
 
-  #box(text: string, indent: string): string {
+  #box({ kind, text }: DrawnBox, indent: string): string {
     const id = `n${this.#ids++}`
-    this.#boxes.push(`${indent}${id}["${escapeMermaid(text)}"]`)
+    const [open, close] = SHAPES[kind]
+    this.#boxes.push(`${indent}${id}${open}"${escapeMermaid(text)}"${close}`)
     return id
   }
 
@@ -207,9 +295,9 @@ class MermaidDrawing extends Drawing {
     const { chains, more } = this.shown(group)
     this.#boxes.push(`${indent}subgraph ${id}["${escapeMermaid(group.title)}"]`)
     for (const chain of chains) this.#chain(chain, `${indent}  `)
-    if (more > 0) this.#box(`… ${grouped(more)} more`, `${indent}  `)
+    if (more > 0) this.#box({ kind: 'rest', text: `… ${grouped(more)} more` }, `${indent}  `)
     // Mermaid draws no empty subgraph.
-    if (group.count === 0) this.#box('nothing', `${indent}  `)
+    if (group.count === 0) this.#box({ kind: 'rest', text: 'nothing' }, `${indent}  `)
     this.#boxes.push(`${indent}end`)
     return id
   }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { encodeDefinition, parseDefinition, parsePage } from '../src/definition'
 import { toMermaid, toText } from '../src/draw'
 import { jsonCodec } from '../src/json-codec'
-import { inParallel, type Pipeline } from '../src/pipeline'
+import { fanOut, inParallel, sleep, sleepUntil, type Pipeline } from '../src/pipeline'
 import { createTasks } from '../src/tasks'
 
 const tasks = createTasks({ namespace: 'draw' })
@@ -34,6 +34,27 @@ const long = (n: number): Pipeline => {
   for (let i = 1; i < n; i++) chain = chain.continueWith(odd.send(i).set({ displayName: `step${i}` }))
   return chain
 }
+
+const lists = tasks.bind('lists', () => [[1]])
+const apologise = tasks.bind('apologise', (error: unknown) => String(error))
+const everything = load
+  .send('a')
+  .continueWith(sleep(90_061_001))
+  .continueWith(
+    fanOut(odd.after().exceptionally(apologise).continueWith(odd).pauseAfter(), {
+      maxParallelism: 10,
+      ordered: false,
+    }),
+  )
+  .pauseAfter()
+  .exceptionally(apologise)
+  .exceptionally(apologise)
+  .continueWith(
+    inParallel([sleep(0), sleepUntil(0), lists.send().continueWith(fanOut(fanOut(odd)))], { ordered: false }),
+  )
+  .continueWith(odd)
+  .finallyDo(odd, 'done')
+  .set({ displayName: 'clean up' })
 
 test('a tree of 1-N-1', () => {
   expect(risk.toText()).toMatchInlineSnapshot(`
@@ -74,6 +95,73 @@ test('a tree of a long chain is broken, and cut', () => {
     "loadTimeseries → step1 → step2 → step3 → step4 → step5 → step6 → step7 → step8 → step9 → step10
     → step11 → step12 → step13 → step14 → step15 → step16 → step17 → step18 → step19 → step20 → step21
     → step22 → step23 → step24 → step25 → step26 → step27 → step28 → step29 → … 170 more entries"
+  `)
+})
+
+test('a tree of handlers, sleeps, fan-outs, pauses and a finally', () => {
+  expect(everything.toText()).toMatchInlineSnapshot(`
+    "loadTimeseries → sleep 1 d 1 h 1 min 1 s 1 ms
+    → for each, 10 at a time, results as they come
+      └─ say "hi" <b> #1 \`x\` → on error: apologise → say "hi" <b> #1 \`x\` → pause
+    → pause → on error: apologise → on error: apologise
+    → in parallel: 3 chains, results as they come
+      ├─ sleep 0 ms
+      ├─ sleep until 1970-01-01T00:00:00.000Z
+      └─ lists
+         → for each
+           └─ for each
+              └─ say "hi" <b> #1 \`x\`
+    → say "hi" <b> #1 \`x\` → finally: clean up"
+  `)
+})
+
+test('a tree that is cut ends with its finally', () => {
+  expect(long(200).finallyDo(mean, []).toText({ maxEntries: 2 })).toMatchInlineSnapshot(
+    `"loadTimeseries → step1 → … 198 more entries → finally: average"`,
+  )
+})
+
+test('a flowchart of handlers, sleeps, fan-outs, pauses and a finally', () => {
+  expect(everything.toMermaid()).toMatchInlineSnapshot(`
+    "flowchart TD
+      n0["loadTimeseries"]
+      n1(["sleep 1 d 1 h 1 min 1 s 1 ms"])
+      subgraph g2["for each, 10 at a time, results as they come"]
+        n3["say #34;hi#34; #60;b#62; #35;1 #96;x#96;"]
+        n4["on error: apologise"]
+        n5["say #34;hi#34; #60;b#62; #35;1 #96;x#96;"]
+        n6{{"pause"}}
+      end
+      n7{{"pause"}}
+      n8["on error: apologise"]
+      n9["on error: apologise"]
+      subgraph g10["in parallel: 3 chains, results as they come"]
+        n11(["sleep 0 ms"])
+        n12(["sleep until 1970-01-01T00:00:00.000Z"])
+        n13["lists"]
+        subgraph g14["for each"]
+          subgraph g15["for each"]
+            n16["say #34;hi#34; #60;b#62; #35;1 #96;x#96;"]
+          end
+        end
+      end
+      n17["say #34;hi#34; #60;b#62; #35;1 #96;x#96;"]
+      n18["finally: clean up"]
+      n0 --> n1
+      n3 -. error .-> n4
+      n3 --> n5
+      n4 --> n5
+      n5 --> n6
+      n1 --> g2
+      g2 --> n7
+      n7 -. error .-> n8
+      n8 -. error .-> n9
+      n13 --> g14
+      n7 --> g10
+      n8 --> g10
+      n9 --> g10
+      g10 --> n17
+      n17 --> n18"
   `)
 })
 
@@ -138,7 +226,7 @@ test('groups in groups in groups do not explode', () => {
 
 test('a definition is drawn as its pipeline', () => {
   const options = { codec: jsonCodec(), inlineBytes: 100, blobName: () => 'b' }
-  for (const pipeline of [risk, nested]) {
+  for (const pipeline of [risk, nested, everything]) {
     const whole = parseDefinition(encodeDefinition(pipeline, { ...options, pageBytes: 10_000 }).pages[0]!)
     expect([toText(whole), toMermaid(whole)]).toEqual([pipeline.toText(), pipeline.toMermaid()])
   }
