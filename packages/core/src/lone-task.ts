@@ -34,6 +34,8 @@ export function loneEntryOf(pipeline: object): LoneEntry {
   if (use === undefined || !isTaskUse(use)) {
     throw new TaskError('TASKS_ARGUMENTS', 'enqueue takes one task, like task.send(...); submit runs pipelines')
   }
+  if (use.overrides?.pauseAfter === true)
+    throw new TaskError('TASKS_ARGUMENTS', 'enqueue: pauseAfter() is for a pipeline; nothing follows a lone task')
   return { task: use.task.name, args: use.args, step: { ...use.task.step, ...use.overrides } }
 }
 

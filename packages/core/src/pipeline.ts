@@ -516,5 +516,6 @@ class PipelineValue extends Plan {
 
 function describe(x: unknown): string {
   if (typeof x === 'function') return `the function ${x.name || '(anonymous)'}: bind it first, tasks.bind(name, fn)`
+  if (isPlan(x)) return 'a pipeline'
   return x === null ? 'null' : Array.isArray(x) ? 'an array' : typeof x
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { inParallel } from '../src/pipeline'
+import { fanOut, inParallel } from '../src/pipeline'
 import type { StandardSchema } from '../src/schema'
 import { createTasks } from '../src/tasks'
 
@@ -124,6 +124,36 @@ test('a task of another registry is found out', () => {
   expect(() => tasks.assertKnows(mine.send(1).continueWith(inParallel([mine, mine])))).not.toThrow()
 })
 
+test('a task of another registry is found in handlers, templates and the finally', () => {
+  const tasks = setup()
+  const mine = tasks.bind('mine', (x: unknown) => x)
+  const theirs = createTasks({ namespace: 'other' }).bind('theirs', (x: unknown) => x)
+  for (const pipeline of [
+    mine.send(1).exceptionally(theirs),
+    inParallel([mine.send(1).exceptionally(mine).exceptionally(theirs)]),
+    fanOut(mine.after().continueWith(theirs)),
+    fanOut(fanOut(theirs)),
+    mine.send(1).finallyDo(theirs, 1),
+  ])
+    expect(() => tasks.assertKnows(pipeline)).toThrow(/"theirs"/)
+  expect(() => tasks.assertKnows(fanOut(mine).exceptionally(mine).finallyDo(mine, 1))).not.toThrow()
+})
+
+test('whether a result is kept goes with every use, from a stub too', () => {
+  const tasks = setup()
+  const pure = tasks.bind('pure', (x: number) => x, { checkpoint: false, state: text as never })
+  expect(pure.send(1).set({ priority: 1 }).toJSON().steps).toEqual([{ task: 'pure', priority: 1, checkpoint: 0 }])
+  expect(tasks.declare<typeof pure>('stub', { checkpoint: false }).send(1).toJSON().steps).toEqual([
+    { task: 'stub', checkpoint: 0 },
+  ])
+  expect(
+    tasks
+      .bind('kept', () => 1, { checkpoint: true })
+      .send()
+      .toJSON().steps,
+  ).toEqual([{ task: 'kept' }])
+})
+
 test('a check of groups in groups is quick', () => {
   const tasks = setup()
   let deep = inParallel([tasks.bind('a', () => 1).send()]) as ReturnType<typeof inParallel>
@@ -155,7 +185,11 @@ test('bad options are refused by name', () => {
     refused(() => bind('a', fn, { aliases: 'b' })),
     refused(() => bind('a', fn, { inputs: text })),
     refused(() => bind('a', fn, { inputs: [text, {}] })),
+    refused(() => bind('a', fn, { state: {} })),
+    refused(() => bind('a', fn, { checkpoint: 0 })),
+    refused(() => bind('a', fn, { taskId: 'x' })),
     refused(() => tasks.declare('d', { priority: 1 } as never)),
+    refused(() => tasks.declare('d', { taskId: 'x' } as never)),
     refused(() => createTasks({ namespace: 'a/b' })),
     refused(() => createTasks({ namespace: 'a', queue: 'x' } as never)),
     refused(() => createTasks({ namespace: 'a', retry: { maxRetries: NaN } })),
@@ -174,7 +208,11 @@ test('bad options are refused by name', () => {
       "TASKS_OPTIONS: bind: task "a": aliases must be an array of names",
       "TASKS_OPTIONS: bind: task "a": inputs must be an array with a schema for each argument",
       "TASKS_OPTIONS: bind: task "a": inputs[1] is not a Standard Schema (version 1)",
+      "TASKS_OPTIONS: bind: task "a": state is not a Standard Schema (version 1)",
+      "TASKS_OPTIONS: bind: task "a": checkpoint must be a boolean, not 0",
+      "TASKS_OPTIONS: bind: task "a": there is no option "taskId"; use set()",
       "TASKS_OPTIONS: declare: task "d": there is no option "priority"; use set()",
+      "TASKS_OPTIONS: declare: task "d": there is no option "taskId"; use set()",
       "TASKS_ID_INVALID: namespace "a/b" must have 1 to 64 letters, digits, ".", "_" or "-", and begin with a letter or digit",
       "TASKS_OPTIONS: createTasks: there is no option "queue"",
       "TASKS_OPTIONS: retry.maxRetries must be an integer of at least 0, not NaN",
