@@ -5,14 +5,18 @@ import type { Logger } from './logger'
 
 /**
  * The state of the pipeline that a task is part of: values that all its tasks share, beside the results that they pass on. It begins with what
- * `withInitial` gave. What a task sets is kept when it has ended well; of an attempt that fails, nothing is.
+ * `withInitial` gave. What a task sets is kept when it has ended well; of an attempt that fails, nothing is. Chains of a group do not see what the
+ * others set: it is merged when the group has ended well, and two different values of one key fail it (in Flink Tasks the first one wins).
  */
 export interface TaskState<State extends object = Record<string, unknown>> {
   /** What an entry before this one, or this task, has set last; undefined if nobody has. */
   get<Key extends keyof State>(key: Key): State[Key] | undefined
   /** All of it, as it is now. */
   get(): Readonly<Partial<State>>
-  /** @param value what the codec can encode; undefined takes the key away */
+  /**
+   * @param value what the codec can encode; undefined takes the key away
+   * @throws TaskError TASKS_ARGUMENTS for a bad key, TASKS_UNENCODABLE, TASKS_VALUE_TOO_LARGE if all of it would not fit into a message
+   */
   set<Key extends keyof State>(key: Key, value: State[Key] | undefined): void
 }
 

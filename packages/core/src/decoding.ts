@@ -23,6 +23,7 @@ export function decodeValue(codec: Codec, value: Value): unknown {
       return decodeFailure(value)
     case Kind.reference:
     case Kind.pipeline:
+    case Kind.state:
       throw new TaskError('TASKS_UNDECODABLE', 'a reference or a definition stands where a value belongs')
   }
 }
@@ -40,10 +41,18 @@ export function decodeArguments(codec: Codec, value: Value): unknown[] {
 export function decodeFailure(value: Value): TaskError {
   if (value.kind === Kind.error) return fromFailure(JSON.parse(asBuffer(value.bytes).toString()) as Failure)
   const reader = new FrameReader(value.bytes)
-  const { count, size } = JSON.parse(asBuffer(reader.value().bytes).toString()) as { count: number; size: number }
+  const { count, size, suppressed } = JSON.parse(asBuffer(reader.value().bytes).toString()) as {
+    readonly count: number
+    readonly size: number
+    readonly suppressed?: readonly Failure[]
+  }
   const errors: TaskError[] = []
   while (!reader.done) errors.push(decodeFailure(reader.value()))
   const first = errors[0]
   const message = `${count} of ${size} chains of a group failed${first === undefined ? '' : `; the first: ${first.message}`}`
-  return new TaskError('TASKS_GROUP_FAILED', message, { errors, errorCount: count })
+  return new TaskError('TASKS_GROUP_FAILED', message, {
+    errors,
+    errorCount: count,
+    suppressed: suppressed?.map(fromFailure),
+  })
 }

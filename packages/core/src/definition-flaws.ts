@@ -35,7 +35,7 @@ export function documentFlaw(document: unknown): Flaw | undefined {
   return (
     within('.chain', chainFlaw(chain, scope, 0)) ??
     (input === undefined ? undefined : within('.input', dataFlaw(input))) ??
-    (state === undefined ? undefined : within('.state', dataFlaw(state))) ??
+    (state === undefined ? undefined : stateFlaw(state)) ??
     (last === undefined ? undefined : within('.finally', finallyFlaw(last, scope)))
   )
 }
@@ -174,6 +174,16 @@ function dataFlaw(data: unknown): Flaw | undefined {
       return undefined
   }
   return { path: '', why: 'must be a string, { "b64" } or { "ref": [name, bytes, crc32] }' }
+}
+
+/** Values of a state are merged by owners, who fetch nothing. */
+function stateFlaw(state: unknown): Flaw | undefined {
+  if (!isObject(state)) return { path: '.state', why: 'must be an object' }
+  for (const [key, data] of Object.entries(state)) {
+    const flaw = dataFlaw(data) ?? (isObject(data) && 'ref' in data ? { path: '', why: 'must be in place' } : undefined)
+    if (flaw !== undefined) return within(`.state[${show(key)}]`, flaw)
+  }
+  return undefined
 }
 
 function structureFlaw(entry: unknown, scope: Scope, depth: number): Flaw | undefined {

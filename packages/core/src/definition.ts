@@ -1,7 +1,7 @@
 // A pipeline on the wire: JSON, version 1.
 //
-//   document  { "v": 1, "steps": [step…], "chain": [entry…], "input": data?, "state": data?, "inline": 1?, "finally": [step] | [step, data]? }
-//                `input` is a list, which the first entry gets as if it came from upstream; `state` an object, with which the pipeline's state
+//   document  { "v": 1, "steps": [step…], "chain": [entry…], "input": data?, "state": { key: data… }?, "inline": 1?, "finally": [step] | [step, data]? }
+//                `input` is a list, which the first entry gets as if it came from upstream; `state` the values with which the pipeline's state
 //                begins; `finally` a closed task; `inline` means something to the pipeline whose task returns this one
 //   step      { "task": name, "open": 1?, "catch": 1?, "queue"?, "retry"?, "timeoutMs"?, "priority"?, "displayName"?, "taskId"?, "pauseAfter": 1?,
 //                "checkpoint": 0? }: each distinct one once. `open` takes the upstream value first; with `catch` that is the error
@@ -60,8 +60,8 @@ export interface Definition {
   readonly chain: Chain
   /** A list of values for the first entry, as if it came from upstream; for every chain's first, if that is a group. */
   readonly input?: ArgsData
-  /** The plain object with which the pipeline's state begins. */
-  readonly state?: ArgsData
+  /** The values with which the pipeline's state begins, by key. */
+  readonly state?: Readonly<Record<string, ArgsData>>
   /** Shares the state of the pipeline whose task returns it. */
   readonly inline?: 1
   /** Runs after the chain, however that ended. */
@@ -97,6 +97,13 @@ export type ArgsData =
   | string
   | { readonly b64: string }
   | { readonly ref: readonly [name: string, bytes: number, crc32: number] }
+
+/** The bytes of what is in place. */
+export function dataBytes(data: ArgsData): Uint8Array {
+  if (typeof data === 'string') return Buffer.from(data)
+  if ('b64' in data) return Buffer.from(data.b64, 'base64')
+  throw new TaskError('TASKS_DEFINITION_INVALID', `"${data.ref[0]}" is stored apart`)
+}
 
 export type PageRef = readonly [page: number, first: number]
 
@@ -283,7 +290,14 @@ class Encoder {
     }
     if (input !== undefined && input.length > 0)
       add('input', () => this.#data(encoded(codec, input, 'the initial arguments'), most))
-    if (state !== undefined) add('state', () => this.#data(encoded(codec, state, 'the initial state'), most))
+    if (state !== undefined) {
+      const values = Object.entries(state).map(([key, value]) => {
+        this.#mix(JSON.stringify(key))
+        const data = this.#data(encoded(codec, value, `the initial state's "${key}"`), Infinity)
+        return `${JSON.stringify(key)}:${data}`
+      })
+      add('state', () => `{${values.join()}}`)
+    }
     if (inline) add('inline', () => '1')
     if (last !== undefined) add('finally', () => this.#task(last, most))
     return text

@@ -33,6 +33,8 @@ export const taskErrorCodes = {
   TASKS_NOT_FOUND: 'There is no pipeline, result or letter of that id; it may have expired.',
   TASKS_ID_CONFLICT: 'The id belongs to a run with another definition.',
   TASKS_ID_EXISTS: 'The id is taken, and `onDuplicate` is `reject`.',
+  TASKS_STATUS: 'A command was given that is not for the status that the pipeline has; the message names both.',
+  TASKS_STATE_CONFLICT: "Chains of a group have set a key of the pipeline's state to different values.",
   TASKS_NO_TASKS: 'A worker was started without tasks.',
   TASKS_NO_CONTEXT: 'The task context was asked for outside a task.',
   TASKS_CONFIG: 'The configuration is missing, unreadable or contradictory.',
@@ -67,6 +69,8 @@ export interface TaskErrorOptions {
   readonly errors?: readonly TaskError[] | undefined
   /** How many causes there are in all. Default: the length of `errors`. */
   readonly errorCount?: number | undefined
+  /** What failed after it and does not take its place: the pipeline's finally. */
+  readonly suppressed?: readonly TaskError[] | undefined
   /** Facts for programs, as JSON: the path of a bad value, the limit that was hit. */
   readonly details?: Readonly<Record<string, unknown>> | undefined
   /** The name of the original error, when this one stands for an error of another process. Default: the class's. */
@@ -103,6 +107,8 @@ export class TaskError extends Error {
   declare readonly errors?: readonly TaskError[]
   /** How many causes the aggregate has in all. */
   declare readonly errorCount?: number
+  /** What failed after it and does not take its place: the pipeline's finally. */
+  declare readonly suppressed?: readonly TaskError[]
   /** Facts for programs, as JSON. */
   declare readonly details?: Readonly<Record<string, unknown>>
 
@@ -118,6 +124,7 @@ export class TaskError extends Error {
       this.errors = options.errors.length > MAX_ERRORS ? options.errors.slice(0, MAX_ERRORS) : options.errors
       this.errorCount = options.errorCount ?? options.errors.length
     } else if (options.errorCount !== undefined) this.errorCount = options.errorCount
+    if (options.suppressed !== undefined) this.suppressed = options.suppressed
     if (options.details !== undefined) this.details = options.details
     if (options.name !== undefined && options.name !== this.name) hide(this, 'name', options.name)
     if (options.stack !== undefined) hide(this, 'stack', options.stack)

@@ -22,6 +22,8 @@ export interface Failure {
   readonly errors?: readonly Failure[]
   /** How many causes there are in all. */
   readonly errorCount?: number
+  /** What failed after it: the pipeline's finally. */
+  readonly suppressed?: readonly Failure[]
   readonly task?: FailedTask
   readonly details?: Readonly<Record<string, unknown>>
 }
@@ -62,6 +64,7 @@ function describe(error: unknown, above: readonly unknown[], budget: { left: num
     ? causes.slice(0, MAX_ERRORS).flatMap((x: unknown) => deeper(x) ?? [])
     : undefined
   const errorCount = known.errorCount ?? (Array.isArray(causes) ? causes.length : undefined)
+  const suppressed = known.suppressed?.flatMap((x) => deeper(x) ?? [])
   const details = RetryAfterError.is(error)
     ? { ...error.details, delayMs: error.delayMs }
     : ours
@@ -76,6 +79,7 @@ function describe(error: unknown, above: readonly unknown[], budget: { left: num
     ...(causeFailure === undefined ? {} : { cause: causeFailure }),
     ...(errors === undefined ? {} : { errors }),
     ...(errorCount === undefined ? {} : { errorCount }),
+    ...(suppressed === undefined || suppressed.length === 0 ? {} : { suppressed }),
     ...(known.task === undefined ? {} : { task: known.task }),
     ...(safeDetails === undefined ? {} : { details: safeDetails }),
   }
@@ -111,7 +115,7 @@ export function fromFailure(failure: Failure): TaskError {
 
 function revive(value: unknown, depth: number): TaskError {
   const failure = (typeof value === 'object' && value !== null ? value : {}) as Record<keyof Failure, unknown>
-  const { errors, errorCount, details, task } = failure
+  const { errors, errorCount, suppressed, details, task } = failure
   const options: TaskErrorOptions = {
     ...(failure.cause === undefined || depth > MAX_DEPTH ? {} : { cause: revive(failure.cause, depth + 1) }),
     name: typeof failure.name === 'string' ? failure.name : undefined,
@@ -119,6 +123,10 @@ function revive(value: unknown, depth: number): TaskError {
     errors:
       Array.isArray(errors) && depth <= MAX_DEPTH
         ? errors.slice(0, MAX_ERRORS).map((x) => revive(x, depth + 1))
+        : undefined,
+    suppressed:
+      Array.isArray(suppressed) && depth <= MAX_DEPTH
+        ? suppressed.slice(0, MAX_ERRORS).map((x) => revive(x, depth + 1))
         : undefined,
     errorCount: typeof errorCount === 'number' ? errorCount : undefined,
     task: isFailedTask(task) ? { name: task.name, id: task.id, attempt: task.attempt } : undefined,

@@ -21,6 +21,8 @@ export const Kind = {
   error: 6,
   /** The failures of a group: a frame `one` with JSON `{ count, size }`, then frames of errors. */
   errors: 7,
+  /** What a chain of a group has set of the pipeline's state, behind its result: see state.ts. Only in rows. */
+  state: 8,
 } as const
 
 export type Kind = (typeof Kind)[keyof typeof Kind]
@@ -148,7 +150,7 @@ export class FrameReader {
     const kind = this.#bytes[this.#at++] as Kind
     const length = this.number()
     const to = this.#at + length
-    if (to > this.#bytes.length || kind > Kind.errors) throw new TaskError('TASKS_UNDECODABLE', 'a frame ends early')
+    if (to > this.#bytes.length || kind > Kind.state) throw new TaskError('TASKS_UNDECODABLE', 'a frame ends early')
     const bytes = this.#bytes.subarray(this.#at, to)
     this.#at = to
     return { kind, bytes }
@@ -186,4 +188,35 @@ export function failuresValue(causes: readonly Value[], count: number, size: num
   writer.add({ kind: Kind.one, bytes: Buffer.from(JSON.stringify({ count, size })) })
   for (const cause of causes.slice(0, FIRST_CAUSES)) writer.add(cause)
   return { kind: Kind.errors, bytes: writer.bytes() }
+}
+
+/** A failure with one that came after it, and does not take its place: that of a finally. */
+export function withSuppressed(failure: Value, suppressed: Value): Value {
+  const later = suppressed.kind === Kind.error ? suppressed : errorsAsOne(suppressed)
+  const add = (json: Bytes): Buffer => {
+    const object = JSON.parse(asBuffer(json).toString()) as { suppressed?: unknown[] }
+    const list = [...(object.suppressed ?? []), JSON.parse(asBuffer(later.bytes).toString()) as unknown]
+    return Buffer.from(JSON.stringify({ ...object, suppressed: list }))
+  }
+  if (failure.kind === Kind.error) return { kind: Kind.error, bytes: add(failure.bytes) }
+  const writer = new FrameWriter()
+  const reader = new FrameReader(failure.bytes)
+  writer.add({ kind: Kind.one, bytes: add(reader.value().bytes) })
+  while (!reader.done) writer.add(reader.value())
+  return { kind: Kind.errors, bytes: writer.bytes() }
+}
+
+function errorsAsOne(errors: Value): Value {
+  const { count, size } = JSON.parse(asBuffer(new FrameReader(errors.bytes).value().bytes).toString()) as Counts
+  return failureValue({
+    code: 'TASKS_GROUP_FAILED',
+    name: 'TaskError',
+    message: `${count} of ${size} chains of a group failed`,
+    errorCount: count,
+  })
+}
+
+interface Counts {
+  readonly count: number
+  readonly size: number
 }

@@ -3,6 +3,7 @@
 import { TaskError } from './errors'
 import type { RetryData } from './retry'
 import { decodeRecord, encodeRecord, type Payload } from './record'
+import type { State } from './state'
 import type { Bytes } from './transport'
 import { type Kind, type Value } from './value'
 
@@ -66,6 +67,8 @@ export interface TaskMessage {
   readonly input: Value
   /** The entry's own arguments: kind `spread`, `reference` or `none`. */
   readonly args: Value
+  /** The pipeline's state, see state.ts. */
+  readonly state: State
 }
 
 export interface TaskMessageOptions {
@@ -76,12 +79,14 @@ export interface TaskMessageOptions {
   readonly meta?: Readonly<Record<string, unknown>>
   /** Lone tasks: who waits for the result. */
   readonly replyTo?: string
+  /** A finally: runs also when its pipeline has been cancelled. */
+  readonly final?: 1
 }
 
 export const NO_OPTIONS: TaskMessageOptions = Object.freeze({})
 
-export function encodeTask(message: Omit<TaskMessage, 'type'>): Bytes {
-  const { id, run, path, attempt, task, resends, sentAt, options, input, args } = message
+export function encodeTask(message: Omit<TaskMessage, 'type' | 'state'> & { readonly state?: State }): Bytes {
+  const { id, run, path, attempt, task, resends, sentAt, options, input, args, state } = message
   return encodeRecord(
     [
       WIRE_VERSION,
@@ -98,31 +103,48 @@ export function encodeTask(message: Omit<TaskMessage, 'type'>): Bytes {
       input.bytes.length,
       args.kind,
       args.bytes.length,
+      ...(state === undefined ? [] : [state.length]),
     ],
-    [input.bytes, args.bytes],
+    state === undefined ? [input.bytes, args.bytes] : [input.bytes, args.bytes, state],
   )
 }
 
 export function decodeTask(bytes: Bytes): TaskMessage {
   const { header, payload } = decodeRecord(bytes)
   checkVersion(header, 't')
-  const [, , id, run, path, attempt, task, resends, sentAt, options, inputKind, inputLength, argsKind, argsLength] =
-    header as [
-      number,
-      string,
-      string,
-      string,
-      string,
-      number,
-      string,
-      number,
-      number,
-      TaskMessageOptions | 0,
-      Kind,
-      number,
-      Kind,
-      number,
-    ]
+  const [
+    ,
+    ,
+    id,
+    run,
+    path,
+    attempt,
+    task,
+    resends,
+    sentAt,
+    options,
+    inputKind,
+    inputLength,
+    argsKind,
+    argsLength,
+    stateLength,
+  ] = header as [
+    number,
+    string,
+    string,
+    string,
+    string,
+    number,
+    string,
+    number,
+    number,
+    TaskMessageOptions | 0,
+    Kind,
+    number,
+    Kind,
+    number,
+    number?,
+  ]
   return {
     type: 'task',
     id,
@@ -135,6 +157,7 @@ export function decodeTask(bytes: Bytes): TaskMessage {
     options: options === 0 ? NO_OPTIONS : options,
     input: { kind: inputKind, bytes: payload.take(inputLength) },
     args: { kind: argsKind, bytes: payload.take(argsLength) },
+    state: stateLength === undefined ? undefined : payload.take(stateLength),
   }
 }
 
@@ -182,6 +205,8 @@ export interface Outcome {
   readonly value: Value
   /** Present if the value is a failure. */
   readonly verdict?: Verdict
+  /** What a task that succeeded has set of the pipeline's state. */
+  readonly state?: Bytes | undefined
 }
 
 export interface OutcomesMessage {
@@ -221,7 +246,24 @@ export type Question =
 /** `fresh`: it was submitted only now, and its submit may still be on its way: inboxes have no order. */
 export type WaitedRun = readonly [id: string, run: string | 0, fresh?: 1]
 
-export type InboxBody = SubmitMessage | OutcomesMessage | RunningMessage | QueryMessage
+export const COMMANDS = ['pause', 'resume', 'cancel', 'retry', 'delete'] as const
+
+export type Command = (typeof COMMANDS)[number]
+
+/** Something is done to a pipeline from outside. */
+export interface CommandMessage {
+  readonly type: 'command'
+  readonly command: Command
+  readonly id: string
+  /** Of this command, also when it is sent again. */
+  readonly commandId: string
+  readonly replyTo: string
+  readonly correlation: string
+  /** `cancel`: how long what is with workers is waited for, in ms. */
+  readonly graceMs?: number
+}
+
+export type InboxBody = SubmitMessage | OutcomesMessage | RunningMessage | CommandMessage | QueryMessage
 
 export function encodeInbox(message: InboxBody): Bytes {
   switch (message.type) {
@@ -246,16 +288,22 @@ export function encodeInbox(message: InboxBody): Bytes {
         [
           WIRE_VERSION,
           'o',
-          message.outcomes.map(({ id, run, path, attempt, value, verdict }) =>
-            verdict === undefined
-              ? [id, run, path, attempt, value.kind, value.bytes.length]
-              : [id, run, path, attempt, value.kind, value.bytes.length, verdict],
+          message.outcomes.map(({ id, run, path, attempt, value, verdict, state }) =>
+            state !== undefined
+              ? [id, run, path, attempt, value.kind, value.bytes.length, 0, state.length]
+              : verdict === undefined
+                ? [id, run, path, attempt, value.kind, value.bytes.length]
+                : [id, run, path, attempt, value.kind, value.bytes.length, verdict],
           ),
         ],
-        message.outcomes.map(({ value }) => value.bytes),
+        message.outcomes.flatMap(({ value, state }) => (state === undefined ? value.bytes : [value.bytes, state])),
       )
     case 'running':
       return encodeRecord([WIRE_VERSION, 'r', message.items])
+    case 'command': {
+      const { command, id, commandId, replyTo, correlation, graceMs } = message
+      return encodeRecord([WIRE_VERSION, 'c', command, id, commandId, replyTo, correlation, graceMs ?? 0])
+    }
     case 'query':
       return encodeRecord([WIRE_VERSION, 'q', message.question, message.replyTo, message.correlation])
   }
@@ -268,7 +316,8 @@ type OutcomeHeader = [
   attempt: number,
   kind: Kind,
   length: number,
-  verdict?: Verdict,
+  verdict?: Verdict | 0,
+  stateLength?: number,
 ]
 
 export function decodeInbox(bytes: Bytes): InboxBody {
@@ -300,13 +349,39 @@ export function decodeInbox(bytes: Bytes): InboxBody {
     case 'o':
       return {
         type: 'outcomes',
-        outcomes: (header[2] as OutcomeHeader[]).map(([id, run, path, attempt, kind, length, verdict]) => {
+        outcomes: (header[2] as OutcomeHeader[]).map(([id, run, path, attempt, kind, length, verdict, stateLength]) => {
           const value = { kind, bytes: payload.take(length) }
-          return verdict === undefined ? { id, run, path, attempt, value } : { id, run, path, attempt, value, verdict }
+          if (stateLength !== undefined) return { id, run, path, attempt, value, state: payload.take(stateLength) }
+          return verdict === undefined || verdict === 0
+            ? { id, run, path, attempt, value }
+            : { id, run, path, attempt, value, verdict }
         }),
       }
     case 'r':
       return { type: 'running', items: header[2] as RunningMessage['items'] }
+    case 'c': {
+      const [, , command, id, commandId, replyTo, correlation, graceMs] = header as [
+        number,
+        string,
+        Command,
+        string,
+        string,
+        string,
+        string,
+        number,
+      ]
+      if (!COMMANDS.includes(command))
+        throw new TaskError('TASKS_UNDECODABLE', `there is no command ${JSON.stringify(command)}`)
+      return {
+        type: 'command',
+        command,
+        id,
+        commandId,
+        replyTo,
+        correlation,
+        ...(graceMs === 0 ? {} : { graceMs }),
+      }
+    }
     case 'q':
       return {
         type: 'query',
@@ -340,7 +415,7 @@ export function entriesNamedBy(bytes: Bytes): readonly Omit<Outcome, 'value' | '
 
 // ---- To clients ----------------------------------------------------------------------------------------------------
 
-export type Status = 'PENDING' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED'
+export type Status = 'PENDING' | 'RUNNING' | 'PAUSED' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'CANCELLED'
 
 export type ReplyBody =
   /** A run has ended. */
@@ -407,6 +482,25 @@ export function decodeReply(bytes: Bytes): ReplyBody {
     default:
       throw new TaskError('TASKS_UNDECODABLE', `a reply has the unknown type ${JSON.stringify(header[1])}`)
   }
+}
+
+// ---- To everyone: best-effort broadcasts ---------------------------------------------------------------------------
+
+/** These runs are being cancelled: workers need not begin, or end, what they have of them. */
+export interface CancelledSignal {
+  readonly type: 'cancelled'
+  readonly runs: readonly { readonly id: string; readonly run: string }[]
+}
+
+export function encodeSignal({ runs }: CancelledSignal): Bytes {
+  return encodeRecord([WIRE_VERSION, 'x', runs.map(({ id, run }) => [id, run])])
+}
+
+/** Undefined if it is of another kind, or version: signals are only hints. */
+export function decodeSignal(bytes: Bytes): CancelledSignal | undefined {
+  const { header } = decodeRecord(bytes)
+  if (header[0] !== WIRE_VERSION || header[1] !== 'x') return undefined
+  return { type: 'cancelled', runs: (header[2] as [string, string][]).map(([id, run]) => ({ id, run })) }
 }
 
 function checkVersion(header: readonly unknown[], type?: string): void {

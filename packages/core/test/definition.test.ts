@@ -144,7 +144,7 @@ function understoodAll({ pages, blobs }: EncodedDefinition, by: Codec): { chain:
     chain: chainOf(chain),
     whole: {
       input: input && read(input),
-      state: state && read(state),
+      state: state && Object.fromEntries(Object.entries(state).map(([key, data]) => [key, read(data)])),
       inline: inline === 1 ? true : undefined,
       finally: last && task(last),
     },
@@ -511,7 +511,8 @@ describe('a definition is refused', () => {
     [{ v: 1, steps: more, chain: [[0]], finally: [3] }, '$.finally: has nothing after it to pause before'],
     [{ v: 1, steps: more, chain: [[4]], finally: [4] }, '$.finally: has the task id "one" of an entry before it'],
     [{ v: 1, steps, chain: [[0]], input: ['x'] }, `$.input: ${data}`],
-    [{ v: 1, steps, chain: [[0]], state: {} }, `$.state: ${data}`],
+    [{ v: 1, steps, chain: [[0]], state: [] }, '$.state: must be an object'],
+    [{ v: 1, steps, chain: [[0]], state: { a: 1 } }, `$.state["a"]: ${data}`],
     [{ v: 1, steps, chain: [[0]], inline: true }, '$.inline: must be 1'],
     [
       { v: 1, steps: [{ task: 'a', catch: 1 }], chain: [[0]] },

@@ -6,7 +6,7 @@ import { table } from '../table'
 import type { Terminal } from '../terminal'
 import { statusDocument } from './status'
 
-const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
+const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
 
 export function addList(program: Command, terminal: Terminal): void {
   program

@@ -4,7 +4,7 @@ import type { Codec } from '../codec'
 import { connect, connectOptionsOf, type Connection, type ConnectOptions } from '../connect'
 import { decodeFailure, decodeValue } from '../decoding'
 import { listPipelines, statusOf, type PipelineStatus } from '../engine/queries'
-import { blobPrefix, decodeRow, pipelineKey, type PipelineRow } from '../engine/rows'
+import { blobPrefix, decodeRow, isOver, pipelineKey, type PipelineRow } from '../engine/rows'
 import { TaskError } from '../errors'
 import { checkId, checkNamespace, partitionOf } from '../ids'
 import { jsonCodec } from '../json-codec'
@@ -18,7 +18,8 @@ import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
 import type { Space, Transport } from '../transport'
 import { isFailure } from '../value'
-import { encodeInbox, type Status, type SubmitOptions as WireOptions } from '../wire'
+import { encodeInbox, type Command, type Status, type SubmitOptions as WireOptions } from '../wire'
+import { giveCommand, type CancelOptions, type Obeyed } from './commands'
 import { DeadLetterBox } from './dead-letter-box'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
 import { checkEnqueue, checkEnqueueMany, checkMeta, checkSubmit, dueOf, workOf } from './options'
@@ -121,6 +122,22 @@ export interface Client {
   ): Promise<readonly string[]>
   /** Where a pipeline stands; undefined if there is none. */
   status(id: string): Promise<PipelineStatus | undefined>
+  /**
+   * Nothing more of it starts until it is resumed; what runs goes on, and timers go on running.
+   * @throws TaskError TASKS_STATUS naming both statuses, TASKS_NOT_FOUND, TASKS_UNAVAILABLE if no owner answers: it may take effect later
+   */
+  pause(id: string): Promise<void>
+  /** What became due while it was paused starts. Throws as `pause`. */
+  resume(id: string): Promise<void>
+  /**
+   * Nothing more of it starts; tasks that run see their signal aborted and are waited for up to `graceMs`, then its finally runs. Resolves when it is
+   * CANCELLING; `result()` rejects with TASKS_CANCELLED when it is CANCELLED. Throws as `pause`.
+   */
+  cancel(id: string, options?: CancelOptions): Promise<void>
+  /** Runs a failed pipeline again from the tasks that failed; results that are there are kept. Returns the handle of the new run. Throws as `pause`. */
+  retry<Out = unknown>(id: string): Promise<PipelineHandle<Out>>
+  /** Forgets a pipeline that has ended, with its values; its id is free again. Throws as `pause`. */
+  delete(id: string): Promise<void>
   /** The pipelines of the namespace, in order of their ids. */
   list(options?: ListOptions): Promise<readonly PipelineStatus[]>
   /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
@@ -134,7 +151,7 @@ const MANY = 500
 
 const CLIENT_OPTIONS = ['transport', 'adapters', 'namespace', 'tasks', 'codec', 'logger', 'clock', 'answerMs']
 const MOST_LISTED = 10_000
-const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED']
+const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED']
 
 /**
  * A client connects when it is first used.
@@ -286,6 +303,10 @@ class ConnectedClient implements Client {
       id,
       result: (options = {}) => this.#result(id, run, options) as Promise<never>,
       status: statusOrPending,
+      pause: () => this.pause(id),
+      resume: () => this.resume(id),
+      cancel: (options) => this.cancel(id, options),
+      retry: () => this.retry(id) as Promise<PipelineHandle<never>>,
       progress: async (): Promise<Progress> => {
         const { done, tasks } = await statusOrPending()
         return { done, total: tasks }
@@ -302,7 +323,8 @@ class ConnectedClient implements Client {
     } catch (error) {
       throw await this.#explained(id, error)
     }
-    if (ended.status === 'CANCELLED') throw new TaskError('TASKS_CANCELLED', `the pipeline "${id}" was cancelled`)
+    if (ended.status === 'CANCELLED' && !isFailure(ended.value))
+      throw new TaskError('TASKS_CANCELLED', `the pipeline "${id}" was cancelled`)
     const value = await values.fetch(blobPrefix(id, ended.run), ended.value)
     if (isFailure(value)) throw decodeFailure(value)
     return decodeValue(this.#codec, value)
@@ -311,7 +333,7 @@ class ConnectedClient implements Client {
   /** The outcome of long ago, where rows can be read: no worker has to be up for it. */
   async #endedRow(space: Space, id: string): Promise<Ended | undefined> {
     const row = space.reader === undefined ? undefined : await this.#readRow(space, id)
-    if (row === undefined || row.status === 'RUNNING') return undefined
+    if (row === undefined || !isOver(row.status)) return undefined
     return { type: 'ended', id, run: row.run, status: row.status, value: row.outcome }
   }
 
@@ -417,6 +439,33 @@ class ConnectedClient implements Client {
           )) as PipelineStatus | null)
         : statusOf(await this.#readRow(space, id))
     return status ?? undefined
+  }
+
+  async #command(command: Command, id: string, options?: CancelOptions): Promise<Obeyed> {
+    const { space, replies } = await this.#connect()
+    return giveCommand({ space, replies, clock: this.#clock, answerMs: this.#answerMs }, command, id, options)
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#command('pause', id)
+  }
+
+  async resume(id: string): Promise<void> {
+    await this.#command('resume', id)
+  }
+
+  async cancel(id: string, options: CancelOptions = {}): Promise<void> {
+    checkKeys('cancel', options, ['graceMs'])
+    await this.#command('cancel', id, options)
+  }
+
+  async retry<Out>(id: string): Promise<PipelineHandle<Out>> {
+    const { run } = await this.#command('retry', id)
+    return this.#handle(id, run) as PipelineHandle<Out>
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.#command('delete', id)
   }
 
   async list(options: ListOptions = {}): Promise<readonly PipelineStatus[]> {

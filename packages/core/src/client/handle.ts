@@ -1,5 +1,6 @@
 // What a client holds of something that it has submitted, or attached to by id. Holding it keeps nothing alive.
 import type { PipelineStatus } from '../engine/queries'
+import type { CancelOptions } from './commands'
 
 export interface WaitOptions {
   /** Rejects with `TASKS_RESULT_TIMEOUT` after this many ms. Default: no limit. Nothing is cancelled by it. */
@@ -25,6 +26,11 @@ export interface PipelineHandle<Out> {
   /** Where the run stands; `PENDING` if no owner has taken it yet. */
   status(): Promise<PipelineStatus>
   progress(): Promise<Progress>
+  /** As `client.pause(id)`, and so on: commands are for the run that the id has now. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  cancel(options?: CancelOptions): Promise<void>
+  retry(): Promise<PipelineHandle<Out>>
 }
 
 export interface TaskHandle<Out> {

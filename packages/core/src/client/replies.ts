@@ -6,8 +6,15 @@ import { fromFailure, type Failure } from '../failure'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
 import type { ReplyAddress, Space } from '../transport'
-import { decodeReply, encodeInbox, type Question, type ReplyBody, type WaitedRun } from '../wire'
+import { decodeReply, encodeInbox, type InboxBody, type Question, type ReplyBody, type WaitedRun } from '../wire'
 import { SharedSignals } from './shared-signals'
+
+/** A message that is answered: made when it is known where the answer goes. */
+export type Asking = (replyTo: string, correlation: string) => InboxBody
+
+const asking =
+  (question: Question): Asking =>
+  (replyTo, correlation) => ({ type: 'query', question, replyTo, correlation })
 
 export type Ended = ReplyBody & { readonly type: 'ended' }
 
@@ -233,26 +240,32 @@ export class Replies {
     }
     for (const [partition, runs] of byPartition) {
       for (let from = 0; from < runs.length; from += MOST_ASKED) {
-        await this.#send(partition, { ask: 'wait', runs: runs.slice(from, from + MOST_ASKED) }, this.#correlation())
+        const message = asking({ ask: 'wait', runs: runs.slice(from, from + MOST_ASKED) })
+        await this.#send(partition, message, this.#correlation())
       }
     }
   }
 
   /** Asks the owner of one partition. Rejects with `TASKS_UNAVAILABLE` if none answers in time. */
-  async ask(partition: number, question: Question, timeoutMs: number): Promise<unknown> {
+  ask(partition: number, question: Question, timeoutMs: number): Promise<unknown> {
+    return this.askWith(partition, asking(question), timeoutMs)
+  }
+
+  /** The same with a message of another kind. */
+  async askWith(partition: number, message: Asking, timeoutMs: number): Promise<unknown> {
     const correlation = this.#correlation()
     await this.address()
     let cancel: () => void = () => undefined
     try {
       return await new Promise<unknown>((resolve, reject) => {
-        const message = `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`
+        const text = `no owner of partition ${partition} answered within ${timeoutMs} ms: is a worker up?`
         cancel = this.#clock.after(timeoutMs, () => {
           // A store that was set back to a backup is believed the next time.
           this.#known.delete(partition)
-          reject(new TaskError('TASKS_UNAVAILABLE', message))
+          reject(new TaskError('TASKS_UNAVAILABLE', text))
         })
         this.#questions.set(correlation, { resolve, reject, known: this.#known.get(partition) })
-        this.#send(partition, question, correlation).catch(reject)
+        this.#send(partition, message, correlation).catch(reject)
       })
     } finally {
       cancel()
@@ -290,8 +303,8 @@ export class Replies {
     return `${this.#name}.${this.#sequence++}`
   }
 
-  async #send(partition: number, question: Question, correlation: string): Promise<void> {
-    const body = encodeInbox({ type: 'query', question, replyTo: await this.address(), correlation })
+  async #send(partition: number, message: Asking, correlation: string): Promise<void> {
+    const body = encodeInbox(message(await this.address(), correlation))
     const [outcome] = await this.#space.send([{ target: { to: 'inbox', partition }, id: correlation, body }])
     if (outcome?.ok === false) throw outcome.error
   }

@@ -6,7 +6,7 @@ import type { Logger } from '../logger'
 import { isLoneBlob, isOldLoneBlob } from '../lone-task'
 import type { Space } from '../transport'
 import type { RowCache } from './row-cache'
-import { pipelineKey, type PipelineRow } from './rows'
+import { firstRun, pipelineKey, type PipelineRow } from './rows'
 
 const DAY_MS = 24 * 3_600_000
 /** An hour or two after a claim: a deploy that moves every partition is no reason to list every blob. */
@@ -92,6 +92,7 @@ export class DailySweep {
     if (partitionOf(unescapeId(id), space.partitions) !== partition) return false
     const row = pipelineKey(unescapeId(id))
     await cache.load([row])
-    return (cache.get(row) as PipelineRow | null | undefined)?.run !== run
+    const pipeline = cache.get(row) as PipelineRow | null | undefined
+    return pipeline === null || pipeline === undefined || firstRun(pipeline.run) !== run
   }
 }

@@ -1,5 +1,5 @@
 // From a due entry to the message that asks a worker to run it.
-import type { ArgsData } from '../definition'
+import { dataBytes, isTask, type ArgsData, type Definition, type EachEntry, type Step } from '../definition'
 import { encodeReference, Kind, NONE, type Value } from '../value'
 import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire'
 import type { Bytes } from '../transport'
@@ -8,25 +8,45 @@ import type { Dispatch } from './draft'
 /** An entry's own arguments as a value: always a list, whoever decodes it. */
 export function argsValue(args: ArgsData | undefined): Value {
   if (args === undefined) return NONE
-  if (typeof args === 'string') return { kind: Kind.spread, bytes: Buffer.from(args) }
-  if ('b64' in args) return { kind: Kind.spread, bytes: Buffer.from(args.b64, 'base64') }
+  if (typeof args === 'string' || 'b64' in args) return { kind: Kind.spread, bytes: dataBytes(args) }
   const [name, length, crc32] = args.ref
   return encodeReference({ name, kind: Kind.spread, length, crc32 })
 }
 
 export function taskOptions(dispatch: Dispatch): TaskMessageOptions {
-  const { step, meta } = dispatch
-  if (step.timeoutMs === undefined && step.retry === undefined && meta === undefined) return NO_OPTIONS
+  const { step, meta, final } = dispatch
+  if (step.timeoutMs === undefined && step.retry === undefined && meta === undefined && !final) return NO_OPTIONS
   return {
     ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
     ...(step.retry === undefined ? {} : { retry: step.retry }),
     ...(meta === undefined ? {} : { meta }),
+    ...(final ? { final: 1 } : {}),
   }
+}
+
+/** The task that every worker knows: gives the group that an `each` entry stands for. */
+export const EACH_TASK = '@tasks/each'
+
+/** How an `each` entry is run: in the queue of its first task, by whoever serves that. */
+export function eachStep({ steps }: Definition, { each }: EachEntry): Step {
+  const first = each.find(isTask)
+  const queue = first === undefined ? undefined : steps[first[0]]!.queue
+  return { task: EACH_TASK, open: 1, ...(queue === undefined ? {} : { queue }) }
+}
+
+/** What the worker that runs an `each` entry needs: the entry, and the steps that it names. */
+export function eachArgs({ steps }: Definition, entry: EachEntry): ArgsData {
+  return JSON.stringify({ steps, entry } satisfies EachTemplate)
+}
+
+export interface EachTemplate {
+  readonly steps: readonly Step[]
+  readonly entry: EachEntry
 }
 
 /** The message for the shared queue. */
 export function encodeDispatch(dispatch: Dispatch, sentAt: number): Bytes {
-  const { id, run, path, attempt, resends, step, input, args } = dispatch
+  const { id, run, path, attempt, resends, step, input, args, state } = dispatch
   return encodeTask({
     id,
     run,
@@ -39,5 +59,6 @@ export function encodeDispatch(dispatch: Dispatch, sentAt: number): Bytes {
     // A closed entry takes nothing from upstream.
     input: step.open === 1 ? input : NONE,
     args: argsValue(args),
+    state,
   })
 }

@@ -1,8 +1,9 @@
 // The working set of one commit. The reducer reads committed rows through it and writes changes into it; nothing outside changes
 // until the commit has succeeded, so a draft that met a missing row or a poison message is simply thrown away and folded again.
 import type { ArgsData, Step } from '../definition'
+import type { State } from '../state'
 import type { Bytes, RowKey, Target } from '../transport'
-import { FrameWriter, type Value } from '../value'
+import { FrameWriter, Kind, type Value } from '../value'
 import { encodeReply, type ReplyBody, type Status } from '../wire'
 import type { GroupView } from './groups'
 import type { ListQuestion } from './queries'
@@ -50,12 +51,16 @@ export interface Dispatch {
   readonly step: Step
   readonly input: Value
   readonly args: ArgsData | undefined
+  /** The pipeline's state. */
+  readonly state: State
   readonly meta: Readonly<Record<string, unknown>> | undefined
   /** The first entry of chain `child` of this group, never sent before: a window names neighbours as a range. */
   readonly group: string | undefined
   readonly child: number
   /** Goes through the shared queue: it was lost once, or its process could not start it. */
   readonly shared: boolean
+  /** A finally. */
+  readonly final: boolean
 }
 
 /** An entry, as windows and workers name it. */
@@ -96,6 +101,8 @@ export class Draft {
   readonly dispatches: Dispatch[] = []
   readonly closed: Closed[] = []
   readonly ended: Ended[] = []
+  /** Runs that workers are to hear the cancelling of. */
+  readonly cancelled: { readonly id: string; readonly run: string }[] = []
   /** Who wants to hear of the end of a run that goes on. Held in memory: they ask again if they hear nothing. */
   readonly waiting: { readonly id: string; readonly replyTo: string }[] = []
   /** Answers to questions, from the rows as this draft has them. */
@@ -165,10 +172,19 @@ export class Draft {
     return view
   }
 
-  addResult(key: RowKey, index: number, value: Value): void {
+  /** The result of a chain of a group, and what it has set of the pipeline's state. */
+  addResult(key: RowKey, index: number, value: Value, state: State): void {
     let writer = this.results.get(key)
     if (writer === undefined) this.results.set(key, (writer = new FrameWriter()))
     writer.addNumbered(index, value)
+    if (state !== undefined) writer.addNumbered(index, { kind: Kind.state, bytes: state })
+  }
+
+  /** Results that stay as they were. */
+  keepResults(key: RowKey, frames: Bytes): void {
+    const writer = new FrameWriter(frames.length)
+    writer.addRaw(frames, 0)
+    this.results.set(key, writer)
   }
 
   send(target: Target, body: Bytes): void {

@@ -2,6 +2,7 @@
 // decoding them; it does I/O and is run by the owner beside its other work. `groupJoined` is the reducer's half: one step that
 // takes the joined value and lets the chain go on.
 import { TaskError } from '../errors'
+import { StateMerge, type State } from '../state'
 import type { Bytes, RowKey } from '../transport'
 import {
   failuresValue,
@@ -16,11 +17,13 @@ import {
 import { groupEnded } from './chains'
 import type { Draft } from './draft'
 import { deleteGroup } from './groups'
-import { CHUNK, chunkOfResults, RunKeys, type GroupRow, type JobRow } from './rows'
+import { CHUNK, chunkOfResults, isOver, RunKeys, type GroupRow, type JobRow } from './rows'
 
 export interface Joined {
   readonly value: Value
   readonly failed: boolean
+  /** What its chains have set of the pipeline's state. */
+  readonly state: State
   /** The rows that were read: those that one commit can delete. */
   readonly keys: readonly RowKey[]
   /** There are more, to be deleted in steps. */
@@ -63,7 +66,8 @@ export async function joinResults(
   const causes: Value[] = []
   const failed = group.failed > 0 && !group.returnExceptions
   let causeBytes = limits.causeBytes
-  let tooLarge: TaskError | undefined
+  const states = new StateMerge()
+  let refusal: TaskError | undefined
   let more = false
   let slots: Value[] = []
   let chunk = 0
@@ -74,8 +78,7 @@ export async function joinResults(
     } catch (error) {
       if (!TaskError.is(error) || error.code !== 'TASKS_VALUE_TOO_LARGE') throw error
       // It will not become smaller: the group has failed.
-      tooLarge = error
-      await sink.discard()
+      refusal = error
     }
   }
 
@@ -87,7 +90,7 @@ export async function joinResults(
         // The first is kept however large it is: it was stored as a value already.
         if (causeBytes >= 0 || causes.length === 0) causes.push(value)
       }
-    } else if (tooLarge === undefined) {
+    } else if (refusal === undefined) {
       const writer = new FrameWriter(4096)
       for (const value of slots) writer.add(value)
       await write(writer.bytes())
@@ -109,23 +112,32 @@ export async function joinResults(
       const reader = new FrameReader(bytes)
       while (!reader.done) {
         const index = reader.number()
-        slots[index - chunk * CHUNK] = reader.value()
+        const value = reader.value()
+        if (value.kind === Kind.state) states.add(value.bytes)
+        else if (group.unordered) slots.push(value)
+        else slots[index - chunk * CHUNK] = value
       }
     }
     if (page.length < PAGE) break
     after = page.at(-1)![0]
   }
   await flush()
-  if (tooLarge !== undefined)
-    return {
-      value: failureValue({ code: tooLarge.code, name: tooLarge.name, message: tooLarge.message }),
-      failed: true,
-      keys,
-      more,
-    }
+  let state: State
+  try {
+    state = failed ? undefined : states.result()
+  } catch (error) {
+    if (!TaskError.is(error)) throw error
+    refusal ??= error
+  }
+  if (refusal !== undefined) {
+    await sink.discard()
+    const { code, name, message } = refusal
+    return { value: failureValue({ code, name, message }), failed: true, state: undefined, keys, more }
+  }
   return {
     value: failed ? failuresValue(causes, group.failed, group.size) : await sink.end(Kind.set),
     failed,
+    state,
     keys,
     more,
   }
@@ -135,12 +147,18 @@ export async function joinResults(
 export function groupJoined(draft: Draft, job: JobRow, joined: Joined): void {
   const keys = new RunKeys(job.id, job.gen)
   draft.delete(keys.job('fan-in', job.path))
-  for (const key of joined.keys) draft.delete(key)
   const run = draft.run(job.id)
-  if (run === undefined || run.row.run !== job.run) return
-  const group = draft.get<GroupRow>(keys.group(job.path))
-  if (group === undefined) return
+  const group = run?.row.run === job.run ? draft.get<GroupRow>(keys.group(job.path)) : undefined
+  if (run === undefined || group === undefined || isOver(run.row.status)) return
+  const { value, failed, state } = joined
+  // What is cancelled goes on no more; what it has left goes when the run ends.
+  const isDone = run.row.status !== 'CANCELLING' && groupEnded(draft, run, job.path, value, failed, state)
+  if (!isDone) {
+    run.row.litter = true
+    return
+  }
   deleteGroup(draft, run, job.path, group)
+  for (const key of joined.keys) draft.delete(key)
   if (joined.more) {
     draft.put(keys.job('clean', job.path), {
       kind: 'clean',
@@ -152,5 +170,4 @@ export function groupJoined(draft: Draft, job: JobRow, joined: Joined): void {
       blobs: false,
     })
   }
-  if (run.row.status === 'RUNNING') groupEnded(draft, run, job.path, joined.value, joined.failed)
 }

@@ -2,38 +2,50 @@
 import type { Definition, TaskEntry } from '../definition'
 import { asBuffer } from '../record'
 import { NONE, type Value } from '../value'
-import { encodeTask, type Status } from '../wire'
+import { encodeTask } from '../wire'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
 import { deletePages } from './frames'
 import { hopPath, ROOT } from './paths'
-import type { DefinitionPage } from './rows'
+import type { RowKey } from '../transport'
+import type { DefinitionPage, JobRow, PipelineRow } from './rows'
 
 /** How long a promoted lone task that ended well is remembered, so that its message, delivered again, does nothing. */
 const TOMBSTONE_MS = 3_600_000
 
-export function finish(
-  draft: Draft,
-  run: RunView,
-  status: Exclude<Status, 'PENDING' | 'RUNNING'>,
-  outcome: Value,
-): void {
+export function finish(draft: Draft, run: RunView, status: 'COMPLETED' | 'FAILED' | 'CANCELLED', outcome: Value): void {
   const { row, keys } = run
   const { chain } = row
   if (row.lone && status === 'FAILED') deadLetterLoneTask(draft, run, outcome)
+  // A failed run keeps what a retry would need until its retention ends.
+  const isKept = status === 'FAILED' && !row.lone
   row.status = status
   row.outcome = outcome
   row.finishedAt = draft.now
-  row.chain = undefined
+  if (!isKept) row.chain = undefined
   row.notes = undefined
   if (row.replyTo !== undefined)
     draft.reply(row.replyTo, { type: 'ended', id: row.id, run: row.run, status, value: outcome })
   row.replyTo = undefined
   draft.ended.push({ id: row.id, run: row.run, status, value: outcome })
-  // What is left are the pages of the root chain's frame; everything else went when its chain or group ended.
-  if (chain !== undefined) deletePages(draft, run, hopPath(ROOT, chain.hop), chain.definition)
-  const retentionMs = row.lone ? TOMBSTONE_MS : row.retentionMs
-  draft.put(keys.timer(draft.now + retentionMs, 'e'), { kind: 'expire', id: row.id, run: row.run })
+  // What else is left are the pages of the root chain's frame; everything else went when its chain or group ended.
+  if (!isKept && chain !== undefined) deletePages(draft, run, hopPath(ROOT, chain.hop), chain.definition)
+  if (!isKept && (row.litter || status === 'CANCELLED'))
+    draft.put(keys.job('clean', ''), cleanJob(row, { whole: false, blobs: false }))
+  draft.put(expiryKey(run), { kind: 'expire', id: row.id, run: row.run })
+}
+
+/** When the run is forgotten. */
+export function expiryKey({ row, keys }: RunView): RowKey {
+  return keys.timer(row.finishedAt + (row.lone ? TOMBSTONE_MS : row.retentionMs), 'e')
+}
+
+/** Deletes what a run has left; `whole`: the pipeline itself, too. */
+export function cleanJob(
+  { id, run, gen }: PipelineRow,
+  { whole, blobs }: { readonly whole: boolean; readonly blobs: boolean },
+): JobRow {
+  return { kind: 'clean', id, run, gen, path: '', whole, blobs }
 }
 
 /** A lone task that failed for good is a dead letter that can be redriven: its body is the message as it was first sent. */

@@ -1,4 +1,5 @@
 // Definitions as they are kept: a frame's pages are rows of its own, or live in a blob.
+import type { Definition } from '../definition'
 import type { PackedDefinition } from '../wire'
 import type { Draft, RunView } from './draft'
 import { blobPageKey, blobPrefix, DefinitionPage, type DefinitionSource } from './rows'
@@ -15,21 +16,47 @@ export function readPage(
   source: DefinitionSource,
   number: number,
 ): DefinitionPage {
-  const key =
-    source.blob === undefined
-      ? run.keys.page(frame, number)
-      : blobPageKey(blobPrefix(run.row.id, run.row.run) + source.blob, number)
+  const key = source.blob === undefined ? run.keys.page(frame, number) : blobKey(run, source.blob, number)
   const page = draft.get<DefinitionPage>(key)
   if (page === undefined) throw new Error(`page ${number} of the definition of ${run.row.id}${frame} is gone`)
   return page
 }
 
-export function writePages(draft: Draft, run: RunView, frame: string, packed: PackedDefinition): void {
-  packed.pages.forEach((bytes, number) => draft.put(run.keys.page(frame, number), new DefinitionPage(bytes)))
+const blobKey = (run: RunView, blob: string, number: number): string =>
+  blobPageKey(blobPrefix(run.row.id, run.row.run) + blob, number)
+
+/** A definition that has arrived. */
+export interface ArrivedPages {
+  readonly document: Definition
+  /** None if they are in a blob. */
+  readonly pages: readonly DefinitionPage[]
+}
+
+/** Opens a definition that a client has submitted, or a task has returned. */
+export function openPages(draft: Draft, run: RunView, packed: PackedDefinition): ArrivedPages {
+  const pages = packed.pages.map((bytes) => new DefinitionPage(bytes))
+  const first = packed.blob === undefined ? pages[0] : draft.get<DefinitionPage>(blobKey(run, packed.blob, 0))
+  if (first === undefined) throw new Error(`the definition of ${run.row.id} is gone`)
+  return { document: first.definition(), pages }
+}
+
+export function writePages(draft: Draft, run: RunView, frame: string, { pages }: ArrivedPages): void {
+  pages.forEach((page, number) => draft.put(run.keys.page(frame, number), page))
 }
 
 /** Pages in a blob go with the run's other blobs. */
 export function deletePages(draft: Draft, run: RunView, frame: string, source: DefinitionSource | undefined): void {
   if (source === undefined || source.blob !== undefined) return
   for (let number = 0; number < source.pages; number++) draft.delete(run.keys.page(frame, number))
+}
+
+/** A chain other than the root has a finally: if the pipeline is cancelled, it must run. */
+export function noteFinally(draft: Draft, run: RunView, base: string): void {
+  run.row.finals++
+  draft.put(run.keys.final(base), { path: base })
+}
+
+export function forgetFinally(draft: Draft, run: RunView, base: string): void {
+  run.row.finals--
+  draft.delete(run.keys.final(base))
 }

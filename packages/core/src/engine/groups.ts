@@ -1,6 +1,7 @@
 // What is kept of a group: one row of counters, two bits a chain, and its results, packed per chunk and commit. So the cost of a
 // chain that ends does not depend on how many there are, and a chain that never did anything special has no row.
 import type { Chain, Definition, GroupEntry } from '../definition'
+import type { State } from '../state'
 import { isFailure, type Value } from '../value'
 import type { RowKey } from '../transport'
 import type { Draft, RunView } from './draft'
@@ -61,7 +62,10 @@ export class GroupView {
       : this.#draft.get<ChunkRow>(key)
     this.#chunkNumber = number
     this.#chunkEdited = editable
-    this.#resultsKey = this.#run.keys.results(this.#entry, index, this.#draft.seq)
+    const { keys } = this.#run
+    this.#resultsKey = this.row!.unordered
+      ? keys.unorderedResults(this.#entry, this.#draft.seq)
+      : keys.results(this.#entry, index, this.#draft.seq)
     return this.#chunk
   }
 
@@ -75,6 +79,17 @@ export class GroupView {
     return hasBit(chunk.live, bit) ? this.#draft.get<ChainRow>(this.#run.keys.chain(base)) : firstStep(group.input)
   }
 
+  /** A chain that failed is to run again, because the pipeline is retried. */
+  reopen(index: number, hasRow: boolean): void {
+    const group = this.edit()!
+    const chunk = this.#chunkOf(index, true)!
+    const bit = index % CHUNK
+    clearBit(chunk.ended, bit)
+    if (hasRow) setBit(chunk.live, bit)
+    group.ended--
+    group.failed--
+  }
+
   /** Whether the chain has a row of its own. */
   isLive(index: number): boolean {
     const chunk = this.#chunkOf(index, false)
@@ -86,16 +101,22 @@ export class GroupView {
   }
 
   /** A chain has ended with this result or failure. The last one makes the group ready to be joined. */
-  markEnded(index: number, value: Value): void {
+  markEnded(index: number, value: Value, state: State): void {
     const group = this.edit()!
     const chunk = this.#chunkOf(index, true)!
     const bit = index % CHUNK
     setBit(chunk.ended, bit)
     clearBit(chunk.live, bit)
-    this.#draft.addResult(this.#resultsKey, index, value)
+    this.#draft.addResult(this.#resultsKey, index, value, state)
     group.ended++
     if (isFailure(value)) group.failed++
-    if (group.ended < group.size) return
+    this.joinIfComplete()
+  }
+
+  /** Has its results joined when all of its chains have ended. */
+  joinIfComplete(): void {
+    const { ended, size, reopening } = this.row!
+    if (ended < size || reopening) return
     const { id, run, gen } = this.#run.row
     this.#draft.put(this.#run.keys.job('fan-in', this.#entry), { kind: 'fan-in', id, run, gen, path: this.#entry })
   }
@@ -108,7 +129,14 @@ export function viewGroup(draft: Draft, run: RunView, entry: string): GroupView 
 }
 
 /** Makes the rows of a group. Its chains are started by the pump, as capacity allows. */
-export function startGroup(draft: Draft, run: RunView, entry: string, group: GroupEntry, input: Value): void {
+export function startGroup(
+  draft: Draft,
+  run: RunView,
+  entry: string,
+  group: GroupEntry,
+  input: Value,
+  state: State,
+): void {
   run.groups.delete(entry)
   draft.put(run.keys.group(entry), {
     size: group.group,
@@ -117,7 +145,10 @@ export function startGroup(draft: Draft, run: RunView, entry: string, group: Gro
     failed: 0,
     returnExceptions: group.returnExceptions === 1,
     most: group.maxParallelism ?? 0,
+    unordered: group.unordered === 1,
+    reopening: false,
     input,
+    state,
   })
   for (let index = 0; index < group.group; index += CHUNK) draft.put(run.keys.chunk(entry, index), newChunk())
   draft.put(run.keys.job('pump', entry), {

@@ -1,9 +1,9 @@
 // Long work of a partition, in steps: starting the chains of large groups, joining results, deleting what is over. A job is a row until its last
 // step, so that whoever owns the partition does it.
-import type { Clock } from '../clock'
+import { sleep, type Clock } from '../clock'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
-import type { RowKey, Space } from '../transport'
+import type { Bytes, RowKey, Space } from '../transport'
 import { AtMost } from './at-most'
 import type { Draft } from './draft'
 import { joinResults, type ScanRows } from './fan-in'
@@ -12,7 +12,19 @@ import { MOST_INPUTS, mostInputs } from './arrivals'
 import type { Input } from './reducer'
 import type { RowCache } from './row-cache'
 import { NONE } from '../value'
-import { blobPrefix, cleanedBy, JOBS, RunKeys, type GroupRow, type JobRow } from './rows'
+import type { Status } from '../wire'
+import { failuresIn } from './retried'
+import {
+  blobPrefix,
+  cleanedBy,
+  decodeRow,
+  JOBS,
+  RunKeys,
+  type GroupRow,
+  type JobRow,
+  type MarkRow,
+  type PipelineRow,
+} from './rows'
 
 export interface JobsOptions {
   readonly space: Space
@@ -37,6 +49,11 @@ const CLEAN_PAGE = 500
 /** Jobs of a kind that run at a time: when a million runs expire together, the rest waits. */
 const MOST_FAN_INS = 16
 const MOST_CLEANS = 32
+const MOST_COMMANDS = 32
+/** Entries that one step of resuming, cancelling or retrying starts. */
+const STEP_PAGE = 250
+/** While a group that is retried has no room for more chains. */
+const REOPEN_PAUSE_MS = 20
 
 export class Jobs {
   readonly #options: JobsOptions
@@ -45,6 +62,9 @@ export class Jobs {
   #newPump = false
   readonly #fanIns = new AtMost(MOST_FAN_INS)
   readonly #cleans = new AtMost(MOST_CLEANS)
+  readonly #commands = new AtMost(MOST_COMMANDS)
+  /** One may have to wait for long: for a pause to end, or for chains of its group. */
+  readonly #reopens = new AtMost(Infinity)
 
   constructor(options: JobsOptions) {
     this.#options = options
@@ -69,6 +89,14 @@ export class Jobs {
         return this.#work(this.#fanIns, job, () => this.#fanIn(job))
       case 'clean':
         return this.#work(this.#cleans, job, () => this.#clean(job))
+      case 'resume':
+        // Groups that began while the pipeline was paused, too.
+        this.#newPump = true
+        return this.#work(this.#commands, job, () => this.#resume(job))
+      case 'finals':
+        return this.#work(this.#commands, job, () => this.#finals(job))
+      case 'reopen':
+        return this.#work(this.#reopens, job, () => this.#reopen(job))
     }
   }
 
@@ -130,7 +158,7 @@ export class Jobs {
     const joined =
       // The run was restarted: what is left of the group goes with its other rows.
       group === null || group === undefined
-        ? { value: NONE, failed: false, keys: [], more: false }
+        ? { value: NONE, failed: false, state: undefined, keys: [], more: false }
         : await joinResults(scan, job, group, values.sink(blobPrefix(job.id, job.run)), limits)
     await say({ type: 'joined', job, joined }, 1)
   }
@@ -147,4 +175,76 @@ export class Jobs {
       if (done || isOver()) return
     }
   }
+
+  /** Entries that became due while the pipeline was paused go on, a page at a time. */
+  async #resume(job: JobRow): Promise<void> {
+    const { scan, say, space, isOver } = this.#options
+    const prefix = new RunKeys(job.id, job.gen).heldPrefix()
+    const page = Math.min(STEP_PAGE, mostInputs(space.capabilities))
+    for (;;) {
+      const rows = await scan(prefix, undefined, page)
+      const done = rows.length < page
+      await say({ type: 'released', job, paths: rows.map(pathOfMark), done }, rows.length)
+      if (done || isOver() || (await this.#statusOf(job)) !== 'RUNNING') return
+    }
+  }
+
+  async #finals(job: JobRow): Promise<void> {
+    const { scan, say, space } = this.#options
+    const prefix = new RunKeys(job.id, job.gen).finalsPrefix()
+    const page = Math.min(STEP_PAGE, mostInputs(space.capabilities))
+    const bases: string[] = []
+    for (let after: RowKey | undefined; ;) {
+      const rows = await scan(prefix, after, page)
+      for (const row of rows) bases.push(pathOfMark(row))
+      if (rows.length < page) break
+      after = rows.at(-1)![0]
+    }
+    for (let from = 0; from < bases.length || from === 0; from += page) {
+      const part = bases.slice(from, from + page)
+      await say({ type: 'finals', job, bases: part, done: from + page >= bases.length }, part.length)
+    }
+  }
+
+  /** Starts the failed chains of a group again, no more at a time than the group allows. */
+  async #reopen(job: JobRow): Promise<void> {
+    const { scan, say, cache, clock, space, isOver } = this.#options
+    const keys = new RunKeys(job.id, job.gen)
+    const prefix = keys.resultsPrefix(job.path)
+    for (let after: RowKey | undefined; ;) {
+      await cache.load([keys.group(job.path)])
+      const group = cache.get(keys.group(job.path)) as GroupRow | null | undefined
+      const status = await this.#statusOf(job)
+      if (isOver()) return
+      if ((status !== 'RUNNING' && status !== 'PAUSED') || group === null || group === undefined) break
+      const room = Math.min(
+        STEP_PAGE,
+        mostInputs(space.capabilities),
+        status === 'PAUSED' ? 0 : (group.most || Infinity) - (group.next - group.ended),
+      )
+      if (room <= 0) {
+        await sleep(clock, REOPEN_PAUSE_MS)
+        continue
+      }
+      const [row] = await scan(prefix, after, 1)
+      if (row === undefined) break
+      const page = failuresIn(row[0], row[1], room)
+      if (page === undefined) after = row[0]
+      else await say({ type: 'reopened', job, page }, page.failed.length)
+    }
+    await say({ type: 'reopened', job, page: undefined }, 1)
+  }
+
+  /** Where the run that the job is for stands; undefined if it has another run, or none. */
+  async #statusOf(job: JobRow): Promise<Status | undefined> {
+    const { cache } = this.#options
+    const key = new RunKeys(job.id, job.gen).pipeline
+    await cache.load([key])
+    const row = cache.get(key) as PipelineRow | null | undefined
+    return row?.run === job.run ? row.status : undefined
+  }
+}
+
+function pathOfMark([key, bytes]: readonly [RowKey, Bytes]): string {
+  return (decodeRow(key, bytes) as MarkRow).path
 }

@@ -13,7 +13,7 @@ import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { Bytes, PartitionSession, Position, RowKey, Send, Space } from '../transport'
 import { failureValue } from '../value'
-import { encodeInbox, encodeReply, entriesNamedBy, type Outcome, type Verdict } from '../wire'
+import { encodeInbox, encodeReply, encodeSignal, entriesNamedBy, type Outcome, type Verdict } from '../wire'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
@@ -345,9 +345,18 @@ export class Owner implements LaneOwner, TakesTurns {
       if (row !== null && key.startsWith(TIMERS)) this.#timers.added(key, row as TimerRow)
     this.#jobs.apply(draft.changed)
     if (local.length > 0) this.#lane!.submit(local)
+    if (draft.cancelled.length > 0) this.#tellCancelled(draft.cancelled)
     this.#finishTurn(draft, batch)
     const pumped = batch.some(({ input }) => input.type === 'pump') && draft.dispatches.length > 0
     return (this.#jobs.takeNewPump() || pumped) && this.#jobs.pumpsDue().length > 0
+  }
+
+  /** Workers that hear it need not go on; whether they do changes nothing for the pipeline. */
+  #tellCancelled(runs: Draft['cancelled']): void {
+    const { partition } = this
+    this.#space
+      .signal(encodeSignal({ type: 'cancelled', runs }))
+      .catch((error: unknown) => this.#logger.debug({ partition, error }, 'workers could not be told of a cancel'))
   }
 
   #finishTurn(draft: Draft, batch: readonly Arrived[]): void {

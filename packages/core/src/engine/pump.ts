@@ -1,11 +1,12 @@
 // The pump starts the chains of a group, a few at a time, from a cursor: so a group of a million neither floods the queue nor
 // makes a commit that is too large. How many at a time is the owner's to say; which, is the cursor's.
-import { childChain, isGroup, type TaskEntry } from '../definition'
-import { groupAt, startChild } from './chains'
+import { childChain, isTask } from '../definition'
+import { startEntry } from './advance'
 import type { Draft } from './draft'
 import { viewGroup } from './groups'
 import { childPath, entryPath } from './paths'
-import { firstStep, RunKeys, type GroupRow, type JobRow, type PipelineRow } from './rows'
+import { groupAt, placeOf } from './places'
+import { firstStep, isOver, RunKeys, type GroupRow, type JobRow, type PipelineRow } from './rows'
 
 /** Chains of one group that are out at a time: what waits beyond that waits in its rows, not in a queue. */
 const OUT_AT_ONCE = 4_000
@@ -16,12 +17,15 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
   const keys = new RunKeys(id, job.gen)
   const pipeline = draft.get<PipelineRow>(keys.pipeline)
   const waiting =
-    pipeline?.run === job.run && pipeline.status === 'RUNNING' ? draft.get<GroupRow>(keys.group(path)) : undefined
+    pipeline?.run === job.run && !isOver(pipeline.status) && pipeline.status !== 'CANCELLING'
+      ? draft.get<GroupRow>(keys.group(path))
+      : undefined
   if (waiting === undefined) {
-    // The run was restarted, or its retention has ended.
+    // The run has ended, or was restarted.
     draft.delete(keys.job('pump', path))
     return
   }
+  if (pipeline!.status === 'PAUSED') return
   const most = Math.min(OUT_AT_ONCE, waiting.most || Infinity) - (waiting.next - waiting.ended)
   const to = Math.min(waiting.size, waiting.next + Math.min(count, Math.max(0, most)))
   // Looking is not changing: a group that may start nothing costs no commit.
@@ -34,11 +38,13 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
     const first = chain[0]!
     const base = childPath(path, index)
     group.next = index + 1
-    if (isGroup(first)) {
-      startChild(draft, run, base, firstStep(group.input))
+    // Whatever does not begin with a task has a row at once. So has all that follows an entry by which the pipeline is paused.
+    if (!isTask(first) || run.row.status !== 'RUNNING') {
+      startEntry(draft, run, placeOf(base), firstStep(group.input), 0, group.input)
       continue
     }
-    const [step, args] = first as TaskEntry
+    const [step, args] = first
+    run.row.out++
     draft.dispatches.push({
       id,
       run: run.row.run,
@@ -48,10 +54,12 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
       step: definition.steps[step]!,
       input: group.input,
       args,
+      state: group.state,
       meta: run.row.meta,
       group: path,
       child: index,
       shared: false,
+      final: false,
     })
   }
   if (group.next === group.size) draft.delete(run.keys.job('pump', path))

@@ -1,7 +1,7 @@
 // What is told of a pipeline, from its committed rows: by its owner, or by a client that can read them itself.
 import type { Bytes, RowKey } from '../transport'
 import type { Status } from '../wire'
-import { decodeRow, PIPELINES, type PipelineRow } from './rows'
+import { decodeRow, isOver, PIPELINES, type PipelineRow } from './rows'
 
 export interface PipelineStatus {
   readonly id: string
@@ -32,7 +32,7 @@ export function statusOf(row: PipelineRow | undefined): PipelineStatus | null {
     tasks,
     done,
     attempts,
-    ...(status === 'RUNNING' ? {} : { finishedAt }),
+    ...(isOver(status) ? { finishedAt } : {}),
     ...(meta === undefined ? {} : { meta }),
     ...(notes === undefined
       ? {}

@@ -7,13 +7,18 @@ import { TaskError } from '../errors'
 import type { RowKey } from '../transport'
 import { isFailure } from '../value'
 import type { InboxBody, Question } from '../wire'
-import { entryDue, entryFailed, entrySucceeded, isOutstanding, noteProgress, resendEntry } from './chains'
+import { finalsDue, startFinals } from './cancel'
+import { entryDue, entryFailed, entrySucceeded, resendEntry } from './chains'
+import { command, released } from './control'
 import { forEachRow, type Dispatch, type Draft } from './draft'
 import { groupJoined, type Joined } from './fan-in'
 import { childPath, entryPath } from './paths'
+import { cleanJob } from './finish'
+import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
 import { statusOf } from './queries'
-import { pipelineKey, RunKeys, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
+import { isOver, pipelineKey, RunKeys, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
+import { reopened, type FailedPage } from './retried'
 import { submit } from './submit'
 
 /** Everything that is folded: what came in, and what the owner says to itself. */
@@ -28,6 +33,12 @@ export type Input =
   | { readonly type: 'undecodable'; readonly error: unknown }
   /** Handed to this process and not started: through the shared queue instead. */
   | { readonly type: 'requeue'; readonly dispatches: readonly Dispatch[] }
+  /** The pipeline goes on: these entries were held; `done` if they were the last. */
+  | { readonly type: 'released'; readonly job: JobRow; readonly paths: readonly string[]; readonly done: boolean }
+  /** These chains of a cancelled pipeline have a finally. */
+  | { readonly type: 'finals'; readonly job: JobRow; readonly bases: readonly string[]; readonly done: boolean }
+  /** Some failed chains of a group of a pipeline that is retried; none: there are no more. */
+  | { readonly type: 'reopened'; readonly job: JobRow; readonly page: FailedPage | undefined }
   /** These rows of a run that is over are to go; `done` if they were the last. */
   | {
       readonly type: 'cleaned'
@@ -42,10 +53,10 @@ export function step(draft: Draft, input: Input): void {
     case 'submit':
       return submit(draft, input)
     case 'outcomes':
-      return forEachRow(input.outcomes, ({ id, run: runId, path, attempt, value, verdict }) => {
+      return forEachRow(input.outcomes, ({ id, run: runId, path, attempt, value, verdict, state }) => {
         const run = draft.run(id)
         if (run === undefined || run.row.run !== runId) return
-        if (!isFailure(value)) entrySucceeded(draft, run, path, value)
+        if (!isFailure(value)) entrySucceeded(draft, run, path, value, state)
         else entryFailed(draft, run, path, attempt, value, verdict ?? { retryable: false })
       })
     case 'timer':
@@ -61,6 +72,14 @@ export function step(draft: Draft, input: Input): void {
       })
     case 'requeue':
       return forEachRow(input.dispatches, (dispatch) => requeue(draft, dispatch))
+    case 'command':
+      return command(draft, input)
+    case 'released':
+      return released(draft, input.job, input.paths, input.done)
+    case 'finals':
+      return finalsDue(draft, input.job, input.bases, input.done)
+    case 'reopened':
+      return reopened(draft, input.job, input.page)
     case 'cleaned': {
       const { job, keys, done } = input
       for (const key of keys) draft.delete(key)
@@ -100,16 +119,14 @@ function timer(draft: Draft, key: RowKey, row: TimerRow): void {
   draft.delete(key)
   const run = draft.run(row.id)
   if (run === undefined || run.row.run !== row.run) return
-  if (row.kind === 'dispatch') return entryDue(draft, run, row.path, row.attempt)
-  draft.put(run.keys.job('clean', ''), {
-    kind: 'clean',
-    id: row.id,
-    run: row.run,
-    gen: run.row.gen,
-    path: '',
-    whole: true,
-    blobs: true,
-  })
+  switch (row.kind) {
+    case 'dispatch':
+      return entryDue(draft, run, row.path, row.attempt)
+    case 'grace':
+      return startFinals(draft, run)
+    case 'expire':
+      draft.put(run.keys.job('clean', ''), cleanJob(run.row, { whole: true, blobs: true }))
+  }
 }
 
 function query(draft: Draft, question: Question, replyTo: string, correlation: string): void {
@@ -130,7 +147,7 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
           continue
         }
         if (run !== 0 && run !== row.run) draft.reply(replyTo, { type: 'attached', id, run, actual: row.run })
-        if (row.status === 'RUNNING') draft.waiting.push({ id, replyTo })
+        if (!isOver(row.status)) draft.waiting.push({ id, replyTo })
         else draft.reply(replyTo, { type: 'ended', id, run: row.run, status: row.status, value: row.outcome })
       }
       return
@@ -175,7 +192,12 @@ export function needs(input: Input): readonly RowKey[] {
     case 'pump':
     case 'joined':
     case 'cleaned':
+    case 'released':
+    case 'finals':
+    case 'reopened':
       return [pipelineKey(input.job.id)]
+    case 'command':
+      return [pipelineKey(input.id)]
     case 'resend':
       return input.items.map(({ id }) => pipelineKey(id))
     case 'requeue':

@@ -6,9 +6,11 @@
 //   P<id>/<gen>:g<entry>            a group: size, cursor, counters, input                            GroupRow
 //   P<id>/<gen>:b<entry>#<chunk>    which of 1,024 chains have ended, and which have a row            ChunkRow
 //   P<id>/<gen>:r<entry>#<chunk>.<n> results of that chunk that came in one commit; never read until fan-in
+//   P<id>/<gen>:h<entry>            an entry that became due while the pipeline was paused            MarkRow
+//   P<id>/<gen>:f<chain>            a chain, other than the root, whose frame has a finally           MarkRow
 //   T/<due>/<id>/<gen><what>        a timer                                                           TimerRow
 //   W/<seq>                         a dispatch window: what one commit sent out                       WindowRow
-//   X/<id>/<gen><job>               long work that goes in steps: pump, fan-in, clean                 JobRow
+//   X/<id>/<gen><job>               long work that goes in steps: pump, fan-in, clean, …              JobRow
 //
 // `gen` counts the runs of an id: rows of an old run never meet those of a new one.
 import { parseDefinition, parsePage, type Chain, type Definition } from '../definition'
@@ -17,6 +19,7 @@ import { escapeId } from '../ids'
 import { decodeRecord, encodeRecord, type Payload } from '../record'
 import type { Bytes, RowKey } from '../transport'
 import { NONE, type Kind, type Value } from '../value'
+import type { State } from '../state'
 import type { Status } from '../wire'
 
 // ---- Pipelines -----------------------------------------------------------------------------------------------------
@@ -41,6 +44,14 @@ export interface PipelineRow {
   tasks: number
   done: number
   attempts: number
+  /** Entries that are with workers: dispatched, and not heard of since. */
+  out: number
+  /** Chains besides the root that have a finally still to end. */
+  finals: number
+  /** Something that failed has left rows behind: they go when the run ends, unless it can be retried. */
+  litter: boolean
+  /** Ids of the latest commands, so that a repeated one does nothing. */
+  commands: readonly string[] | undefined
   /** What running tasks have said of themselves, by path; the latest few. */
   notes: Readonly<Record<string, Note>> | undefined
   /** The root chain, while running. */
@@ -51,8 +62,14 @@ export interface PipelineRow {
 
 export type Note = readonly [fraction: number, text: string]
 
-/** `sent`: dispatched. `waiting`: a timer will dispatch it. `group`, `frame`: what runs is below it. */
-export type Phase = 'sent' | 'waiting' | 'group' | 'frame'
+export const isOver = (status: Status): boolean =>
+  status === 'COMPLETED' || status === 'FAILED' || status === 'CANCELLED'
+
+/**
+ * `sent`: dispatched. `waiting`: a timer will go on with it. `group`, `frame`: what runs is below it. `held`: due, and the pipeline is paused (or
+ * being cancelled). `failed`: kept in case the pipeline is retried.
+ */
+export type Phase = 'sent' | 'waiting' | 'group' | 'frame' | 'held' | 'failed'
 
 export interface ChainRow {
   /** Tail calls so far: part of the path of what runs now. */
@@ -66,17 +83,33 @@ export interface ChainRow {
   input: Value
   /** If this chain is a frame: where its definition is. */
   definition: DefinitionSource | undefined
+  /** What it has changed of the pipeline's state since it began. */
+  state: State
+  /** While its finally runs: how it ended, and where. */
+  saved: { readonly value: Value; readonly at: number; readonly phase: Phase } | undefined
 }
 
 export interface DefinitionSource {
   readonly pages: number
   /** The blob that holds them; rows `d` if absent. */
   readonly blob?: string
+  /** It shares the state of its caller. */
+  readonly inline?: 1
 }
 
 /** The state of a chain of a group that has no row: at its first entry, sent once. */
 export function firstStep(input: Value): ChainRow {
-  return { hop: 0, at: 0, phase: 'sent', attempt: 1, resends: 0, input, definition: undefined }
+  return {
+    hop: 0,
+    at: 0,
+    phase: 'sent',
+    attempt: 1,
+    resends: 0,
+    input,
+    definition: undefined,
+    state: undefined,
+    saved: undefined,
+  }
 }
 
 // ---- Groups --------------------------------------------------------------------------------------------------------
@@ -90,7 +123,13 @@ export interface GroupRow {
   returnExceptions: boolean
   /** The most chains in flight; 0 if all may be. A chain holds its place until it has ended, with everything below it. */
   most: number
+  /** Results in the order in which chains ended. */
+  unordered: boolean
+  /** The pipeline is retried, and not all chains that failed have been found yet: however many have ended, it is not complete. */
+  reopening: boolean
   input: Value
+  /** The pipeline's state when the group began. */
+  state: State
 }
 
 export const CHUNK = 1024
@@ -121,6 +160,8 @@ export type TimerRow =
     }
   /** The retention of this run has ended. */
   | { readonly kind: 'expire'; readonly id: string; readonly run: string }
+  /** A cancelled run waits no longer for what is with workers. */
+  | { readonly kind: 'grace'; readonly id: string; readonly run: string }
 
 export type Lane = 'local' | 'queue'
 
@@ -145,11 +186,30 @@ export interface WindowRow {
   readonly items: readonly WindowItem[]
 }
 
+/** Says that there is something at its path. */
+export interface MarkRow {
+  readonly path: string
+}
+
+interface JobOf<Kind extends string> {
+  readonly kind: Kind
+  readonly id: string
+  readonly run: string
+  readonly gen: number
+  readonly path: string
+}
+
 export type JobRow =
   /** Chains of this group are still to be started. */
-  | { readonly kind: 'pump'; readonly id: string; readonly run: string; readonly gen: number; readonly path: string }
+  | JobOf<'pump'>
   /** Every chain of this group has ended: join the results. */
-  | { readonly kind: 'fan-in'; readonly id: string; readonly run: string; readonly gen: number; readonly path: string }
+  | JobOf<'fan-in'>
+  /** What became due while the pipeline was paused goes on. */
+  | JobOf<'resume'>
+  /** The pipeline was cancelled: run what finallys are open. */
+  | JobOf<'finals'>
+  /** The pipeline is retried: start again what failed of this group. */
+  | JobOf<'reopen'>
   /** Delete what a run has left: its rows, its blobs, and (`whole`) the pipeline itself; with a path, the results of that group only. */
   | {
       readonly kind: 'clean'
@@ -193,7 +253,13 @@ export class RunKeys {
   /** Sorted by chunk, so that a scan meets the results of a chunk together. */
   results = (entry: string, index: number, seq: number): RowKey =>
     `${this.#prefix}r${entry}#${digits((index / CHUNK) | 0, 5)}.${digits(seq, 1)}`
+  /** Sorted by commit. */
+  unorderedResults = (entry: string, seq: number): RowKey => `${this.#prefix}r${entry}#00000.${digits(seq, 9)}`
   resultsPrefix = (entry: string): string => `${this.#prefix}r${entry}#`
+  held = (entry: string): RowKey => `${this.#prefix}h${entry}`
+  final = (base: string): RowKey => `${this.#prefix}f${base}`
+  heldPrefix = (): string => `${this.#prefix}h`
+  finalsPrefix = (): string => `${this.#prefix}f`
   /** A key has whole milliseconds: a fraction would be longer, and sort behind everything. */
   timer = (due: number, what: string): RowKey =>
     `T/${digits(Math.min(Math.max(0, Math.ceil(due)), LATEST_MS), 9)}/${this.#suffix}${what}`
@@ -216,8 +282,20 @@ export const dueOf = (timerKey: RowKey): number => Number.parseInt(timerKey.slic
 export const chunkOfResults = (key: RowKey): number =>
   Number.parseInt(key.slice(key.lastIndexOf('#') + 1, key.lastIndexOf('.')), 36)
 
+/** The run that a retried run goes on with: its values are still where that one put them. */
+export const firstRun = (run: string): string => {
+  const plus = run.indexOf('+')
+  return plus < 0 ? run : run.slice(0, plus)
+}
+
+/** The run that retries another. */
+export function nextRun(run: string): string {
+  const first = firstRun(run)
+  return `${first}+${run === first ? 1 : Number(run.slice(first.length + 1)) + 1}`
+}
+
 /** Blobs of a run: every value too large for a message, until the run's retention ends. */
-export const blobPrefix = (id: string, run: string): string => `${escapeId(id)}/${run}/`
+export const blobPrefix = (id: string, run: string): string => `${escapeId(id)}/${firstRun(run)}/`
 
 /** Pages that live in a blob are read through the same cache as rows, under this pseudo key. */
 export const blobPageKey = (blob: string, page: number): RowKey => `@${blob}#${page}`
@@ -247,7 +325,16 @@ export class DefinitionPage {
   }
 }
 
-export type Row = PipelineRow | ChainRow | DefinitionPage | GroupRow | ChunkRow | TimerRow | WindowRow | JobRow
+export type Row =
+  | PipelineRow
+  | ChainRow
+  | DefinitionPage
+  | GroupRow
+  | ChunkRow
+  | MarkRow
+  | TimerRow
+  | WindowRow
+  | JobRow
 
 /** The kind letter of a key. */
 function kindOf(key: RowKey): string {
@@ -259,33 +346,69 @@ function kindOf(key: RowKey): string {
   return key[at + 1] ?? ''
 }
 
-const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame']
-const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
+const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame', 'held', 'failed']
+const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'PAUSED', 'CANCELLING'] as const
 
-function chainHeader(row: ChainRow): unknown[] {
-  const { hop, at, phase, attempt, resends, input, definition } = row
-  return [hop, at, PHASES.indexOf(phase), attempt, resends, input.kind, input.bytes.length, definition ?? 0]
+/** What few chains have. */
+type Rare = [stateLength: number, savedKind: Kind, savedLength: number, savedAt: number, savedPhase: number]
+
+type ChainHeader = [
+  hop: number,
+  at: number,
+  phase: number,
+  attempt: number,
+  resends: number,
+  kind: Kind,
+  length: number,
+  definition: DefinitionSource | 0,
+  rare?: Rare,
+]
+
+function chainHeader(row: ChainRow): ChainHeader {
+  const { hop, at, phase, attempt, resends, input, definition, state, saved } = row
+  const header: ChainHeader = [
+    hop,
+    at,
+    PHASES.indexOf(phase),
+    attempt,
+    resends,
+    input.kind,
+    input.bytes.length,
+    definition ?? 0,
+  ]
+  if (state !== undefined || saved !== undefined) {
+    const { value, at: savedAt, phase: savedPhase } = saved ?? { value: NONE, at: -1, phase: 'sent' }
+    header.push([state?.length ?? 0, value.kind, value.bytes.length, savedAt, PHASES.indexOf(savedPhase)])
+  }
+  return header
 }
 
-function chainOf(header: readonly unknown[], payload: Payload): ChainRow {
-  const [hop, at, phase, attempt, resends, kind, length, definition] = header as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    Kind,
-    number,
-    DefinitionSource | 0,
-  ]
+function chainParts({ input, state, saved }: ChainRow): Bytes[] {
+  const parts = [input.bytes]
+  if (state !== undefined) parts.push(state)
+  if (saved !== undefined) parts.push(saved.value.bytes)
+  return parts
+}
+
+function chainOf(header: ChainHeader, payload: Payload): ChainRow {
+  const [hop, at, phase, attempt, resends, kind, length, definition, rare] = header
+  const input = valueOf(kind, length, payload)
+  const [stateLength, savedKind, savedLength, savedAt, savedPhase] = rare ?? [0, 0, 0, -1, 0]
+  const state = stateLength === 0 ? undefined : payload.take(stateLength)
+  const saved =
+    savedAt < 0
+      ? undefined
+      : { value: valueOf(savedKind, savedLength, payload), at: savedAt, phase: PHASES[savedPhase]! }
   return {
     hop,
     at,
     phase: PHASES[phase]!,
     attempt,
     resends,
-    input: valueOf(kind, length, payload),
+    input,
     definition: definition === 0 ? undefined : definition,
+    state,
+    saved,
   }
 }
 
@@ -313,18 +436,22 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
           r.tasks,
           r.done,
           r.attempts,
+          r.out,
+          r.finals,
+          r.litter ? 1 : 0,
+          r.commands ?? 0,
           r.notes ?? 0,
           r.outcome.kind,
           r.outcome.bytes.length,
           r.chain === undefined ? 0 : chainHeader(r.chain),
           ...(r.earlier === undefined ? [] : [r.earlier]),
         ],
-        r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, r.chain.input.bytes],
+        r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, ...chainParts(r.chain)],
       )
     }
     case 'c': {
       const r = row as ChainRow
-      return encodeRecord([ROW_VERSION, ...chainHeader(r)], [r.input.bytes])
+      return encodeRecord([ROW_VERSION, ...chainHeader(r)], chainParts(r))
     }
     case 'd':
       return (row as DefinitionPage).bytes
@@ -339,16 +466,20 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
           r.failed,
           r.returnExceptions ? 1 : 0,
           r.most,
+          (r.unordered ? 1 : 0) + (r.reopening ? 2 : 0),
           r.input.kind,
           r.input.bytes.length,
+          r.state?.length ?? 0,
         ],
-        [r.input.bytes],
+        r.state === undefined ? [r.input.bytes] : [r.input.bytes, r.state],
       )
     }
     case 'b': {
       const r = row as ChunkRow
       return Buffer.concat([r.ended, r.live])
     }
+    case 'h':
+    case 'f':
     case 'T':
     case 'W':
     case 'X':
@@ -388,6 +519,10 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         tasks,
         done,
         attempts,
+        out,
+        finals,
+        litter,
+        commands,
         notes,
         kind,
         length,
@@ -409,10 +544,14 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         number,
         number,
         number,
+        number,
+        number,
+        number,
+        readonly string[] | 0,
         Readonly<Record<string, Note>> | 0,
         Kind,
         number,
-        unknown[] | 0,
+        ChainHeader | 0,
         (readonly string[])?,
       ]
       const outcome = valueOf(kind, length, payload)
@@ -432,15 +571,20 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         tasks,
         done,
         attempts,
+        out,
+        finals,
+        litter: litter === 1,
+        commands: commands === 0 ? undefined : commands,
         outcome,
         notes: notes === 0 ? undefined : notes,
         chain: chain === 0 ? undefined : chainOf(chain, payload),
       }
     }
     case 'c':
-      return chainOf(header.slice(1), payload)
+      return chainOf(header.slice(1) as unknown as ChainHeader, payload)
     case 'g': {
-      const [, size, next, ended, failed, returnExceptions, most, kind, length] = header as [
+      const [, size, next, ended, failed, returnExceptions, most, flags, kind, length, stateLength] = header as [
+        number,
         number,
         number,
         number,
@@ -450,6 +594,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         number,
         Kind,
         number,
+        number,
       ]
       return {
         size,
@@ -458,10 +603,13 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         failed,
         returnExceptions: returnExceptions === 1,
         most,
+        unordered: (flags & 1) !== 0,
+        reopening: (flags & 2) !== 0,
         input: valueOf(kind, length, payload),
+        state: stateLength === 0 ? undefined : payload.take(stateLength),
       }
     }
     default:
-      return header[1] as TimerRow | WindowRow | JobRow
+      return header[1] as MarkRow | TimerRow | WindowRow | JobRow
   }
 }

@@ -1,12 +1,14 @@
 // What an owner does with a submit: a new run, the run that is there, or a refusal.
+import { initialState } from '../state'
 import { NONE } from '../value'
 import type { SubmitMessage } from '../wire'
 import { entryFailed, startRoot } from './chains'
+import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
-import { finish } from './finish'
-import { sourceOf, writePages } from './frames'
+import { cleanJob, finish } from './finish'
+import { openPages, sourceOf, writePages } from './frames'
 import { entryPath, ROOT } from './paths'
-import type { PipelineRow } from './rows'
+import { firstRun, firstStep, isOver, type PipelineRow } from './rows'
 
 export const DEFAULT_RETENTION_MS = 24 * 3_600_000
 /** A submit comes again within seconds, if at all. */
@@ -17,7 +19,7 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   const existing = draft.run(id)
   if (existing === undefined) return start(draft, message, 1, undefined)
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
-  if (existing.row.run === message.run || existing.row.earlier?.includes(message.run) === true)
+  if (firstRun(existing.row.run) === message.run || existing.row.earlier?.includes(message.run) === true)
     return answer(draft, existing, message)
   if (options.onDuplicate === 'restart') return restart(draft, existing, message)
   if (options.onDuplicate === 'reject')
@@ -52,49 +54,44 @@ function start(draft: Draft, message: SubmitMessage, gen: number, earlier: Pipel
     tasks: definition.tasks,
     done: 0,
     attempts: 0,
-    chain: {
-      hop: 0,
-      at: 0,
-      phase: 'sent',
-      attempt: 1,
-      resends: 0,
-      input: NONE,
-      definition: sourceOf(definition),
-    },
+    out: 0,
+    finals: 0,
+    litter: false,
+    commands: undefined,
+    chain: undefined,
     outcome: NONE,
   }
   const view = draft.create(row)
-  writePages(draft, view, ROOT, definition)
+  const pages = openPages(draft, view, definition)
+  const { document } = pages
+  row.chain = { ...firstStep(NONE), definition: sourceOf(definition), state: initialState(document) }
+  writePages(draft, view, ROOT, pages)
   if (options.onDuplicate !== undefined && options.replyTo !== undefined)
     draft.reply(options.replyTo, { type: 'accepted', id, run })
   if (options.failed !== undefined && message.failure !== undefined) {
-    row.chain = { ...row.chain!, attempt: options.failed.attempt }
+    row.chain = { ...row.chain, attempt: options.failed.attempt }
+    row.out = 1
     return entryFailed(draft, view, entryPath(ROOT, 0), options.failed.attempt, message.failure, options.failed.verdict)
   }
-  startRoot(draft, view, options.runAt ?? 0)
+  startRoot(draft, view, argsValue(document.input), options.runAt ?? 0)
 }
 
 /** A live run is cancelled first; whatever it had goes in steps, and its late outcomes name a run that is no more. */
 function restart(draft: Draft, existing: RunView, message: SubmitMessage): void {
   const { row, keys } = existing
-  if (row.status === 'RUNNING') finish(draft, existing, 'CANCELLED', NONE)
-  draft.put(keys.job('clean', ''), {
-    kind: 'clean',
-    id: row.id,
-    run: row.run,
-    gen: row.gen,
-    path: '',
-    whole: false,
-    blobs: true,
-  })
-  start(draft, message, row.gen + 1, [...(row.earlier ?? []), row.run].slice(-MOST_EARLIER))
+  if (!isOver(row.status)) {
+    draft.cancelled.push({ id: row.id, run: row.run })
+    finish(draft, existing, 'CANCELLED', NONE)
+  }
+  draft.put(keys.job('clean', ''), cleanJob(row, { whole: false, blobs: true }))
+  start(draft, message, row.gen + 1, [...(row.earlier ?? []), firstRun(row.run)].slice(-MOST_EARLIER))
 }
 
 function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: SubmitMessage): void {
   if (replyTo === undefined) return
   const { row } = existing
   if (row.run !== run) draft.reply(replyTo, { type: 'attached', id: row.id, run, actual: row.run })
-  if (row.status === 'RUNNING') draft.waiting.push({ id: row.id, replyTo })
+  if (!isOver(row.status)) draft.waiting.push({ id: row.id, replyTo })
   else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
 }
 

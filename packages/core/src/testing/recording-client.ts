@@ -60,6 +60,8 @@ export function recordingClient(
             `a recording client has no result for "${id}": give it one in { results }`,
           ),
         )
+  const unsupported = (): Promise<never> =>
+    Promise.reject(new TaskError('TASKS_UNSUPPORTED', 'a recording client runs nothing'))
   return {
     submitted,
     enqueued,
@@ -72,6 +74,10 @@ export function recordingClient(
         result: () => result(id),
         status: async () => ({ id, run: id, status: 'PENDING' as const, createdAt: 0, tasks: 0, done: 0, attempts: 0 }),
         progress: async () => ({ done: 0, total: 0 }),
+        pause: unsupported,
+        resume: unsupported,
+        cancel: unsupported,
+        retry: unsupported,
       }
     },
     async enqueue(work, second, third) {

@@ -16,7 +16,7 @@ import type { TaskSource } from './task-source'
 import type { DeadLetterInfo, Lease, Send, Settlement, Space, TaskConsumer } from '../transport'
 import { failureValue, isFailure, type Value } from '../value'
 import { decodeTask, encodeInbox, encodeReply, type Outcome, type RunningItem, type TaskMessage } from '../wire'
-import type { Executor, Received } from './executor'
+import { outcomeOf, type Executor, type Received } from './executor'
 import type { Finished } from './runner'
 import { UnknownTasks } from './unknown-tasks'
 
@@ -188,8 +188,7 @@ export class Consumer {
 
   #finished(lease: Lease, message: TaskMessage, finished: Finished): void {
     if (message.run === '') return this.#finishedAlone(lease, message, finished)
-    const { id, run, path, attempt } = message
-    this.#outcomes.push({ id, run, path, attempt, ...finished })
+    this.#outcomes.push(outcomeOf(message, finished))
     this.#settle({ lease, op: 'ack' })
   }
 

@@ -7,10 +7,10 @@ import type { Clock } from '../clock'
 import type { EntryName, Dispatch } from '../engine/draft'
 import { argsValue, taskOptions } from '../engine/dispatch'
 import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
-import { isFailure, NONE } from '../value'
+import { failureValue, isFailure, NONE } from '../value'
 import type { AnyTask } from '../tasks'
 import type { TaskSource } from './task-source'
-import type { TaskError } from '../errors'
+import { TaskError } from '../errors'
 import type { Outcome, RunningItem, TaskMessage } from '../wire'
 import { UNFINISHED, type Finished, type Runner } from './runner'
 import type { RunningTask } from './running-task'
@@ -23,6 +23,11 @@ const TOO_LONG_MS = 10
 const MOST_AHEAD = 1_000
 /** How many late ends are remembered. */
 const MOST_LATE = 1_000
+const MOST_CANCELLED = 10_000
+const CANCELLED: Finished = {
+  value: failureValue({ code: 'TASKS_CANCELLED', name: 'TaskError', message: 'the pipeline was cancelled' }),
+  verdict: { retryable: false },
+}
 /** Synchronous tasks run this long before the event loop has its turn. */
 const SLICE_MS = 4
 
@@ -82,6 +87,8 @@ export class Executor implements LocalLane {
   readonly #reported = new Set<string>()
   /** What ended well here after a lease and more, the latest of it. */
   readonly #endedLate = new Set<string>()
+  /** Runs of which nothing is to be started any more: the latest that were cancelled. */
+  readonly #cancelled = new Set<string>()
   #turn = 0
   /** How long a task takes, on average; in milliseconds. */
   #averageMs = 0.5
@@ -215,6 +222,23 @@ export class Executor implements LocalLane {
     if (!this.#draining) this.#drain()
   }
 
+  /** These runs are being cancelled: what of them has not started never does, and what has is told. */
+  cancelRuns(runs: readonly { readonly run: string }[]): void {
+    for (const { run } of runs) {
+      this.#cancelled.delete(run)
+      this.#cancelled.add(run)
+      for (const { running } of this.#running.values())
+        if (running.message.run === run && !isFinal(running.message))
+          running.abort(new TaskError('TASKS_CANCELLED', 'the pipeline was cancelled'))
+    }
+    for (const run of this.#cancelled) {
+      if (this.#cancelled.size <= MOST_CANCELLED) break
+      this.#cancelled.delete(run)
+    }
+    // What waits for a slot is looked at when it would start; that is now.
+    this.#drain()
+  }
+
   get activeCount(): number {
     return this.#active
   }
@@ -328,7 +352,7 @@ export class Executor implements LocalLane {
 
   #startLocal(item: LocalItem): void {
     const { partition, dispatch } = item
-    const { id, run, path, attempt, resends, step, input, args } = dispatch
+    const { id, run, path, attempt, resends, step, input, args, state } = dispatch
     const message: TaskMessage = {
       type: 'task',
       id,
@@ -341,12 +365,11 @@ export class Executor implements LocalLane {
       options: taskOptions(dispatch),
       input: step.open === 1 ? input : NONE,
       args: argsValue(args),
+      state,
     }
     this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {
       const owner = this.#owners.get(partition)
-      const { value, verdict } = finished
-      const outcome: Outcome =
-        verdict === undefined ? { id, run, path, attempt, value } : { id, run, path, attempt, value, verdict }
+      const outcome = outcomeOf(message, finished)
       if (owner === undefined) this.toInbox([outcome])
       else owner.outcome(outcome, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
     })
@@ -359,6 +382,7 @@ export class Executor implements LocalLane {
     giveBack: (() => void) | undefined,
     report: (finished: Finished) => void,
   ): void {
+    if (this.#cancelled.size > 0 && this.#cancelled.has(message.run) && !isFinal(message)) return report(CANCELLED)
     const since = this.#clock.monotonic()
     const running = this.#runner.take(task, message)
     this.#active++
@@ -460,6 +484,15 @@ export class Executor implements LocalLane {
     this.#receivedAt = 0
     for (const item of items) item.giveBack()
   }
+}
+
+/** The finally of a cancelled pipeline runs. */
+const isFinal = ({ options }: TaskMessage): boolean => options.final === 1
+
+/** What a worker reports of a task. */
+export function outcomeOf({ id, run, path, attempt }: TaskMessage, { value, verdict, state }: Finished): Outcome {
+  if (state !== undefined) return { id, run, path, attempt, value, state }
+  return verdict === undefined ? { id, run, path, attempt, value } : { id, run, path, attempt, value, verdict }
 }
 
 const keyOf = (entry: EntryName): string => `${entry.run}${entry.id}${entry.path}#${entry.attempt}`

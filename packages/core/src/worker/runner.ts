@@ -5,6 +5,7 @@ import { sleep, type Clock } from '../clock'
 import type { Codec } from '../codec'
 import { runInContext } from '../context'
 import { decodeArguments } from '../decoding'
+import { EACH_TASK } from '../engine/dispatch'
 import { blobPrefix } from '../engine/rows'
 import { RetryAfterError, TaskError } from '../errors'
 import { encodeFailure, toFailure } from '../failure'
@@ -15,10 +16,11 @@ import { isPipeline } from '../pipeline'
 import { isRetryable } from '../retry'
 import { validateArguments } from '../schema'
 import { isSpread } from '../spread'
-import type { Space } from '../transport'
+import type { Bytes, Space } from '../transport'
 import type { AnyTask } from '../tasks'
 import { Kind, NONE, type Value } from '../value'
 import { encodeDefinitionValue, type TaskMessage, type Verdict } from '../wire'
+import { groupForEach } from './built-in-tasks'
 import { RunningTask } from './running-task'
 
 /** How a task ended. */
@@ -26,6 +28,8 @@ export interface Finished {
   readonly value: Value
   /** Present if the value is a failure. */
   readonly verdict?: Verdict
+  /** What the task has set of the pipeline's state. */
+  readonly state?: Bytes | undefined
 }
 
 /** It has no outcome: the transport did not take its value, or did not give its arguments. */
@@ -55,17 +59,20 @@ export class Runner {
 
   /** What the worker keeps of a task while it runs. */
   take(task: AnyTask, message: TaskMessage): RunningTask {
-    return new RunningTask(message, message.options.timeoutMs ?? task.options.timeoutMs, this.#options.logger)
+    const { logger, codec, values } = this.#options
+    const timeoutMs = message.options.timeoutMs ?? task.options.timeoutMs
+    return new RunningTask(message, timeoutMs, logger, codec, values.limits.inlineBytes)
   }
 
   run(task: AnyTask, running: RunningTask): Finished | Promise<Finished | typeof UNFINISHED> {
+    if (running.message.task === EACH_TASK) return this.#settle(task, running, this.#each(running))
     try {
       const args = this.#argumentsOf(task, running)
       const result =
         args instanceof Promise ? args.then((list) => this.#call(task, running, list)) : this.#call(task, running, args)
       if (!isThenable(result)) {
         const value = this.#encode(running, result)
-        return value instanceof Promise ? this.#settle(task, running, value) : { value }
+        return value instanceof Promise ? this.#settle(task, running, value) : running.finished(value)
       }
       return this.#settle(
         task,
@@ -79,7 +86,7 @@ export class Runner {
 
   async #settle(task: AnyTask, running: RunningTask, value: PromiseLike<Value>): Promise<Finished | typeof UNFINISHED> {
     try {
-      return { value: await value }
+      return running.finished(await value)
     } catch (error) {
       if (error instanceof Unfinished) return UNFINISHED
       return failed(task, running, error, this.#options.values.limits.inlineBytes)
@@ -157,6 +164,14 @@ export class Runner {
       })
       result.then(resolve, reject).then(cancel, cancel)
     })
+  }
+
+  async #each(running: RunningTask): Promise<Value> {
+    const { codec, values } = this.#options
+    const { id, run, input, args } = running.message
+    const fetch = (value: Value): Promise<Value> =>
+      this.#patiently(running, async () => values.fetch(blobPrefix(id, run), value))
+    return this.#encode(running, await groupForEach(input, args, codec, fetch))
   }
 
   #encode(running: RunningTask, result: unknown): Value | Promise<Value> {

@@ -1,10 +1,14 @@
 // One task that a worker has taken on: its message, and its context. Nothing is made for it that most tasks never use.
+import type { Codec } from '../codec'
 import type { TaskContext, TaskState } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
-import { TaskError } from '../errors'
+import type { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import { LONE_PATH, loneRunOf } from '../lone-task'
+import type { Value } from '../value'
 import type { TaskMessage } from '../wire'
+import { PipelineState } from './pipeline-state'
+import type { Finished } from './runner'
 
 const MOST_NOTE = 200
 const NO_META: Readonly<Record<string, unknown>> = Object.freeze({})
@@ -19,10 +23,33 @@ export class RunningTask implements TaskContext {
   #abortReason: TaskError | undefined
   #note: readonly [fraction: number, text: string] | undefined
 
-  constructor(message: TaskMessage, timeoutMs: number | undefined, logger: Logger) {
+  readonly #codec: Codec
+  readonly #mostState: number
+  #state: PipelineState | undefined
+
+  constructor(
+    message: TaskMessage,
+    timeoutMs: number | undefined,
+    logger: Logger,
+    codec: Codec,
+    /** The most that the pipeline's state may take, in bytes. */
+    mostState: number,
+  ) {
     this.message = message
     this.#logger = logger
     this.timeoutMs = timeoutMs
+    this.#codec = codec
+    this.#mostState = mostState
+  }
+
+  get state(): TaskState {
+    return (this.#state ??= new PipelineState(this.message.state, this.#codec, this.#mostState))
+  }
+
+  /** How it ended, with this value: what it has set of the state is part of it. */
+  finished(value: Value): Finished {
+    const state = this.#state?.changes()
+    return state === undefined ? { value } : { value, state }
   }
 
   get taskName(): string {
@@ -73,10 +100,6 @@ export class RunningTask implements TaskContext {
 
   get idempotencyKey(): string {
     return `${this.rootId}:${this.run}:${this.#path}`
-  }
-
-  get state(): TaskState {
-    throw new TaskError('TASKS_UNSUPPORTED', 'this version of the worker does not carry the state of a pipeline yet')
   }
 
   progress(fraction: number, note = ''): void {

@@ -8,7 +8,9 @@ import { TaskError } from '../errors'
 import { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { TaskSource } from './task-source'
-import type { Space, Transport } from '../transport'
+import type { Bytes, Space, Transport } from '../transport'
+import { decodeSignal, type CancelledSignal } from '../wire'
+import { withBuiltIns } from './built-in-tasks'
 import { Consumer } from './consumer'
 import { Executor } from './executor'
 import { Runner } from './runner'
@@ -68,6 +70,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const settings = workerSettings(options)
   const { tasks, clock, logger, leaseMs } = settings
   const connection = await connect(options.transport, connectOptionsOf(options.adapters, clock))
+  const known = withBuiltIns(tasks)
   let space: Space
   try {
     space = await connection.transport.open({
@@ -85,7 +88,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let consumer: Consumer | undefined
   const executor = new Executor({
     concurrency: settings.concurrency,
-    tasks,
+    tasks: known,
     queues,
     runner: new Runner({ space, values, codec: settings.codec, clock, logger }),
     clock,
@@ -98,7 +101,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     consumer = new Consumer({
       space,
       values,
-      tasks,
+      tasks: known,
       queues,
       executor,
       clock,
@@ -108,6 +111,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       unknownTaskGraceMs: settings.unknownTaskGraceMs,
     })
   }
+  const stopListening = space.onSignal((body) => {
+    const runs = cancelledRuns(body, logger)
+    if (runs.length > 0) executor.cancelRuns(runs)
+  })
   const consuming = consumer?.run() ?? Promise.resolve()
   const turns = new Turns(clock)
   const lane = works && settings.localLane ? executor : undefined
@@ -129,6 +136,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const shutDown = async (drainMs: number): Promise<void> => {
     stopSignals()
+    stopListening()
     consumer?.stop()
     executor.stopTaking()
     await drained(executor, drainMs, clock, logger)
@@ -156,6 +164,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     close,
     closed,
     [Symbol.asyncDispose]: () => close(),
+  }
+}
+
+/** Broadcasts are hints: one that cannot be read is none. */
+function cancelledRuns(body: Bytes, logger: Logger): CancelledSignal['runs'] {
+  try {
+    return decodeSignal(body)?.runs ?? []
+  } catch (error) {
+    logger.debug({ error }, 'a broadcast could not be read')
+    return []
   }
 }
 

@@ -4,6 +4,7 @@ import { encodeDefinition } from '../../src/definition'
 import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
+import { failuresIn } from '../../src/engine/retried'
 import {
   cleanedBy,
   decodeRow,
@@ -13,6 +14,7 @@ import {
   TIMERS,
   type GroupRow,
   type JobRow,
+  type MarkRow,
   type Row,
   type TimerRow,
 } from '../../src/engine/rows'
@@ -88,11 +90,25 @@ export class ReducerWorld {
           joined: await joinResults(this.scan, job, group, sink, { keys: 3, causeBytes: 1 << 20 }),
         },
       ])
+    } else if (job.kind === 'resume') {
+      const keys = this.keys(new RunKeys(job.id, job.gen).heldPrefix()).slice(0, 3)
+      this.fold([{ type: 'released', job, paths: this.#marked(keys), done: keys.length < 3 }])
+    } else if (job.kind === 'finals') {
+      const bases = this.#marked(this.keys(new RunKeys(job.id, job.gen).finalsPrefix()))
+      this.fold([{ type: 'finals', job, bases, done: true }])
+    } else if (job.kind === 'reopen') {
+      const rows = this.keys(new RunKeys(job.id, job.gen).resultsPrefix(job.path))
+      const page = rows.map((key) => failuresIn(key, this.rows.get(key)!, 2)).find((found) => found !== undefined)
+      this.fold([{ type: 'reopened', job, page }])
     } else {
       const keys = this.keys(cleanedBy(job)).slice(0, 7)
       this.fold([{ type: 'cleaned', job, keys, done: keys.length < 7 }])
     }
     return true
+  }
+
+  #marked(keys: readonly RowKey[]): string[] {
+    return keys.map((key) => this.row<MarkRow>(key).path)
   }
 
   /** Fires the first timer of this kind; time moves on to it. */

@@ -1,0 +1,332 @@
+// How a chain goes on: to its next entry, to the next handler of a failure, through its finally, and out to whoever waits for it.
+//
+// A loop and not a recursion: when a pipeline ends that was returned by a task of a pipeline that was returned …, all of them may end at once.
+import { isEach, isGroup, isSleep, isTask, type EachEntry, type Entry, type TaskEntry } from '../definition'
+import { initialState, mergeState } from '../state'
+import { failureValue, isFailure, NONE, setOf, withSuppressed, type Value } from '../value'
+import type { PackedDefinition } from '../wire'
+import { argsValue, eachArgs, eachStep } from './dispatch'
+import type { Draft, RunView } from './draft'
+import { finish } from './finish'
+import { deletePages, forgetFinally, noteFinally, openPages, sourceOf, writePages } from './frames'
+import { startGroup, viewGroup } from './groups'
+import { entryPath, framePath, hopPath } from './paths'
+import {
+  entriesOf,
+  isFrame,
+  pathAt,
+  placeOf,
+  placeOfEntry,
+  readChain,
+  stateAt,
+  writeChain,
+  type Entries,
+  type OpenEntry,
+  type Place,
+} from './places'
+import { firstStep, type ChainRow } from './rows'
+
+/** The longest path: pipelines that are returned within each other, other than in tail position, make it longer. */
+const MOST_PATH = 4_096
+
+type Next =
+  /** Entry `index` is to be started with this upstream value. */
+  | {
+      readonly do: 'start'
+      readonly place: Place
+      readonly row: ChainRow
+      readonly index: number
+      readonly value: Value
+    }
+  /** The entry at hand has failed. */
+  | { readonly do: 'fail'; readonly place: Place; readonly row: ChainRow; readonly failure: Value }
+  /** There is nothing left to do but to end. */
+  | { readonly do: 'end'; readonly place: Place; readonly row: ChainRow; readonly outcome: Value }
+
+function run(draft: Draft, view: RunView, first: Next): void {
+  for (let next: Next | undefined = first; next !== undefined;) {
+    next =
+      next.do === 'start'
+        ? start(draft, view, next.place, next.row, next.index, next.value)
+        : next.do === 'fail'
+          ? fail(draft, view, next.place, next.row, next.failure)
+          : end(draft, view, next.place, next.row, next.outcome)
+  }
+}
+
+/** Starts entry `index` of a chain with this upstream value; a chain without such an entry ends with it. */
+export function startEntry(
+  draft: Draft,
+  view: RunView,
+  place: Place,
+  row: ChainRow,
+  index: number,
+  value: Value,
+): void {
+  run(draft, view, { do: 'start', place, row, index, value })
+}
+
+/** The chain's entry has ended well. */
+export function goOn(draft: Draft, view: RunView, place: Place, row: ChainRow, value: Value): void {
+  pauseAfter(view, entriesOf(draft, view, place, row.hop), row.at)
+  run(draft, view, { do: 'start', place, row, index: row.at + 1, value })
+}
+
+/** The chain's entry has failed for good. */
+export function failEntry(draft: Draft, view: RunView, place: Place, row: ChainRow, failure: Value): void {
+  pauseAfter(view, entriesOf(draft, view, place, row.hop), row.at)
+  run(draft, view, { do: 'fail', place, row, failure })
+}
+
+/** The chain's finally has ended, with a failure of its own or well. */
+export function finallyEnded(
+  draft: Draft,
+  view: RunView,
+  place: Place,
+  row: ChainRow,
+  failure: Value | undefined,
+): void {
+  const { value, at, phase } = row.saved!
+  const outcome = failure === undefined ? value : isFailure(value) ? withSuppressed(value, failure) : failure
+  run(draft, view, { do: 'end', place, row: { ...row, saved: undefined, at, phase }, outcome })
+}
+
+// ---- Starting ------------------------------------------------------------------------------------------------------
+
+function start(
+  draft: Draft,
+  view: RunView,
+  place: Place,
+  row: ChainRow,
+  index: number,
+  input: Value,
+): Next | undefined {
+  const { definition, entries } = entriesOf(draft, view, place, row.hop)
+  let at = index
+  let value = input
+  for (;;) {
+    const entry = entries[at]
+    if (entry === undefined) return toFinally(draft, view, place, { ...row, at: at - 1 }, value)
+    const next: ChainRow = { ...row, at, phase: 'sent', attempt: 1, resends: 0, input: value }
+    if (isGroup(entry)) {
+      if (entry.group > 0) {
+        const state = stateAt(draft, view, place, row)
+        writeChain(draft, view, place, { ...next, phase: 'group', input: NONE })
+        startGroup(draft, view, entryPath(hopPath(place.base, row.hop), at), entry, value, state)
+        return undefined
+      }
+      // An empty group ends at once with an empty list.
+      value = setOf([])
+      pauseAfter(view, { definition, entries }, at)
+    } else if (isSleep(entry)) {
+      const until = 'sleep' in entry ? draft.now + entry.sleep : entry.sleepUntil
+      if (until > draft.now) {
+        waitUntil(draft, view, place, next, until)
+        return undefined
+      }
+      pauseAfter(view, { definition, entries }, at)
+    } else if (isTask(entry) && definition.steps[entry[0]]!.catch === 1) {
+      // A handler has nothing to do.
+      view.row.tasks--
+    } else {
+      send(draft, view, place, next)
+      return undefined
+    }
+    at++
+  }
+}
+
+/** Sends the task of the entry that a chain is at, unless the pipeline is paused: then it is held. */
+export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
+  const path = pathAt(place, row)
+  if (view.row.status === 'PAUSED') {
+    writeChain(draft, view, place, { ...row, phase: 'held' })
+    draft.put(view.keys.held(path), { path })
+    return
+  }
+  const { definition, entries } = entriesOf(draft, view, place, row.hop)
+  const entry = (row.saved === undefined ? entries[row.at] : definition.finally) as TaskEntry | EachEntry
+  writeChain(draft, view, place, { ...row, phase: 'sent' })
+  view.row.out++
+  draft.dispatches.push({
+    id: view.row.id,
+    run: view.row.run,
+    path,
+    attempt: row.attempt,
+    resends: row.resends,
+    ...(isTask(entry)
+      ? { step: definition.steps[entry[0]]!, args: entry[1] }
+      : { step: eachStep(definition, entry), args: eachArgs(definition, entry) }),
+    input: row.input,
+    state: stateAt(draft, view, place, row),
+    meta: view.row.meta,
+    group: undefined,
+    child: 0,
+    shared: row.resends > 0,
+    final: row.saved !== undefined,
+  })
+}
+
+/** Goes on with the entry that a chain is at, as if it had just become due. */
+export function proceed(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
+  const entries = entriesOf(draft, view, place, row.hop)
+  const entry = entries.entries[row.at]
+  if (row.saved !== undefined || isTask(entry!) || isEach(entry!)) return send(draft, view, place, row)
+  if (isSleep(entry!)) return goOn(draft, view, place, row, row.input)
+  startEntry(draft, view, place, row, row.at, row.input)
+}
+
+/** Lets the chain's entry wait for its time; the timer is a row, so it survives everything. */
+export function waitUntil(draft: Draft, view: RunView, place: Place, row: ChainRow, due: number): void {
+  writeChain(draft, view, place, { ...row, phase: 'waiting' })
+  const path = pathAt(place, row)
+  draft.put(view.keys.timer(due, `d${path}`), {
+    kind: 'dispatch',
+    id: view.row.id,
+    run: view.row.run,
+    path,
+    attempt: row.attempt,
+  })
+}
+
+function pauseAfter(view: RunView, { definition, entries }: Entries, at: number): void {
+  const entry = entries[at]
+  if (entry === undefined || view.row.status !== 'RUNNING') return
+  if ((isTask(entry) ? definition.steps[entry[0]]! : entry).pauseAfter === 1) view.row.status = 'PAUSED'
+}
+
+// ---- Failing -------------------------------------------------------------------------------------------------------
+
+/** Looks for the next handler of the same chain. */
+function fail(draft: Draft, view: RunView, place: Place, row: ChainRow, failure: Value): Next | undefined {
+  const { definition, entries } = entriesOf(draft, view, place, row.hop)
+  for (let at = row.at + 1; at < entries.length; at++) {
+    const entry: Entry = entries[at]!
+    if (!isTask(entry) || definition.steps[entry[0]]!.catch !== 1) continue
+    send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure })
+    return undefined
+  }
+  return toFinally(draft, view, place, row, failure)
+}
+
+// ---- Ending --------------------------------------------------------------------------------------------------------
+
+function toFinally(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: Value): Next | undefined {
+  if (!isFrame(place, row.hop)) return { do: 'end', place, row, outcome }
+  const { definition, entries } = entriesOf(draft, view, place, row.hop)
+  if (definition.finally === undefined) return { do: 'end', place, row, outcome }
+  sendFinally(draft, view, place, row, entries.length, outcome)
+  return undefined
+}
+
+/** Sends the finally of a frame; `outcome` is what it has ended with. */
+export function sendFinally(
+  draft: Draft,
+  view: RunView,
+  place: Place,
+  row: ChainRow,
+  at: number,
+  outcome: Value,
+): void {
+  const saved = { value: outcome, at: row.at, phase: row.phase }
+  send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: NONE, saved })
+}
+
+function end(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: Value): Next | undefined {
+  const { parent } = place
+  const failed = isFailure(outcome)
+  const state = sharesState(place, row) ? row.state : undefined
+  const hasFinal = view.row.finals > 0 && parent.kind !== 'root' && isFrame(place, row.hop)
+  if (hasFinal && entriesOf(draft, view, place, row.hop).definition.finally !== undefined)
+    forgetFinally(draft, view, place.base)
+  if (failed) park(draft, view, place, row)
+  else leave(draft, view, place, row)
+  if (parent.kind === 'root') {
+    finish(draft, view, failed ? 'FAILED' : 'COMPLETED', outcome)
+    return undefined
+  }
+  if (parent.kind === 'group') {
+    viewGroup(draft, view, parent.entry).markEnded(parent.index, outcome, failed ? undefined : state)
+    return undefined
+  }
+  const caller = placeOfEntry(parent.entry)
+  const callerRow = readChain(draft, view, caller)!
+  pauseAfter(view, entriesOf(draft, view, caller, callerRow.hop), callerRow.at)
+  if (failed) return { do: 'fail', place: caller, row: callerRow, failure: outcome }
+  const merged = { ...callerRow, state: mergeState(callerRow.state, state) }
+  return { do: 'start', place: caller, row: merged, index: callerRow.at + 1, value: outcome }
+}
+
+/** Whether what a chain has set of the state counts outside of it: a returned pipeline that is not inline has a state of its own. */
+function sharesState({ parent }: Place, { hop, definition }: ChainRow): boolean {
+  const wasReturned = parent.kind === 'frame' || hop > 0
+  return !wasReturned || definition?.inline === 1
+}
+
+/** Deletes what a chain that ends has kept for itself. */
+function leave(draft: Draft, view: RunView, { base, parent }: Place, row: ChainRow): void {
+  // The root chain is part of the pipeline's row; a chain of a group mostly has no row at all.
+  if (parent.kind === 'root' || (parent.kind === 'group' && !viewGroup(draft, view, parent.entry).isLive(parent.index)))
+    return
+  deletePages(draft, view, hopPath(base, row.hop), row.definition)
+  draft.delete(view.keys.chain(base))
+}
+
+/** Keeps what a chain that failed would need to be started again where it failed, if the pipeline is retried. */
+function park(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
+  const { parent } = place
+  if (view.row.lone || (parent.kind === 'group' && viewGroup(draft, view, parent.entry).row!.returnExceptions))
+    return leave(draft, view, place, row)
+  const phase = row.phase === 'group' || row.phase === 'frame' ? row.phase : 'failed'
+  if (parent.kind === 'root') {
+    view.row.chain = { ...row, phase }
+    return
+  }
+  // At its first entry, as it began: there is nothing to keep.
+  if (parent.kind === 'group' && !viewGroup(draft, view, parent.entry).isLive(parent.index)) return
+  view.row.litter = true
+  draft.put(view.keys.chain(place.base), { ...row, phase })
+}
+
+// ---- Returned pipelines --------------------------------------------------------------------------------------------
+
+/** The task at an open entry returned a pipeline: it takes the place of the task's result, or, in tail position, of the whole chain. */
+export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed: PackedDefinition): void {
+  const { row } = open
+  const pages = openPages(draft, view, packed)
+  const document = pages.document
+  const { definition, entries } = entriesOf(draft, view, open, row.hop)
+  view.row.tasks += packed.tasks
+  const isInline = document.inline === 1
+  const entry = entries[row.at]!
+  const isLast = row.at === entries.length - 1
+  const pauses = (isTask(entry) ? definition.steps[entry[0]]! : entry).pauseAfter === 1
+  const hasFinally = isFrame(open, row.hop) && definition.finally !== undefined
+  // The caller's frame is done with: recursion costs a step each, neither rows nor depth.
+  const isTail = isLast && !pauses && !hasFinally && (isInline || row.state === undefined)
+  const base = isTail ? open.base : framePath(open.path)
+  if (base.length > MOST_PATH) {
+    const failure = failureValue({
+      code: 'TASKS_DEFINITION_TOO_LARGE',
+      name: 'TaskError',
+      message: `pipelines are returned too deep within each other (a path of ${base.length} characters; at most ${MOST_PATH}): return them in tail position, as the last entry, without a finally`,
+    })
+    return failEntry(draft, view, open, row, failure)
+  }
+  const hop = isTail ? row.hop + 1 : 0
+  // In place of a pipeline that has a state of its own, sharing goes no further than that one did.
+  const shares = isInline && (!isTail || sharesState(open, row))
+  const started: ChainRow = {
+    ...firstStep(NONE),
+    hop,
+    definition: { ...sourceOf(packed), ...(shares ? { inline: 1 } : {}) },
+    state: isTail && isInline ? mergeState(row.state, initialState(document)) : initialState(document),
+  }
+  const place = isTail ? (open as Place) : placeOf(base)
+  if (isTail) deletePages(draft, view, hopPath(base, row.hop), row.definition)
+  else writeChain(draft, view, open, { ...row, phase: 'frame', input: NONE })
+  writePages(draft, view, hopPath(base, hop), pages)
+  writeChain(draft, view, place, started)
+  if (document.finally !== undefined && place.parent.kind !== 'root') noteFinally(draft, view, place.base)
+  startEntry(draft, view, place, started, 0, argsValue(document.input))
+}

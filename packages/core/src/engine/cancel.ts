@@ -1,0 +1,83 @@
+// Cancelling: what is with workers is waited for, for a while; then finallys run, those of returned pipelines first, and the run is CANCELLED.
+//
+// From the commit that folds the command on nothing else of the run starts, whatever workers have heard of it.
+import type { Definition } from '../definition'
+import { failureValue, withSuppressed, type Value } from '../value'
+import { sendFinally } from './advance'
+import type { Draft, RunView } from './draft'
+import { finish } from './finish'
+import { forgetFinally } from './frames'
+import { entriesOf, isFrame, placeOf, readChain, writeChain, type OpenEntry } from './places'
+import { ROOT } from './paths'
+import { RunKeys, type JobRow } from './rows'
+
+export const CANCEL_GRACE_MS = 30_000
+
+export function cancelRun(draft: Draft, run: RunView, graceMs: number): void {
+  const { row, keys } = run
+  row.status = 'CANCELLING'
+  draft.cancelled.push({ id: row.id, run: row.run })
+  if (row.out === 0) return startFinals(draft, run)
+  draft.put(keys.timer(draft.now + graceMs, 'c'), { kind: 'grace', id: row.id, run: row.run })
+}
+
+/** A worker has reported an entry of a run that is being cancelled: whatever it reported, its chain ends here. */
+export function settledWhileCancelling(draft: Draft, run: RunView, { row, ...place }: OpenEntry): void {
+  writeChain(draft, run, place, { ...row, phase: 'held' })
+  if (run.row.out === 0) startFinals(draft, run)
+}
+
+/** Nothing of the run is with a worker, or has not been heard of for too long. */
+export function startFinals(draft: Draft, run: RunView): void {
+  const { row, keys } = run
+  if (row.status !== 'CANCELLING') return
+  if (row.finals === 0) return startRootFinally(draft, run)
+  const { id, gen } = row
+  draft.put(keys.job('finals', ''), { kind: 'finals', id, run: row.run, gen, path: '' })
+}
+
+/** Runs the finallys of these chains. */
+export function finalsDue(draft: Draft, job: JobRow, bases: readonly string[], done: boolean): void {
+  if (done) draft.delete(new RunKeys(job.id, job.gen).job('finals', ''))
+  const run = draft.run(job.id)
+  if (run === undefined || run.row.run !== job.run || run.row.status !== 'CANCELLING') return
+  for (const base of bases) startFinally(draft, run, base)
+}
+
+function startRootFinally(draft: Draft, run: RunView): void {
+  if (!startFinally(draft, run, ROOT)) finish(draft, run, 'CANCELLED', cancelled(run))
+}
+
+/** Whether there is one, running now. */
+function startFinally(draft: Draft, run: RunView, base: string): boolean {
+  const place = placeOf(base)
+  const row = readChain(draft, run, place)
+  if (row === undefined) return false
+  // It was running already when the run was cancelled, or is held by a pause.
+  if (row.saved !== undefined && row.phase === 'sent') return true
+  const { definition, entries } = entriesOf(draft, run, place, row.hop)
+  if (!hasFinally(definition) || !isFrame(place, row.hop)) return false
+  sendFinally(draft, run, place, { ...row, saved: undefined }, entries.length, row.saved?.value ?? cancelled(run))
+  return true
+}
+
+const hasFinally = (definition: Definition): boolean => definition.finally !== undefined
+
+export function cancelledFinallyEnded(
+  draft: Draft,
+  run: RunView,
+  { row, ...place }: OpenEntry,
+  failure: Value | undefined,
+): void {
+  if (place.parent.kind === 'root') {
+    const outcome = cancelled(run)
+    return finish(draft, run, 'CANCELLED', failure === undefined ? outcome : withSuppressed(outcome, failure))
+  }
+  writeChain(draft, run, place, { ...row, phase: 'held', saved: undefined })
+  forgetFinally(draft, run, place.base)
+  if (run.row.finals === 0) startRootFinally(draft, run)
+}
+
+function cancelled({ row }: RunView): Value {
+  return failureValue({ code: 'TASKS_CANCELLED', name: 'TaskError', message: `the pipeline "${row.id}" was cancelled` })
+}

@@ -1,0 +1,87 @@
+// Commands: what is done to a pipeline from outside, by its id. Each has an id of its own; a pipeline keeps the last few and drops repeats.
+//
+//   command   from                 to           from others
+//   pause     RUNNING              PAUSED       PAUSED: nothing
+//   resume    PAUSED               RUNNING      RUNNING: nothing
+//   cancel    RUNNING, PAUSED      CANCELLING   CANCELLING, CANCELLED: nothing
+//   retry     FAILED               RUNNING
+//   delete    COMPLETED, FAILED, CANCELLED      (gone)
+//
+// Whatever is not listed is refused with TASKS_STATUS, naming both.
+import type { Command, CommandMessage, Status } from '../wire'
+import { entryReleased } from './chains'
+import { CANCEL_GRACE_MS, cancelRun } from './cancel'
+import type { Draft, RunView } from './draft'
+import { cleanJob } from './finish'
+import { retryRun } from './retried'
+import { RunKeys, type JobRow } from './rows'
+
+const MOST_COMMANDS = 64
+
+/** Where a command may be given, and where it has nothing to do. */
+const FROM: Readonly<Record<Command, { readonly from: readonly Status[]; readonly done: readonly Status[] }>> = {
+  pause: { from: ['RUNNING'], done: ['PAUSED'] },
+  resume: { from: ['PAUSED'], done: ['RUNNING'] },
+  cancel: { from: ['RUNNING', 'PAUSED'], done: ['CANCELLING', 'CANCELLED'] },
+  retry: { from: ['FAILED'], done: [] },
+  delete: { from: ['COMPLETED', 'FAILED', 'CANCELLED'], done: [] },
+}
+
+/** The answer to a command. */
+export type CommandAnswer =
+  | { readonly status: Status; readonly run: string }
+  | { readonly refused: { readonly code: string; readonly name: string; readonly message: string } }
+
+export function command(draft: Draft, message: CommandMessage): void {
+  const { id, commandId, replyTo, correlation } = message
+  const answer = (answer: CommandAnswer): void => void draft.answers.push({ replyTo, correlation, answer })
+  const refuse = (code: string, text: string): void => answer({ refused: { code, name: 'TaskError', message: text } })
+  const run = draft.run(id)
+  if (run === undefined)
+    return refuse('TASKS_NOT_FOUND', `there is no pipeline "${id}": it was never submitted, or its retention has ended`)
+  const { row } = run
+  if (row.commands?.includes(commandId) !== true) {
+    const { from, done } = FROM[message.command]
+    if (message.command === 'retry' && row.lone)
+      return refuse('TASKS_UNSUPPORTED', `"${id}" is a lone task: redrive its dead letter instead of retrying it`)
+    if (from.includes(row.status)) {
+      row.commands = [...(row.commands ?? []), commandId].slice(-MOST_COMMANDS)
+      obey(draft, run, message)
+    } else if (!done.includes(row.status)) {
+      return refuse(
+        'TASKS_STATUS',
+        `the pipeline "${id}" is ${row.status}: ${message.command} is for one that is ${from.join(' or ')}`,
+      )
+    }
+  }
+  answer({ status: row.status, run: row.run })
+}
+
+function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMessage): void {
+  const { row, keys } = run
+  switch (name) {
+    case 'pause':
+      row.status = 'PAUSED'
+      return
+    case 'resume': {
+      row.status = 'RUNNING'
+      const { id, gen } = row
+      draft.put(keys.job('resume', ''), { kind: 'resume', id, run: row.run, gen, path: '' })
+      return
+    }
+    case 'cancel':
+      return cancelRun(draft, run, graceMs ?? CANCEL_GRACE_MS)
+    case 'retry':
+      return retryRun(draft, run)
+    case 'delete':
+      draft.put(keys.job('clean', ''), cleanJob(row, { whole: true, blobs: true }))
+  }
+}
+
+/** A step of resuming: these entries were held. A pause in the middle of it ends it; what is left stays held. */
+export function released(draft: Draft, job: JobRow, paths: readonly string[], done: boolean): void {
+  const run = draft.run(job.id)
+  const goesOn = run !== undefined && run.row.run === job.run && run.row.status === 'RUNNING'
+  if (goesOn) for (const path of paths) entryReleased(draft, run, path)
+  if (done || !goesOn) draft.delete(new RunKeys(job.id, job.gen).job('resume', ''))
+}

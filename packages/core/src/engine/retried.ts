@@ -1,0 +1,98 @@
+// A failed pipeline is retried: a new run of the same id starts where the old one failed, and what had ended well stays as it is.
+//
+// A chain that fails leaves its row, a group its results: from the root they lead down to every entry that failed.
+import { FrameReader, FrameWriter, isFailure, Kind, NONE } from '../value'
+import { proceed, startEntry } from './advance'
+import type { Draft, RunView } from './draft'
+import { expiryKey } from './finish'
+import { noteFinally } from './frames'
+import type { GroupView } from './groups'
+import { viewGroup } from './groups'
+import { childPath, framePath, ROOT } from './paths'
+import { entriesOf, isFrame, pathAt, placeOf, writeChain, type Place } from './places'
+import type { Bytes, RowKey } from '../transport'
+import { firstStep, nextRun, RunKeys, type ChainRow, type JobRow } from './rows'
+
+export function retryRun(draft: Draft, run: RunView): void {
+  const { row } = run
+  draft.delete(expiryKey(run))
+  row.status = 'RUNNING'
+  row.run = nextRun(row.run)
+  row.outcome = NONE
+  row.finishedAt = 0
+  restart(draft, run, placeOf(ROOT), row.chain!)
+}
+
+/** Starts a chain again at the entry that failed, or goes down to what failed below it. */
+function restart(draft: Draft, run: RunView, from: Place, failed: ChainRow): void {
+  let place = from
+  let row: ChainRow = { ...failed, attempt: 1, resends: 0 }
+  for (;;) {
+    if (place.parent.kind !== 'root' && isFrame(place, row.hop)) {
+      const { definition } = entriesOf(draft, run, place, row.hop)
+      if (definition.finally !== undefined) noteFinally(draft, run, place.base)
+    }
+    const path = pathAt(place, row)
+    if (row.phase === 'group') {
+      writeChain(draft, run, place, row)
+      viewGroup(draft, run, path).edit()!.reopening = true
+      const { id, gen } = run.row
+      draft.put(run.keys.job('reopen', path), { kind: 'reopen', id, run: run.row.run, gen, path })
+      return
+    }
+    if (row.phase !== 'frame') return proceed(draft, run, place, row)
+    writeChain(draft, run, place, row)
+    place = placeOf(framePath(path))
+    row = { ...draft.get<ChainRow>(run.keys.chain(place.base))!, attempt: 1, resends: 0 }
+  }
+}
+
+/** A row of results in which there are failures. */
+export interface FailedPage {
+  readonly key: RowKey
+  /** The chains that failed, and are to be started again. */
+  readonly failed: readonly number[]
+  /** The results that stay. */
+  readonly kept: Bytes
+}
+
+/** Takes up to `most` failures out of a row of results. Undefined if it has none. */
+export function failuresIn(key: RowKey, bytes: Bytes, most: number): FailedPage | undefined {
+  const failed: number[] = []
+  const kept = new FrameWriter(bytes.length)
+  for (const reader = new FrameReader(bytes); !reader.done;) {
+    const index = reader.number()
+    const value = reader.value()
+    if (value.kind !== Kind.state && isFailure(value) && failed.length < most) failed.push(index)
+    else kept.addNumbered(index, value)
+  }
+  return failed.length === 0 ? undefined : { key, failed, kept: kept.bytes() }
+}
+
+/** A step of reopening a group; without a page, the last one. */
+export function reopened(draft: Draft, job: JobRow, page: FailedPage | undefined): void {
+  const run = draft.run(job.id)
+  const isCurrent = run !== undefined && run.row.run === job.run && run.row.status !== 'CANCELLING'
+  const group = isCurrent ? viewGroup(draft, run, job.path) : undefined
+  const row = group?.row
+  if (page === undefined || row === undefined) draft.delete(new RunKeys(job.id, job.gen).job('reopen', job.path))
+  if (run === undefined || group === undefined || row === undefined) return
+  if (page === undefined) {
+    group.edit()!.reopening = false
+    // They may all have ended by now; or nothing of it had failed but the joining.
+    group.joinIfComplete()
+    return
+  }
+  if (page.kept.length === 0) draft.delete(page.key)
+  else draft.keepResults(page.key, page.kept)
+  for (const index of page.failed) startAgain(draft, run, group, job.path, index)
+}
+
+function startAgain(draft: Draft, run: RunView, group: GroupView, path: string, index: number): void {
+  const place = placeOf(childPath(path, index))
+  const row = draft.get<ChainRow>(run.keys.chain(place.base))
+  group.reopen(index, row !== undefined)
+  if (row !== undefined) return restart(draft, run, place, row)
+  const { input } = group.row!
+  startEntry(draft, run, place, firstStep(input), 0, input)
+}
