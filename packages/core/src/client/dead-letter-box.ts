@@ -2,7 +2,7 @@
 import type { Clock } from '../clock'
 import type { Codec } from '../codec'
 import { decodeArguments } from '../decoding'
-import { blobPrefix } from '../engine/rows'
+import { blobPrefix } from '../engine/row-keys'
 import { TaskError } from '../errors'
 import { fromFailure, type Failure } from '../failure'
 import type { LargeValues } from '../large-values'

@@ -1,7 +1,7 @@
 // What callers give a client, checked before any effect: an option that is misspelt or out of range is refused by name, never ignored.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
-import { LATEST_MS } from '../engine/rows'
+import { LATEST_MS } from '../engine/row-keys'
 import { checkQueueName } from '../ids'
 import { badOption, checkKeys, checkMs } from '../option-checks'
 import { isPipeline, taskRefOf, type Submittable, type Task } from '../pipeline'

@@ -9,7 +9,8 @@ import { finish } from './finish'
 import { forgetFinally } from './frames'
 import { entriesOf, isFrame, placeOf, readChain, writeChain, type OpenEntry } from './places'
 import { ROOT } from './paths'
-import { RunKeys, type JobRow } from './rows'
+import { RunKeys } from './row-keys'
+import type { JobRow } from './rows'
 
 export const CANCEL_GRACE_MS = 30_000
 

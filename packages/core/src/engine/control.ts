@@ -14,7 +14,8 @@ import { CANCEL_GRACE_MS, cancelRun } from './cancel'
 import type { Draft, RunView } from './draft'
 import { cleanJob } from './finish'
 import { retryRun } from './retried'
-import { RunKeys, type JobRow } from './rows'
+import { RunKeys } from './row-keys'
+import type { JobRow } from './rows'
 
 const MOST_COMMANDS = 64
 

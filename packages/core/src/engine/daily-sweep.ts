@@ -6,7 +6,8 @@ import type { Logger } from '../logger'
 import { isLoneBlob, isOldLoneBlob } from '../lone-task'
 import type { Space } from '../transport'
 import type { RowCache } from './row-cache'
-import { firstRun, pipelineKey, type PipelineRow } from './rows'
+import { firstRun, pipelineKey } from './row-keys'
+import type { PipelineRow } from './rows'
 
 const DAY_MS = 24 * 3_600_000
 /** An hour or two after a claim: a deploy that moves every partition is no reason to list every blob. */

@@ -7,7 +7,8 @@ import { FrameWriter, Kind, type Value } from '../value'
 import { encodeReply, type ReplyBody, type Status } from '../wire'
 import type { GroupView } from './groups'
 import type { ListQuestion } from './queries'
-import { RunKeys, type PipelineRow, type Row } from './rows'
+import { RunKeys } from './row-keys'
+import type { PipelineRow, Row } from './rows'
 
 /** Committed rows as far as they are known: null is known to be absent, undefined is not loaded. */
 export interface KnownRows {

@@ -17,7 +17,8 @@ import {
 import { groupEnded } from './chains'
 import type { Draft } from './draft'
 import { deleteGroup } from './groups'
-import { CHUNK, chunkOfResults, isOver, RunKeys, type GroupRow, type JobRow } from './rows'
+import { chunkOfResults, RunKeys } from './row-keys'
+import { CHUNK, isOver, type GroupRow, type JobRow } from './rows'
 
 export interface Joined {
   readonly value: Value

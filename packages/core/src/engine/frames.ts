@@ -2,7 +2,8 @@
 import type { Definition } from '../definition'
 import type { PackedDefinition } from '../wire'
 import type { Draft, RunView } from './draft'
-import { blobPageKey, blobPrefix, DefinitionPage, type DefinitionSource } from './rows'
+import { blobPageKey, blobPrefix } from './row-keys'
+import { DefinitionPage, type DefinitionSource } from './rows'
 
 export function sourceOf(packed: PackedDefinition): DefinitionSource {
   return packed.blob === undefined ? { pages: packed.pageCount } : { pages: packed.pageCount, blob: packed.blob }

@@ -14,17 +14,9 @@ import type { RowCache } from './row-cache'
 import { NONE } from '../value'
 import type { Status } from '../wire'
 import { failuresIn } from './retried'
-import {
-  blobPrefix,
-  cleanedBy,
-  decodeRow,
-  JOBS,
-  RunKeys,
-  type GroupRow,
-  type JobRow,
-  type MarkRow,
-  type PipelineRow,
-} from './rows'
+import { decodeRow } from './row-codec'
+import { blobPrefix, cleanedBy, JOBS, RunKeys } from './row-keys'
+import type { GroupRow, JobRow, MarkRow, PipelineRow } from './rows'
 
 export interface JobsOptions {
   readonly space: Space

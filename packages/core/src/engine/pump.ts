@@ -6,7 +6,8 @@ import type { Draft } from './draft'
 import { viewGroup } from './groups'
 import { childPath, entryPath } from './paths'
 import { groupAt, placeOf } from './places'
-import { firstStep, isOver, RunKeys, type GroupRow, type JobRow, type PipelineRow } from './rows'
+import { RunKeys } from './row-keys'
+import { firstStep, isOver, type GroupRow, type JobRow, type PipelineRow } from './rows'
 
 /** Chains of one group that are out at a time: what waits beyond that waits in its rows, not in a queue. */
 const OUT_AT_ONCE = 4_000

@@ -1,7 +1,9 @@
 // What is told of a pipeline, from its committed rows: by its owner, or by a client that can read them itself.
 import type { Bytes, RowKey } from '../transport'
 import type { Status } from '../wire'
-import { decodeRow, isOver, PIPELINES, type PipelineRow } from './rows'
+import { decodeRow } from './row-codec'
+import { PIPELINES } from './row-keys'
+import { isOver, type PipelineRow } from './rows'
 
 export interface PipelineStatus {
   readonly id: string

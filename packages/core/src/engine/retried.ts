@@ -11,7 +11,8 @@ import { viewGroup } from './groups'
 import { childPath, framePath, ROOT } from './paths'
 import { entriesOf, isFrame, pathAt, placeOf, writeChain, type Place } from './places'
 import type { Bytes, RowKey } from '../transport'
-import { firstStep, nextRun, RunKeys, type ChainRow, type JobRow } from './rows'
+import { nextRun, RunKeys } from './row-keys'
+import { firstStep, type ChainRow, type JobRow } from './rows'
 
 export function retryRun(draft: Draft, run: RunView): void {
   const { row } = run

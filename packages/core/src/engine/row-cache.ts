@@ -1,7 +1,8 @@
 // The committed rows that an owner has in memory: what it has read, and what it has written. Bounded; eviction costs a read, never correctness.
 import type { Blobs, Bytes, PartitionSession, RowKey } from '../transport'
 import type { Draft, KnownRows } from './draft'
-import { decodeRow, type Row } from './rows'
+import { decodeRow } from './row-codec'
+import type { Row } from './rows'
 
 const MOST_ROWS = 40_000
 /** Of rows, and pages, that are large: the others are bounded by their number. */

@@ -8,7 +8,8 @@ import type { Draft, RunView } from './draft'
 import { cleanJob, finish } from './finish'
 import { openPages, sourceOf, writePages } from './frames'
 import { entryPath, ROOT } from './paths'
-import { firstRun, firstStep, isOver, type PipelineRow } from './rows'
+import { firstRun } from './row-keys'
+import { firstStep, isOver, type PipelineRow } from './rows'
 
 export const DEFAULT_RETENTION_MS = 24 * 3_600_000
 /** A submit comes again within seconds, if at all. */

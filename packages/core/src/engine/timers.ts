@@ -2,7 +2,9 @@
 // what is due soon, and reads on when that has passed.
 import type { RowKey } from '../transport'
 import type { ScanRows } from './fan-in'
-import { decodeRow, dueOf, TIMERS, type TimerRow } from './rows'
+import { decodeRow } from './row-codec'
+import { dueOf, TIMERS } from './row-keys'
+import type { TimerRow } from './rows'
 
 const PAGE = 5_000
 /** The most in memory. */

@@ -9,7 +9,8 @@ import type { RowKey } from '../transport'
 import type { Closed, Dispatch, Draft, EntryName } from './draft'
 import type { RunningItem } from '../wire'
 import { parentOf, splitEntry } from './paths'
-import { windowKey, type Lane, type WindowItem, type WindowRow } from './rows'
+import { windowKey } from './row-keys'
+import type { Lane, WindowItem, WindowRow } from './rows'
 
 export interface Window {
   readonly key: RowKey

@@ -5,19 +5,9 @@ import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engi
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
 import { failuresIn } from '../../src/engine/retried'
-import {
-  cleanedBy,
-  decodeRow,
-  encodeRow,
-  JOBS,
-  RunKeys,
-  TIMERS,
-  type GroupRow,
-  type JobRow,
-  type MarkRow,
-  type Row,
-  type TimerRow,
-} from '../../src/engine/rows'
+import { decodeRow, encodeRow } from '../../src/engine/row-codec'
+import { cleanedBy, JOBS, RunKeys, TIMERS } from '../../src/engine/row-keys'
+import type { GroupRow, JobRow, MarkRow, Row, TimerRow } from '../../src/engine/rows'
 import { jsonCodec } from '../../src/json-codec'
 import type { Bytes, RowKey } from '../../src/transport'
 import type { Kind, Value } from '../../src/value'
