@@ -1,9 +1,8 @@
 import type { Blobs, Bytes } from '@tasks/core'
-import type { Clock } from '@tasks/core/adapter'
+import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import { BYTES } from './driver'
 import type { Group } from './group-commit'
-import type { Lifetime } from './lifetime'
 import { MAX_MESSAGE_BYTES } from './limits'
 import { afterPrefix } from './rows'
 

@@ -1,7 +1,7 @@
 import type { Bytes, DeadLetter, DeadLetterInfo, DeadLetters } from '@tasks/core'
+import type { Lifetime } from '@tasks/core/adapter'
 import { BYTES } from './driver'
 import type { Group, Row, Write } from './group-commit'
-import type { Lifetime } from './lifetime'
 import type { Outbox } from './outbox'
 
 /** `seq` is the letter's own, drawn by the caller. */

@@ -1,11 +1,10 @@
 // Owning a partition. The fence is the partition's own row: a commit first moves `seq` on, where epoch, nonce and `seq` are
 // those of its session. If no row matches, somebody else has claimed since, and nothing is written.
 import type { Bytes, Commit, InboxMessage, PartitionSession, Position, RowKey } from '@tasks/core'
+import type { LeaseStore, Lifetime } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
-import type { LeaseStore } from '@tasks/core/adapter'
 import type { Write } from './group-commit'
 import { fitting, refuseTooLargeCommit } from './limits'
-import type { Lifetime } from './lifetime'
 import type { Namespace } from './namespace'
 import type { Outbox } from './outbox'
 import { loadRows, scanRows, writeRows } from './rows'

@@ -6,10 +6,10 @@
 // Q3. A suspect is handed out alone, so that its lease has no other members.
 import { setMaxListeners } from 'node:events'
 import type { Bytes, ConsumeOptions, Lease, ReceiveOptions, Send, Settlement, TaskConsumer } from '@tasks/core'
+import type { Lifetime } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import { addLetter } from './dead-letters'
 import type { Row, Write } from './group-commit'
-import type { Lifetime } from './lifetime'
 import { fitting } from './limits'
 import type { Namespace } from './namespace'
 import type { Outbox } from './outbox'

@@ -10,11 +10,10 @@ import type {
   Space,
   TaskConsumer,
 } from '@tasks/core'
-import { leasedPartitions, TaskError } from '@tasks/core/adapter'
+import { leasedPartitions, Lifetime, TaskError } from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import { deadLetters } from './dead-letters'
 import { isCertain } from './failure'
-import { Lifetime } from './lifetime'
 import { MAX_MESSAGE_BYTES } from './limits'
 import type { Namespace } from './namespace'
 import { Outbox } from './outbox'

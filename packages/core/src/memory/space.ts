@@ -20,7 +20,7 @@ import type { MemoryFaults } from './faults'
 import { MemoryHost } from './host'
 import type { Ending } from './lifetime'
 import { Lifetime } from './lifetime'
-import { checkCommit, checkSends, refusal } from './limits'
+import { checkCommit, checkSends, refusal } from '../adapter/limits'
 import type { Namespace } from './namespace'
 
 export class MemorySpace implements Space {

@@ -1,7 +1,7 @@
 // How long something may be used, and how its waits end.
 import { setMaxListeners } from 'node:events'
-import type { Clock } from '@tasks/core/adapter'
-import type { TaskError } from '@tasks/core/adapter'
+import type { Clock } from '../clock'
+import type { TaskError } from '../errors'
 
 export class Lifetime {
   readonly #clock: Clock
