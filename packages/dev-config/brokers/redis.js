@@ -1,0 +1,46 @@
+// redis-server, or valkey-server: the machine's, else installed from the distribution's package, else in a container.
+import { ask, startServer } from './server.js'
+import { inContainer, onPath } from './programs.js'
+
+/**
+ * @typedef {object} RedisOptions
+ * @property {string} [program]                          default `TASKS_REDIS_SERVER`, else redis-server
+ * @property {'always' | 'everysec' | 'no' | 'off'} [appendfsync]   `off`: no append-only file at all. Default everysec
+ * @property {readonly string[]} [settings]              further settings: `--maxmemory`, `100mb`
+ */
+
+/** @param {RedisOptions} [options] @returns {Promise<import('./server.js').Server>} */
+export async function startRedis(options = {}) {
+  const { appendfsync = 'everysec', settings = [] } = options
+  const program = options.program ?? process.env['TASKS_REDIS_SERVER'] ?? 'redis-server'
+  const path = onPath(program, 'redis-server')
+  const boxed = path === undefined ? inContainer('redis:7-alpine', ['redis-server']) : undefined
+  const persistence =
+    appendfsync === 'off' ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', appendfsync]
+  return startServer({
+    name: 'redis',
+    command: path ?? /** @type {string} */ (boxed?.container.docker),
+    ...(boxed && { container: boxed.container }),
+    args: ({ folder, port }) => [
+      ...(boxed?.args(folder) ?? []),
+      '--port',
+      `${port}`,
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      boxed?.folder ?? folder,
+      '--save',
+      '',
+      '--daemonize',
+      'no',
+      ...persistence,
+      ...settings,
+    ],
+    async ready({ port }) {
+      const [, version] = /(?:valkey|redis)_version:(\S+)/.exec(await ask(port, 'INFO server\r\n')) ?? []
+      if (version === undefined) throw new Error('it is loading')
+      return version
+    },
+    url: (port) => `redis://127.0.0.1:${port}`,
+  })
+}

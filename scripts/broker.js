@@ -1,0 +1,38 @@
+// A broker to try things on: `npm run broker -- redis` starts a real server on a free port, with a temporary folder, prints its URL, and stops it with this process.
+//
+//   npm run broker -- redis                      as shipped: the append-only file is synced every second
+//   npm run broker -- redis always               … before every answer; or: no, off
+//   npm run broker -- redis everysec --maxmemory 100mb
+import { once } from 'node:events'
+import { NoBroker, startRedis } from '../packages/dev-config/brokers/index.js'
+
+/** @typedef {import('../packages/dev-config/brokers/index.js').Server} Server */
+
+/** @type {Readonly<Record<string, (args: readonly string[]) => Promise<Server>>>} */
+const brokers = {
+  redis([appendfsync, ...settings]) {
+    const known = /** @type {const} */ (['always', 'everysec', 'no', 'off'])
+    const chosen = known.find((each) => each === appendfsync)
+    if (appendfsync !== undefined && chosen === undefined) fail(`"${appendfsync}" is none of ${known.join(', ')}`)
+    return startRedis({ settings, ...(chosen && { appendfsync: chosen }) })
+  },
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const start = brokers[name] ?? fail(`say which broker: ${Object.keys(brokers).join(', ')}`)
+try {
+  const server = await start(args)
+  console.log(server.url)
+  console.error(`broker: ${name} ${server.version}, process ${server.pid()}, data in ${server.folder}; Ctrl-C stops it`)
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+  await server.stop()
+} catch (error) {
+  if (error instanceof NoBroker) fail(error.message)
+  throw error
+}
+
+/** @param {string} message @returns {never} */
+function fail(message) {
+  console.error(`broker: ${message}`)
+  process.exit(2)
+}
