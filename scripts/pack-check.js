@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
+import { NoBroker, startRedis } from '../packages/dev-config/brokers/index.js'
 import { writeJunit } from './junit.js'
 import { root, run } from './processes.js'
 import { setup } from './setup.js'
@@ -96,16 +97,34 @@ async function checkExamples(places) {
     const example = exampleIn(join(folder, 'README.md'))
     if (example === undefined) continue
     found++
+    const broker = example.includes('TASKS_REDIS_URL') ? await brokerOrReason() : undefined
+    if (typeof broker === 'string') {
+      cases.push({ name: `the example of ${name} runs`, seconds: 0, skipped: broker })
+      continue
+    }
+    if (broker !== undefined) process.env['TASKS_REDIS_URL'] = broker.url
     await check(`the example of ${name} type-checks`, () => typecheck(example))
     await check(`the example of ${name} runs as ESM`, () =>
       node('example.mjs', transpile(example, ts.ModuleKind.ESNext), example),
     )
-    if (esmOnly(example)) continue
-    await check(`the example of ${name} runs as CJS`, () =>
-      node('example.cjs', wrap(transpile(example, ts.ModuleKind.CommonJS)), example),
-    )
+    if (!esmOnly(example)) {
+      await check(`the example of ${name} runs as CJS`, () =>
+        node('example.cjs', wrap(transpile(example, ts.ModuleKind.CommonJS)), example),
+      )
+    }
+    await broker?.stop()
   }
   if (found === 0) cases.push({ name: 'the README example runs', seconds: 0, skipped: 'no README has an example yet' })
+}
+
+/** A server for an example that needs one, or why there is none. */
+async function brokerOrReason() {
+  try {
+    return await startRedis()
+  } catch (error) {
+    if (!(error instanceof NoBroker) || process.env['CI'] !== undefined) throw error
+    return error.message
+  }
 }
 
 /** @param {string} readme */

@@ -22,6 +22,7 @@ export const suites = [
   vitest('conformance', 'packages/conformance'),
   { name: 'conformance-node-test', runner: 'node:test', cwd: 'packages/conformance', files: ['.node-test.ts'] },
   vitest('transport-sqlite', 'packages/transport-sqlite'),
+  vitest('transport-redis', 'packages/transport-redis'),
   vitest('cli', 'packages/cli'),
   vitest('stocks', 'apps/stocks'),
   vitest('bench', 'apps/bench'),

@@ -30,7 +30,7 @@ export async function compile(): Promise<Bundle> {
     platform: 'node',
     target: 'node20',
     conditions: ['@tasks/source'],
-    external: ['@photostructure/sqlite'],
+    external: ['@photostructure/sqlite', 'ioredis'],
     sourcemap: true,
     logLevel: 'warning',
   })

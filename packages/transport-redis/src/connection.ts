@@ -1,0 +1,230 @@
+// A connection that is never in doubt for long. ioredis keeps it open; what becomes of a call when it breaks is decided here.
+//
+// C1. Nothing is executed twice that may not be. ioredis would send again what was under way, and keep a queue while it is offline: both are off.
+// C2. Every call settles: when its answer comes, when its connection closes, or when the server has been silent for too long, in which case the
+//     connection is closed. (A socket whose other end is gone without a word does not close by itself; and without resending, ioredis 6.0 leaves
+//     the promises of calls under way unsettled.)
+// C3. A repeatable call is made again until its time is over, and so is one that certainly had no effect. Any other is reported as it is: not known.
+// C4. Calls of one turn of the event loop leave in one write.
+import type { Clock } from '@tasks/core/adapter'
+import { sleep, TaskError } from '@tasks/core/adapter'
+import type { Redis } from 'ioredis'
+import type { Argument } from './call'
+import { Call } from './call'
+import {
+  isCertain,
+  isPassing,
+  isReply,
+  isUnknownScript,
+  isUnsent,
+  refused,
+  unavailable,
+  wantsAnotherServer,
+} from './failure'
+import type { Script } from './script'
+
+/** How long the server may say nothing while it is asked something. */
+const MOST_SILENCE_MS = 5_000
+const RETRY_MS = 50
+
+export interface ConnectionOptions {
+  readonly client: Redis
+  readonly clock: Clock
+  /** How long a call is tried. */
+  readonly patienceMs: number
+  /** The server, for messages. */
+  readonly name: string
+}
+
+/** What settles a call that the server has not answered. */
+type Fail = (error: TaskError) => void
+
+export class Connection {
+  readonly #client: Redis
+  readonly #clock: Clock
+  readonly #patienceMs: number
+  readonly #name: string
+  readonly #pending = new Set<Fail>()
+  readonly #waitingForReady = new Set<() => void>()
+  #heardAt = 0
+  #cancelWatch: (() => void) | undefined
+  #corked = false
+  #lastError: unknown
+  #closed: TaskError | undefined
+
+  constructor({ client, clock, patienceMs, name }: ConnectionOptions) {
+    this.#client = client
+    this.#clock = clock
+    this.#patienceMs = patienceMs
+    this.#name = name
+    client.on('error', (error: unknown) => (this.#lastError = error))
+    client.on('ready', () => {
+      this.#lastError = undefined
+      this.#wakeAll()
+    })
+    client.on('close', () => this.#failAll('the connection was lost before the answer came'))
+    client.on('end', () => this.#wakeAll())
+  }
+
+  /**
+   * Runs a script.
+   * @param again the arguments of every try but the first
+   * @param onTry called before each try
+   */
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    again: readonly Argument[] = args,
+    onTry?: () => void,
+  ): Promise<unknown> {
+    let tries = 0
+    const attempt = async (): Promise<unknown> => {
+      onTry?.()
+      const rest = [keys.length, ...keys, ...(tries++ === 0 ? args : again)]
+      try {
+        return await this.#send(new Call('evalsha', [script.sha, ...rest]))
+      } catch (error) {
+        // A server that was restarted, or a replica that took over, knows no scripts; from then on it does.
+        if (isUnknownScript(error)) return this.#send(new Call('eval', [script.source, ...rest]))
+        throw error
+      }
+    }
+    return this.#insist(script.name, attempt, script.repeatable)
+  }
+
+  /** Any other command. It may be made again, so it has to be one that reads, or that changes nothing the second time. */
+  command(name: string, ...args: readonly Argument[]): Promise<unknown> {
+    return this.#insist(name, () => this.#send(new Call(name, args)), true)
+  }
+
+  close(): void {
+    this.#closed ??= new TaskError('TASKS_CLOSED', `${this.#name}: the transport is closed`)
+    for (const fail of this.#pending) fail(this.#closed)
+    this.#wakeAll()
+    this.#cancelWatch?.()
+    this.#client.disconnect()
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closed !== undefined) throw this.#closed
+  }
+
+  // ---- Trying
+
+  async #insist(what: string, attempt: () => Promise<unknown>, repeatable: boolean): Promise<unknown> {
+    const until = this.#clock.monotonic() + this.#patienceMs
+    for (;;) {
+      this.#refuseIfClosed()
+      if (this.#client.status !== 'ready') await this.#ready(what, until)
+      try {
+        return await attempt()
+      } catch (error) {
+        this.#refuseIfClosed()
+        const isOver = this.#clock.monotonic() >= until
+        if (TaskError.is(error)) {
+          if (isOver || !(repeatable || isCertain(error))) throw error
+        } else {
+          if (isOver || !isPassing(error)) throw refused(error, `${this.#name}: ${what}`)
+          if (wantsAnotherServer(error)) this.#reconnect()
+        }
+        // Also lets the event loop go on: a socket that is about to close still looks ready.
+        await sleep(this.#clock, RETRY_MS)
+      }
+    }
+  }
+
+  /** Waits for the connection, if it is not there. */
+  async #ready(what: string, until: number): Promise<void> {
+    if (this.#client.status === 'wait') this.#client.connect().catch(() => {})
+    while (this.#client.status !== 'ready') {
+      this.#refuseIfClosed()
+      const left = until - this.#clock.monotonic()
+      if (left <= 0 || this.#client.status === 'end') {
+        const { message } = (this.#lastError ?? new Error('no connection')) as Error
+        throw unavailable(this.#name, `${what} was not sent: ${message}`, 'no', this.#lastError)
+      }
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          cancel()
+          this.#waitingForReady.delete(wake)
+          resolve()
+        }
+        const cancel = this.#clock.after(left, wake)
+        this.#waitingForReady.add(wake)
+      })
+    }
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waitingForReady) wake()
+  }
+
+  // ---- One try
+
+  #send(call: Call): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        this.#pending.delete(fail)
+        this.#heardAt = this.#clock.monotonic()
+      }
+      const fail: Fail = (error) => {
+        this.#pending.delete(fail)
+        reject(error)
+      }
+      this.#cork()
+      if (this.#pending.size === 0) this.#watch()
+      this.#pending.add(fail)
+      ;(this.#client.sendCommand(call) as Promise<unknown>).then(
+        (answer) => {
+          settle()
+          resolve(answer)
+        },
+        (error: unknown) => {
+          settle()
+          reject(
+            isReply(error) ? error : unavailable(this.#name, String(error), isUnsent(error) ? 'no' : 'unknown', error),
+          )
+        },
+      )
+    })
+  }
+
+  #cork(): void {
+    const { stream } = this.#client
+    if (this.#corked || stream === undefined) return
+    this.#corked = true
+    stream.cork()
+    process.nextTick(() => {
+      this.#corked = false
+      stream.uncork()
+    })
+  }
+
+  // ---- Silence
+
+  /** One timer for all calls that are under way. */
+  #watch(): void {
+    this.#heardAt = this.#clock.monotonic()
+    if (this.#cancelWatch !== undefined) return
+    const look = (): void => {
+      this.#cancelWatch = undefined
+      if (this.#pending.size === 0) return
+      const left = this.#heardAt + MOST_SILENCE_MS - this.#clock.monotonic()
+      if (left <= 0) {
+        this.#failAll(`no answer for ${MOST_SILENCE_MS} ms`)
+        this.#reconnect()
+      } else this.#cancelWatch = this.#clock.after(left, look, { unref: true })
+    }
+    this.#cancelWatch = this.#clock.after(MOST_SILENCE_MS, look, { unref: true })
+  }
+
+  #failAll(why: string): void {
+    for (const fail of this.#pending) fail(unavailable(this.#name, why, 'unknown', this.#lastError))
+  }
+
+  /** Not with a good-bye, which a dead socket would never deliver. ioredis then connects again. */
+  #reconnect(): void {
+    this.#client.stream?.destroy()
+  }
+}

@@ -1,0 +1,2 @@
+export type { RedisTransportOptions } from './transport'
+export { fromUrl, redisTransport } from './transport'

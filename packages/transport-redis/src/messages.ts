@@ -1,0 +1,132 @@
+// The connection on which other processes reach this one: published messages. They are pushed as they come, so nothing polls and nothing blocks; what is lost
+// while the connection is down is asked for when it is back.
+import type { Clock } from '@tasks/core/adapter'
+import { TaskError } from '@tasks/core/adapter'
+import type { Redis } from 'ioredis'
+import { unavailable } from './failure'
+
+type Handler = (message: Buffer) => void
+
+/** How often an idle connection is tried: a socket whose other end is gone says nothing by itself. */
+const PING_MS = 3_000
+
+export interface MessagesOptions {
+  readonly client: Redis
+  readonly clock: Clock
+  readonly patienceMs: number
+  readonly name: string
+}
+
+export class Messages {
+  readonly #client: Redis
+  readonly #clock: Clock
+  readonly #patienceMs: number
+  readonly #name: string
+  readonly #channels = new Map<string, Set<Handler>>()
+  readonly #subscribed = new Set<string>()
+  readonly #waiting = new Set<() => void>()
+  readonly #gapListeners = new Set<() => void>()
+  #lastError: unknown
+  #closed = false
+  #answered = true
+  #cancelPing: () => void = () => {}
+
+  constructor({ client, clock, patienceMs, name }: MessagesOptions) {
+    this.#client = client
+    this.#clock = clock
+    this.#patienceMs = patienceMs
+    this.#name = name
+    client.on('error', (error: unknown) => (this.#lastError = error))
+    client.on('ready', () => {
+      this.#answered = true
+      for (const channel of this.#channels.keys()) this.#ask(channel)
+    })
+    client.on('close', () => this.#subscribed.clear())
+    client.on('messageBuffer', (channel: Buffer, message: Buffer) => {
+      for (const handler of this.#channels.get(channel.toString()) ?? []) handler(message)
+    })
+    client.connect().catch(() => {})
+    this.#pingRegularly()
+  }
+
+  /** Resolves, with how to stop, when messages are sure to come. */
+  async subscribe(channel: string, handler: Handler): Promise<() => void> {
+    const handlers = this.#channels.get(channel) ?? new Set()
+    this.#channels.set(channel, handlers.add(handler))
+    if (!this.#subscribed.has(channel)) {
+      if (this.#client.status === 'ready') this.#ask(channel)
+      await this.#until(channel)
+    }
+    return () => {
+      handlers.delete(handler)
+      if (handlers.size > 0 || this.#channels.get(channel) !== handlers) return
+      this.#channels.delete(channel)
+      this.#subscribed.delete(channel)
+      this.#client.unsubscribe(channel).catch(() => {})
+    }
+  }
+
+  /** Calls back when messages may have been missed. */
+  onGap(listener: () => void): () => void {
+    this.#gapListeners.add(listener)
+    return () => this.#gapListeners.delete(listener)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelPing()
+    for (const wake of this.#waiting) wake()
+    this.#client.disconnect()
+  }
+
+  #ask(channel: string): void {
+    this.#client.subscribe(channel).then(
+      () => {
+        if (!this.#channels.has(channel)) return
+        this.#subscribed.add(channel)
+        for (const wake of this.#waiting) wake()
+        if (this.#subscribed.size === this.#channels.size) for (const listener of this.#gapListeners) listener()
+      },
+      (error: unknown) => (this.#lastError = error),
+    )
+  }
+
+  async #until(channel: string): Promise<void> {
+    const until = this.#clock.monotonic() + this.#patienceMs
+    while (!this.#subscribed.has(channel)) {
+      if (this.#closed) throw new TaskError('TASKS_CLOSED', `${this.#name}: the transport is closed`)
+      const left = until - this.#clock.monotonic()
+      if (left <= 0) {
+        const why = this.#lastError instanceof Error ? this.#lastError.message : 'no answer'
+        throw unavailable(this.#name, `cannot subscribe: ${why}`, 'no', this.#lastError)
+      }
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          cancel()
+          this.#waiting.delete(wake)
+          resolve()
+        }
+        const cancel = this.#clock.after(left, wake)
+        this.#waiting.add(wake)
+      })
+    }
+  }
+
+  #pingRegularly(): void {
+    this.#cancelPing = this.#clock.after(
+      PING_MS,
+      () => {
+        if (this.#client.status === 'ready') {
+          if (!this.#answered) this.#client.stream?.destroy()
+          this.#answered = false
+          this.#client.ping().then(
+            () => (this.#answered = true),
+            () => {},
+          )
+        }
+        if (!this.#closed) this.#pingRegularly()
+      },
+      { unref: true },
+    )
+  }
+}

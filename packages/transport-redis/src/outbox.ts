@@ -1,0 +1,98 @@
+// Sends, as arguments of the scripts that make them (scripts/shared.ts).
+import type { Send } from '@tasks/core'
+import type { Argument } from './call'
+import { encodeFrame } from './frame'
+import type { Keys, QueueKeys } from './keys'
+import { PRIORITIES } from './limits'
+import { replyTo } from './mailbox'
+import type { ServerClock } from './server-clock'
+
+/** Keys and arguments of one call; a key that is used twice is passed once. */
+export class Parts {
+  readonly keys: string[]
+  readonly args: Argument[]
+  readonly #places = new Map<string, number>()
+
+  constructor(keys: readonly string[], args: readonly Argument[] = []) {
+    this.keys = [...keys]
+    this.args = [...args]
+  }
+
+  /** The place of the first of these keys, as Lua counts. */
+  place(keys: readonly string[]): number {
+    const known = this.#places.get(keys[0]!)
+    if (known !== undefined) return known
+    const place = this.keys.length + 1
+    this.keys.push(...keys)
+    this.#places.set(keys[0]!, place)
+    return place
+  }
+}
+
+export class Outbox {
+  readonly #keys: Keys
+  readonly #clock: ServerClock
+
+  constructor(keys: Keys, clock: ServerClock) {
+    this.#keys = keys
+    this.#clock = clock
+  }
+
+  /** The keys that every script which sends begins with. */
+  get commonKeys(): readonly string[] {
+    return [this.#keys.waiting, this.#keys.order, this.#keys.dead]
+  }
+
+  /** For sends that were checked. */
+  write(parts: Parts, sends: readonly Send[]): void {
+    if (sends.length === 0) return
+    const now = this.#clock.now()
+    const tasks = new Map<QueueKeys, Buffer[]>()
+    const high = new Map<QueueKeys, Argument[]>()
+    const inboxes = new Map<number, Buffer[]>()
+    for (const { target, id, body } of sends) {
+      switch (target.to) {
+        case 'task': {
+          const queue = this.#keys.queue(target.queue)
+          const priority = levelOf(target.priority)
+          const frame = encodeFrame(id, body, now, priority)
+          if (priority === 0) append(tasks, queue, frame)
+          else append(high, queue, priority, frame)
+          break
+        }
+        case 'inbox':
+          append(inboxes, target.partition, encodeFrame(id, body, now, 0))
+          break
+        case 'reply': {
+          const reply = replyTo(this.#keys, target.address, body)
+          if (reply !== undefined) parts.args.push('r', reply.channel, reply.message)
+          break
+        }
+        case 'dead':
+          parts.args.push('d', id, JSON.stringify(target.letter), body)
+          break
+      }
+    }
+    for (const [queue, pairs] of high) addAll(parts.args, ['h', parts.place(queue.all), pairs.length / 2], pairs)
+    for (const [queue, frames] of tasks) addAll(parts.args, ['t', parts.place(queue.all), frames.length], frames)
+    for (const [partition, frames] of inboxes) {
+      const { state, inbox } = this.#keys.partition(partition)
+      addAll(parts.args, ['i', parts.place([state, inbox]), frames.length], frames)
+    }
+  }
+}
+
+function levelOf(priority = 0): number {
+  return Math.min(PRIORITIES - 1, Math.max(0, Math.trunc(priority)))
+}
+
+function append<K, V>(map: Map<K, V[]>, key: K, ...values: V[]): void {
+  const known = map.get(key)
+  if (known === undefined) map.set(key, values)
+  else known.push(...values)
+}
+
+function addAll(args: Argument[], head: readonly Argument[], items: readonly Argument[]): void {
+  for (const argument of head) args.push(argument)
+  for (const item of items) args.push(item)
+}

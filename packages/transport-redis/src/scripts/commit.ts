@@ -1,0 +1,71 @@
+import { lua, script } from '../script'
+import { DELIVER, NOW, TAKE } from './shared'
+
+/**
+ * One commit. Nothing is written before the claim, the sequence number and the types of all keys are seen to be right.
+ *
+ * KEYS: waiting, order, dead, then the partition's state, inbox, rows and index, then those of the sends.
+ * ARGV: claim, seq, time, through (empty: unchanged), number of rows put, key and value of each, number of rows deleted, key of each, groups of sends.
+ * Answers 1: applied, now or by an earlier try; 0: another session owns the partition, or the commit is not its next.
+ */
+export const commit = script(
+  'commit',
+  lua`
+${NOW}${TAKE}${DELIVER}
+local STATE, INBOX, ROWS, INDEX = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local claim, seq, time, through = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+
+-- The fence.
+local state = redis.call('HMGET', STATE, 'claim', 'seq', 'head')
+if state[1] ~= claim then return 0 end
+local last = tonumber(state[2] or 0)
+if seq == last then return 1 end
+if seq ~= last + 1 then return 0 end
+
+local puts = tonumber(ARGV[5])
+local firstPut = 6
+local lastPut = firstPut + 2 * puts - 1
+local dels = tonumber(ARGV[lastPut + 1])
+local firstDel = lastPut + 2
+local lastDel = firstDel + dels - 1
+local sends = lastDel + 1
+
+local consumed = 0
+if through ~= '' then
+  consumed = tonumber(through) - (tonumber(state[3]) or 0)
+  if consumed < 0 or consumed > redis.call('LLEN', INBOX) then return redis.error_reply('ERR the position is not in the inbox') end
+end
+if puts + dels > 0 then
+  redis.call('HLEN', ROWS)
+  redis.call('ZCARD', INDEX)
+end
+check(sends)
+
+-- From here on everything succeeds: a server that is out of memory refuses the first write, and no later one.
+if consumed > 0 then
+  redis.call('HSET', STATE, 'seq', ARGV[2], 'time', time, 'head', through)
+  redis.call('LTRIM', INBOX, consumed, -1)
+else
+  redis.call('HSET', STATE, 'seq', ARGV[2], 'time', time)
+end
+for from = firstPut, lastPut, CHUNK do
+  local to = math.min(from + CHUNK - 1, lastPut)
+  -- The index has the key of every row: only new ones are to be added.
+  if redis.call('HSET', ROWS, unpack(ARGV, from, to)) > 0 then
+    local entries = {}
+    for i = from, to, 2 do
+      entries[#entries + 1] = 0
+      entries[#entries + 1] = ARGV[i]
+    end
+    redis.call('ZADD', INDEX, unpack(entries))
+  end
+end
+for from = firstDel, lastDel, CHUNK do
+  local to = math.min(from + CHUNK - 1, lastDel)
+  if redis.call('HDEL', ROWS, unpack(ARGV, from, to)) > 0 then redis.call('ZREM', INDEX, unpack(ARGV, from, to)) end
+end
+deliver(sends)
+return 1
+`,
+  { repeatable: true },
+)

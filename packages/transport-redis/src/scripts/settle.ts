@@ -1,0 +1,69 @@
+import { lua, script } from '../script'
+import { DELIVER, MARKS, NOW, TAKE } from './shared'
+
+/**
+ * Settles messages of batches, after making the sends of the settlement. What is not held any more, or was settled before, is passed over.
+ *
+ * KEYS: waiting, order, dead, then those of queues and sends.
+ * ARGV: number of batches, then of each: place of its queue's keys, batch, its number of frames, acknowledged offsets (eight digits each), number of others,
+ * and of each of those: `return`, offset, delayMs, new batch, or `dead`, offset, info, ''. Then groups of sends.
+ */
+export const settle = script(
+  'settle',
+  lua`
+${NOW}${TAKE}${MARKS}${DELIVER}
+local batches, sends = {}, 2
+for b = 1, tonumber(ARGV[1]) do
+  batches[b] = sends
+  redis.call('HLEN', KEYS[tonumber(ARGV[sends]) + 2])
+  sends = sends + 5 + 4 * tonumber(ARGV[sends + 4])
+end
+check(sends)
+deliver(sends)
+
+local function giveBack(k, value, frame, delay, id)
+  local before = string.byte(value) - 1
+  if before == 0 and delay == 0 then return putBack(k, frame) end
+  -- One that has been a suspect stays one.
+  redis.call('HSET', KEYS[k + 2], id, string.char(before) .. frame)
+  redis.call('ZADD', delay == 0 and KEYS[k + 3] or KEYS[k + 4], now() + delay, id)
+end
+
+for b = 1, #batches do
+  local at = batches[b]
+  local k, batch, count = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
+  local acks, others = ARGV[at + 3], tonumber(ARGV[at + 4])
+  if #acks == 8 * count then dropBatch(k, batch)
+  elseif redis.call('HEXISTS', KEYS[k + 2], batch) == 1 then
+    local marks = redis.call('HGET', KEYS[k + 2], batch .. '!') or ''
+    for i = 1, #acks, 8 do
+      local offset = string.sub(acks, i, i + 7)
+      if not isMarked(marks, offset) then marks = marks .. offset end
+    end
+    local value = others > 0 and redis.call('HGET', KEYS[k + 2], batch)
+    local returned, later = false, false
+    for i = at + 5, at + 1 + 4 * others, 4 do
+      local offset = ARGV[i + 1]
+      if not isMarked(marks, offset) then
+        local from = tonumber(offset) + 1
+        local frame = string.sub(value, from, from + struct.unpack('>I4', value, from) - 1)
+        if ARGV[i] == 'return' then
+          local delay = tonumber(ARGV[i + 2])
+          giveBack(k, value, frame, delay, ARGV[i + 3])
+          if delay == 0 and string.byte(value) == 1 then returned = true else later = true end
+        else
+          local id = struct.unpack('>I2', frame, 12)
+          redis.call('XADD', KEYS[3], '*', 'id', string.sub(frame, 14, 13 + id), 'info', ARGV[i + 2], 'body', string.sub(frame, 14 + id))
+        end
+        marks = marks .. offset
+      end
+    end
+    mark(k, batch, marks, count)
+    if returned then serve(k) end
+    if later then nudge(k) end
+  end
+end
+return 1
+`,
+  { repeatable: false },
+)

@@ -1,0 +1,198 @@
+// Lua that several scripts have in common.
+import { lua } from '../script'
+
+/** Server time in ms: the one clock that all processes share. */
+export const NOW = lua`
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+`
+
+/**
+ * Taking a batch from a queue. `k` is the place of the queue's first key in KEYS, in the order of keys.ts.
+ *
+ * A held batch is one field of `batches`: a byte that counts deliveries, then the frames. What of it is settled stands in a second field, named with
+ * a `!` behind: the offsets of those frames, eight digits each. The lease is its score in `leases`, so that renewing it is one write,
+ * and one that has run out has moved nothing: its members are suspects, handed out one by one, and until then still their holder's.
+ */
+export const TAKE = lua`
+local MOST_BYTES = 8388608
+
+-- Pops up to max messages of raised priority, or of none, onto the end of a batch that is being made.
+local function pop(k, high, max, made)
+  local most = made.count + max
+  while made.bytes < MOST_BYTES and made.count < most do
+    local room = most - made.count
+    -- The first few tell how large they are.
+    if made.count == 0 then room = math.min(room, 16)
+    else room = math.min(room, math.ceil((MOST_BYTES - made.bytes) * made.count / made.bytes)) end
+    local popped = high and redis.call('ZPOPMIN', KEYS[k + 1], room) or redis.call('LPOP', KEYS[k], room)
+    if not popped or #popped == 0 then return end
+    for i = 1, #popped, high and 2 or 1 do
+      made.count = made.count + 1
+      made.bytes = made.bytes + #popped[i]
+      made[made.count] = popped[i]
+    end
+  end
+end
+
+local function newBatch()
+  return { count = 0, bytes = 0 }
+end
+
+local function hold(k, batch, made, ends)
+  local value = '\1' .. table.concat(made)
+  redis.call('HSET', KEYS[k + 2], batch, value)
+  redis.call('ZADD', KEYS[k + 3], ends, batch)
+  return value
+end
+
+-- Puts a message that was handed out before the others of its priority.
+local function putBack(k, frame)
+  local priority = string.byte(frame, 5)
+  if priority == 0 then redis.call('LPUSH', KEYS[k], frame)
+  else redis.call('ZADD', KEYS[k + 1], string.format('%.0f', -priority * 281474976710656), frame) end
+end
+`
+
+/**
+ * The marks of what is settled of a batch. An offset is marked at most once, so that their number tells when nothing is left.
+ */
+export const MARKS = lua`
+local function isMarked(marks, offset)
+  local at = string.find(marks, offset, 1, true)
+  while at and at % 8 ~= 1 do at = string.find(marks, offset, at + 1, true) end
+  return at ~= nil
+end
+
+local function dropBatch(k, batch)
+  redis.call('HDEL', KEYS[k + 2], batch, batch .. '!')
+  redis.call('ZREM', KEYS[k + 3], batch)
+end
+
+-- Stores the marks, or drops the batch when all of its frames have one.
+local function mark(k, batch, marks, count)
+  if #marks >= 8 * count then dropBatch(k, batch)
+  else redis.call('HSET', KEYS[k + 2], batch .. '!', marks) end
+end
+`
+
+/**
+ * Storing sends and waking whoever waits for them. The groups of ARGV are made by outbox.ts:
+ *
+ *   t  k  n  frames…     to a queue whose keys start at KEYS[k]
+ *   h  k  n  (priority, frame)…
+ *   i  k  n  frames…     to an inbox: KEYS[k] is its partition's state, KEYS[k + 1] the list
+ *   r  channel  payload  a reply
+ *   d  id  info  body    a dead letter
+ *
+ * KEYS[1] is `waiting`, KEYS[2] `order`, KEYS[3] `dead`.
+ */
+export const DELIVER = lua`
+local CHUNK = 4000      -- unpack fails near 8,000 values
+
+-- Fails on a key of another type before anything is written.
+local function check(from)
+  local i = from
+  while ARGV[i] do
+    local kind = ARGV[i]
+    if kind == 'r' then i = i + 3
+    elseif kind == 'd' then i = i + 4
+    else
+      local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+      if kind == 't' then redis.call('LLEN', KEYS[k]) i = i + 3 + n
+      elseif kind == 'h' then redis.call('ZCARD', KEYS[k + 1]) i = i + 3 + 2 * n
+      else redis.call('LLEN', KEYS[k + 1]) i = i + 3 + n end
+    end
+  end
+end
+
+-- Hands what is ready to those who wait for this queue, the longest waiting first. A large batch they fetch themselves.
+local function serve(k)
+  while true do
+    local first = redis.call('ZPOPMIN', KEYS[k + 5])
+    local waiter = first[1]
+    if not waiter then return end
+    local info = redis.call('HGET', KEYS[1], waiter)
+    if info then
+      local channel, batch, max, leaseMs = string.match(info, '^(.-)\n(.-)\n(.-)\n(.-)$')
+      if redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then
+        redis.call('HDEL', KEYS[1], waiter)
+      else
+        local made = newBatch()
+        pop(k, true, tonumber(max), made)
+        pop(k, false, tonumber(max) - made.count, made)
+        if made.count == 0 then
+          redis.call('ZADD', KEYS[k + 5], first[2], waiter)
+          return
+        end
+        local value = hold(k, batch, made, now() + tonumber(leaseMs))
+        redis.call('HDEL', KEYS[1], waiter)
+        if #value > 65536 then redis.call('PUBLISH', channel, 'l ' .. waiter .. '\n')
+        else redis.call('PUBLISH', channel, 'b ' .. waiter .. ' ' .. batch .. ' ' .. KEYS[k] .. '\n' .. value) end
+      end
+    end
+  end
+end
+
+-- Tells one of those who wait for this queue to look for himself: something will be there later, or only for him who takes suspects.
+local function nudge(k)
+  local waiter = redis.call('ZPOPMIN', KEYS[k + 5])[1]
+  local info = waiter and redis.call('HGET', KEYS[1], waiter)
+  if not info then return end
+  redis.call('HDEL', KEYS[1], waiter)
+  redis.call('PUBLISH', string.match(info, '^(.-)\n'), 'l ' .. waiter .. '\n')
+end
+
+-- An owner that waits gets the messages pushed, as long as he keeps up; else he is told to ask.
+local function push(k, from, to, length)
+  local state = redis.call('HMGET', KEYS[k], 'waiter', 'claim', 'head')
+  local channel = state[1]
+  if not channel then return end
+  local bytes = 0
+  for i = from, to do bytes = bytes + #ARGV[i] end
+  local heard
+  if length <= 1000 and bytes <= 65536 then
+    local before = (state[3] or 0) + length - (to - from + 1)
+    local frames = to == from and ARGV[from] or table.concat(ARGV, '', from, to)
+    heard = redis.call('PUBLISH', channel, string.format('i %s %.0f\n', state[2], before) .. frames)
+  else
+    heard = 0
+    redis.call('PUBLISH', channel, 'm ' .. state[2] .. '\n')
+  end
+  if heard == 0 then redis.call('HDEL', KEYS[k], 'waiter') end
+end
+
+local function deliver(from)
+  local i = from
+  while ARGV[i] do
+    local kind = ARGV[i]
+    if kind == 'r' then
+      redis.call('PUBLISH', ARGV[i + 1], ARGV[i + 2])
+      i = i + 3
+    elseif kind == 'd' then
+      redis.call('XADD', KEYS[3], '*', 'id', ARGV[i + 1], 'info', ARGV[i + 2], 'body', ARGV[i + 3])
+      i = i + 4
+    elseif kind == 'h' then
+      local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+      local order = redis.call('INCRBY', KEYS[2], n) - n
+      for j = 0, n - 1 do
+        local at = i + 3 + 2 * j
+        redis.call('ZADD', KEYS[k + 1], string.format('%.0f', order + j - tonumber(ARGV[at]) * 281474976710656), ARGV[at + 1])
+      end
+      serve(k)
+      i = i + 3 + 2 * n
+    else
+      local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+      local first, last, length = i + 3, i + 2 + n, 0
+      local list = kind == 't' and KEYS[k] or KEYS[k + 1]
+      for at = first, last, CHUNK do
+        length = redis.call('RPUSH', list, unpack(ARGV, at, math.min(at + CHUNK - 1, last)))
+      end
+      if kind == 't' then serve(k) else push(k, first, last, length) end
+      i = last + 1
+    end
+  end
+end
+`

@@ -1,0 +1,193 @@
+import type {
+  Bytes,
+  Capabilities,
+  ConsumeOptions,
+  OwnOptions,
+  PartitionHost,
+  ReplyAddress,
+  Send,
+  SendOutcome,
+  Space,
+  TaskConsumer,
+} from '@tasks/core'
+import type { Clock } from '@tasks/core/adapter'
+import { checkCommit, checkSends, leasedPartitions, Lifetime, refusal, TaskError } from '@tasks/core/adapter'
+import { blobs } from './blobs'
+import type { Connection } from './connection'
+import { Consumer } from './consumer'
+import { deadLetters } from './dead-letters'
+import { isCertain } from './failure'
+import type { Keys } from './keys'
+import { Mailbox } from './mailbox'
+import type { Messages } from './messages'
+import { Outbox, Parts } from './outbox'
+import { Host } from './ownership'
+import { loadRows, scanRows } from './rows'
+import { backlog } from './scripts/backlog'
+import { send as sendScript } from './scripts/send'
+import type { ServerClock } from './server-clock'
+
+export interface SpaceParts {
+  readonly namespace: string
+  readonly partitions: number
+  readonly capabilities: Capabilities
+  readonly connection: Connection
+  readonly messages: Messages
+  readonly clock: Clock
+  readonly serverClock: ServerClock
+  readonly keys: Keys
+  /** Names this connection, and begins every name that it makes. */
+  readonly name: string
+  readonly newName: () => string
+  readonly onClose: (space: Space) => void
+}
+
+/** How long `close` waits for a server that does not answer: leases run out in the end. */
+const GOODBYE_MS = 2_000
+
+export async function openSpace(parts: SpaceParts): Promise<Space> {
+  const { namespace, partitions, capabilities, connection, messages, clock, serverClock, keys, newName } = parts
+  const mailbox = await Mailbox.open(messages, keys, parts.name)
+  const lifetime = new Lifetime(clock)
+  const outbox = new Outbox(keys, serverClock)
+  const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
+  const shared = { connection, messages, clock, lifetime, keys, mailbox, outbox, newName }
+  const hosts = new Set<Host>()
+  const consumers = new Set<Consumer>()
+  const subscriptions = new Set<() => void>()
+
+  const subscribe = (stop: () => void): (() => void) => {
+    subscriptions.add(stop)
+    return () => {
+      if (subscriptions.delete(stop)) stop()
+    }
+  }
+
+  const space: Space = {
+    namespace,
+    partitions,
+    capabilities,
+
+    async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
+      lifetime.refuseIfOver()
+      const refusals = batch.map((send) => refusal(send, capabilities, partitions))
+      const accepted = batch.filter((_, i) => refusals[i] === undefined)
+      const call = new Parts(outbox.commonKeys)
+      outbox.write(call, accepted)
+      let outcome: SendOutcome = { ok: true }
+      if (call.args.length > 0) {
+        outcome = await connection.run(sendScript, call.keys, call.args).then(
+          () => ({ ok: true }),
+          (error: TaskError) => {
+            if (error.code === 'TASKS_CLOSED') throw error
+            return { ok: false, certain: isCertain(error), error }
+          },
+        )
+      }
+      return refusals.map((error) => (error === undefined ? outcome : { ok: false, certain: true, error }))
+    },
+
+    consume(options: ConsumeOptions): TaskConsumer {
+      lifetime.refuseIfOver()
+      const consumer = new Consumer({ ...shared, check }, options)
+      consumers.add(consumer)
+      return consumer
+    },
+
+    own({ leaseMs }: OwnOptions): PartitionHost {
+      lifetime.refuseIfOver()
+      const host = new Host(
+        { ...shared, partitions, check: (commit) => checkCommit(commit, capabilities, partitions) },
+        leaseMs,
+      )
+      const policy = leasedPartitions(host, { leaseMs, clock })
+      return {
+        async run(onOwned, signal) {
+          lifetime.refuseIfOver()
+          hosts.add(host)
+          try {
+            await host.listen()
+            await policy.run(onOwned, AbortSignal.any([signal, lifetime.signal]))
+          } finally {
+            hosts.delete(host)
+          }
+        },
+      }
+    },
+
+    async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {
+      lifetime.refuseIfOver()
+      const { address, close } = mailbox.openReplies(onReply)
+      const stop = subscribe(close)
+      return { address, close: async () => stop() }
+    },
+
+    async signal(body: Bytes): Promise<void> {
+      lifetime.refuseIfOver()
+      if (body.byteLength > capabilities.maxMessageBytes)
+        throw new TaskError(
+          'TASKS_TOO_LARGE',
+          `a signal of ${body.byteLength} bytes; at most ${capabilities.maxMessageBytes} are allowed`,
+        )
+      await connection.command('publish', keys.signals, body)
+    },
+
+    onSignal(handler: (body: Bytes) => void): () => void {
+      lifetime.refuseIfOver()
+      let stopped = false
+      let unsubscribe = (): void => {}
+      // Handlers run in a microtask of their own: one that throws is the caller's bug, and not to be ours.
+      const deliver = (body: Buffer): void => queueMicrotask(() => stopped || handler(body))
+      messages.subscribe(keys.signals, deliver).then(
+        (stop) => {
+          unsubscribe = stop
+          if (stopped) stop()
+        },
+        // Best effort: it is subscribed when the connection is back.
+        () => {},
+      )
+      return subscribe(() => {
+        stopped = true
+        unsubscribe()
+      })
+    },
+
+    async backlog(queue: string): Promise<number | undefined> {
+      lifetime.refuseIfOver()
+      const age = await connection.run(backlog, [keys.waiting, ...keys.queue(queue).all], [])
+      return age === null ? undefined : (age as number)
+    },
+
+    async now(): Promise<number> {
+      lifetime.refuseIfOver()
+      return serverClock.look()
+    },
+
+    reader: {
+      async load(partition, rows) {
+        lifetime.refuseIfOver()
+        return loadRows(connection, keys.partition(partition), rows)
+      },
+      async scan(partition, prefix, after, limit) {
+        lifetime.refuseIfOver()
+        return scanRows(connection, keys.partition(partition), prefix, after, limit)
+      },
+    },
+    dead: deadLetters({ ...shared, check }),
+    blobs: blobs(connection, lifetime, keys),
+
+    async close(): Promise<void> {
+      if (lifetime.signal.aborted) return
+      lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
+      for (const stop of subscriptions) stop()
+      mailbox.close()
+      await Promise.all([...consumers].map((consumer) => consumer.close()))
+      const goodbyes = Promise.allSettled([...hosts].map((host) => host.disown()))
+      let cancel = (): void => {}
+      await Promise.race([goodbyes, new Promise<void>((resolve) => (cancel = clock.after(GOODBYE_MS, resolve)))])
+      cancel()
+      parts.onClose(space)
+    },
+  }
+  return space
+}

@@ -1,0 +1,88 @@
+// What the conformance suite does to this transport: through a network of its own for each connection, and a real server behind it.
+import type { TransportHarness, Unknown } from '@tasks/conformance'
+import type { Transport } from '@tasks/core'
+import type { Server } from '@tasks/dev-config/brokers'
+import type { RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
+import { redisTransport } from '../../src/index'
+import { commit } from '../../src/scripts/commit'
+import { heartbeat } from '../../src/scripts/ownership'
+import { send } from '../../src/scripts/send'
+import { settle } from '../../src/scripts/settle'
+import type { Script } from '../../src/script'
+import { Proxy } from './proxy'
+
+/** A client whose heartbeats do not leave, while it is stalled. */
+class StallingRedis extends Redis {
+  readonly #stall: { isStalled: boolean }
+
+  constructor(options: RedisOptions, stall: { isStalled: boolean }) {
+    super(options as object)
+    this.#stall = stall
+  }
+
+  override duplicate(override?: RedisOptions): Redis {
+    return new StallingRedis({ ...this.options, ...override }, this.#stall)
+  }
+
+  override sendCommand(command: never, ...rest: never[]): unknown {
+    const { isStalled } = this.#stall
+    const text = isStalled ? String((command as { toWritable(): Buffer }).toWritable()) : ''
+    if (isStalled && (text.includes(heartbeat.sha) || text.includes('-- tasks: heartbeat')))
+      return new Promise(() => {})
+    return super.sendCommand(command, ...rest)
+  }
+}
+
+interface Made {
+  readonly proxy: Proxy
+  readonly stall: { isStalled: boolean }
+}
+
+export async function conformanceHarness(server: Server): Promise<TransportHarness> {
+  const made = new WeakMap<Transport, Made>()
+  const proxies: Proxy[] = []
+
+  const create = async (): Promise<Transport> => {
+    const proxy = await Proxy.to(server.port)
+    proxies.push(proxy)
+    const stall = { isStalled: false }
+    const client = new StallingRedis({ host: '127.0.0.1', port: proxy.port, lazyConnect: true }, stall)
+    // A crashed connection is closed in the end, and should not be waited for.
+    const transport = redisTransport({ client, patienceMs: 2_000 })
+    made.set(transport, { proxy, stall })
+    return transport
+  }
+  const failing =
+    ({ sha }: Script) =>
+    (transport: Transport, fault: Unknown): void =>
+      void made.get(transport)!.proxy.trap(sha, fault)
+
+  const first = redisTransport({ url: server.url })
+  await first.open({ namespace: 'warm-up' })
+  const { capabilities } = first
+  await first.close()
+
+  return {
+    name: `redis ${server.version}`,
+    capabilities,
+    create,
+    reader: true,
+    crash(transport) {
+      const { proxy } = made.get(transport)!
+      proxy.refuse()
+      proxy.cut()
+    },
+    stall(transport) {
+      const { stall } = made.get(transport)!
+      stall.isStalled = true
+      return () => void (stall.isStalled = false)
+    },
+    restartBroker: () => server.restart(),
+    faults: { commit: failing(commit), send: failing(send), settle: failing(settle) },
+    async dispose() {
+      await Promise.all(proxies.map((proxy) => proxy.close()))
+      await server.stop()
+    },
+  }
+}
