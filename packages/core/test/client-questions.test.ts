@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createClient, type Client } from '../src/client/client'
 import { Replies } from '../src/client/replies'
 import { systemClock } from '../src/clock'
@@ -9,6 +9,9 @@ import { virtualClock } from '../src/testing/virtual-clock'
 import { decodeInbox, encodeReply, type QueryMessage } from '../src/wire'
 import { startWorker, type Worker } from '../src/worker/worker'
 import { eventually, PATIENCE_MS, silent, system } from './support/system'
+
+// Enough on a machine that is busy with something else.
+vi.setConfig({ testTimeout: 60_000 })
 
 function setup() {
   const transport = memoryTransport()

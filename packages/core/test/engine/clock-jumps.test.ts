@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { virtualClock } from '../../src/testing/virtual-clock'
 import { NAMESPACE, system } from '../support/system'
+
+// Enough on a machine that is busy with something else.
+vi.setConfig({ testTimeout: 60_000 })
 
 const LEASE_MS = 1_000
 const HOUR_MS = 3_600_000

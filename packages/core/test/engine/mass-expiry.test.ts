@@ -1,7 +1,10 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { virtualClock } from '../../src/testing/virtual-clock'
 import type { Transport } from '../../src/transport'
 import { system } from '../support/system'
+
+// Enough on a machine that is busy with something else.
+vi.setConfig({ testTimeout: 60_000 })
 
 test('runs that expire together are cleaned a few at a time, and all of them', async () => {
   const clock = virtualClock()

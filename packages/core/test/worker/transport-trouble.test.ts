@@ -1,8 +1,11 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { taskContext } from '../../src/context'
 import { TaskError } from '../../src/errors'
 import type { Transport } from '../../src/transport'
 import { eventually, PATIENCE_MS, system } from '../support/system'
+
+// Enough on a machine that is busy with something else.
+vi.setConfig({ testTimeout: 60_000 })
 
 const waiting = { timeoutMs: PATIENCE_MS }
 /** Above what a message carries. */

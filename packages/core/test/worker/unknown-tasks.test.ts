@@ -1,7 +1,10 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { createTasks } from '../../src/tasks'
 import { virtualClock } from '../../src/testing/virtual-clock'
 import { NAMESPACE, system } from '../support/system'
+
+// Enough on a machine that is busy with something else.
+vi.setConfig({ testTimeout: 60_000 })
 
 const GRACE_MS = 600_000
 const HOUR_MS = 3_600_000
