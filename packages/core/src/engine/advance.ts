@@ -1,7 +1,7 @@
 // How a chain goes on: to its next entry, to the next handler of a failure, through its finally, and out to whoever waits for it.
 //
 // A loop and not a recursion: when a pipeline ends that was returned by a task of a pipeline that was returned …, all of them may end at once.
-import { isEach, isGroup, isSleep, isTask, type EachEntry, type Entry, type TaskEntry } from '../definition'
+import { isEach, isGroup, isSleep, isTask, type Chain, type EachEntry, type Entry, type TaskEntry } from '../definition'
 import { initialState, mergeState } from '../state'
 import { failureValue, isFailure, NONE, setOf, withSuppressed, type Value } from '../value'
 import type { PackedDefinition } from '../wire'
@@ -288,6 +288,17 @@ function park(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
   draft.put(view.keys.chain(place.base), { ...row, phase })
 }
 
+/** Task entries of a template. */
+function tasksIn(chain: Chain): number {
+  let tasks = 0
+  for (const entry of chain) {
+    if (isTask(entry)) tasks++
+    else if (isEach(entry)) tasks += tasksIn(entry.each)
+    else if (isGroup(entry)) for (const inner of entry.chains ?? []) tasks += tasksIn(inner)
+  }
+  return tasks
+}
+
 // ---- Returned pipelines --------------------------------------------------------------------------------------------
 
 /** The task at an open entry returned a pipeline: it takes the place of the task's result, or, in tail position, of the whole chain. */
@@ -296,9 +307,15 @@ export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed:
   const pages = openPages(draft, view, packed)
   const document = pages.document
   const { definition, entries } = entriesOf(draft, view, open, row.hop)
-  view.row.tasks += packed.tasks
-  const isInline = document.inline === 1
   const entry = entries[row.at]!
+  // What a fan-out stands for is part of this pipeline.
+  const isInline = document.inline === 1 || isEach(entry)
+  view.row.tasks += packed.tasks
+  if (isEach(entry)) {
+    // Its template was counted once, and running it as one task.
+    view.row.tasks -= tasksIn(entry.each)
+    view.row.done--
+  }
   const isLast = row.at === entries.length - 1
   const pauses = (isTask(entry) ? definition.steps[entry[0]]! : entry).pauseAfter === 1
   const hasFinally = isFrame(open, row.hop) && definition.finally !== undefined

@@ -25,13 +25,14 @@ export function cancelRun(draft: Draft, run: RunView, graceMs: number): void {
 /** A worker has reported an entry of a run that is being cancelled: whatever it reported, its chain ends here. */
 export function settledWhileCancelling(draft: Draft, run: RunView, { row, ...place }: OpenEntry): void {
   writeChain(draft, run, place, { ...row, phase: 'held' })
-  if (run.row.out === 0) startFinals(draft, run)
+  startFinalsIfQuiet(draft, run)
 }
 
 /** Nothing of the run is with a worker, or has not been heard of for too long. */
 export function startFinals(draft: Draft, run: RunView): void {
   const { row, keys } = run
-  if (row.status !== 'CANCELLING') return
+  if (row.status !== 'CANCELLING' || row.finishing) return
+  row.finishing = true
   if (row.finals === 0) return startRootFinally(draft, run)
   const { id, gen } = row
   draft.put(keys.job('finals', ''), { kind: 'finals', id, run: row.run, gen, path: '' })
@@ -42,7 +43,12 @@ export function finalsDue(draft: Draft, job: JobRow, bases: readonly string[], d
   if (done) draft.delete(new RunKeys(job.id, job.gen).job('finals', ''))
   const run = draft.run(job.id)
   if (run === undefined || run.row.run !== job.run || run.row.status !== 'CANCELLING') return
-  for (const base of bases) startFinally(draft, run, base)
+  for (const base of bases) if (!startFinally(draft, run, base)) forgetFinally(draft, run, base)
+  if (done && run.row.finals === 0) startRootFinally(draft, run)
+}
+
+function startFinalsIfQuiet(draft: Draft, run: RunView): void {
+  if (run.row.out === 0) startFinals(draft, run)
 }
 
 function startRootFinally(draft: Draft, run: RunView): void {
@@ -76,7 +82,8 @@ export function cancelledFinallyEnded(
   }
   writeChain(draft, run, place, { ...row, phase: 'held', saved: undefined })
   forgetFinally(draft, run, place.base)
-  if (run.row.finals === 0) startRootFinally(draft, run)
+  if (!run.row.finishing) startFinalsIfQuiet(draft, run)
+  else if (run.row.finals === 0) startRootFinally(draft, run)
 }
 
 function cancelled({ row }: RunView): Value {

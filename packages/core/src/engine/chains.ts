@@ -12,7 +12,7 @@ import { failureValue, Kind, type Value } from '../value'
 import { decodeDefinitionValue, type Verdict } from '../wire'
 import { failEntry, finallyEnded, goOn, proceed, send, startEntry, startFrame, waitUntil } from './advance'
 import { cancelledFinallyEnded, settledWhileCancelling } from './cancel'
-import type { Draft, RunView } from './draft'
+import type { Dispatch, Draft, RunView } from './draft'
 import { splitEntry, splitHop } from './paths'
 import { entriesOf, openEntry, placeOf, readChain, sentEntry, type OpenEntry } from './places'
 import type { ChainRow } from './rows'
@@ -31,7 +31,7 @@ export function entrySucceeded(draft: Draft, run: RunView, path: string, value: 
   run.row.attempts++
   run.row.done++
   if (open.row.saved !== undefined) return endFinally(draft, run, open, undefined)
-  if (run.row.status === 'CANCELLING') return settledWhileCancelling(draft, run, open)
+  if (isCancelled(run, open)) return settledWhileCancelling(draft, run, open)
   if (value.kind === Kind.pipeline && run.row.lone) return failEntry(draft, run, open, open.row, LONE_PIPELINE)
   const row = changes === undefined ? open.row : { ...open.row, state: mergeState(open.row.state, changes) }
   if (value.kind === Kind.pipeline) startFrame(draft, run, { ...open, row }, decodeDefinitionValue(value.bytes))
@@ -51,7 +51,7 @@ export function entryFailed(
   if (open === undefined) return
   close(draft, run, open)
   run.row.attempts++
-  if (run.row.status === 'CANCELLING' && open.row.saved === undefined) return settledWhileCancelling(draft, run, open)
+  if (isCancelled(run, open)) return settledWhileCancelling(draft, run, open)
   const retry = policyOf(draft, run, open) ?? verdict.retry
   if (verdict.retryable && retry !== undefined && attempt <= retry.maxRetries) {
     const chance = crc32(`${run.row.run}${path}#${attempt}`) / 0x1_0000_0000
@@ -77,7 +77,7 @@ function endFinally(draft: Draft, run: RunView, open: OpenEntry, failure: Value 
 export function entryDue(draft: Draft, run: RunView, path: string, attempt: number): void {
   const open = openEntry(draft, run, path)
   if (open === undefined || open.row.phase !== 'waiting' || open.row.attempt !== attempt) return
-  if (run.row.status === 'CANCELLING' && open.row.saved === undefined) return
+  if (isCancelled(run, open)) return
   proceed(draft, run, open, open.row)
 }
 
@@ -93,7 +93,28 @@ export function resendEntry(draft: Draft, run: RunView, path: string, attempt: n
   const open = sentEntry(draft, run, path, attempt)
   if (open === undefined) return
   close(draft, run, open)
-  send(draft, run, open, { ...open.row, resends: open.row.resends + 1 })
+  if (isCancelled(run, open)) settledWhileCancelling(draft, run, open)
+  else send(draft, run, open, { ...open.row, resends: open.row.resends + 1 })
+}
+
+/** What was handed to a process that could not start it goes through the shared queue. */
+export function requeueEntry(draft: Draft, run: RunView, dispatch: Dispatch): void {
+  const { id, path, attempt } = dispatch
+  const open = sentEntry(draft, run, path, attempt)
+  if (open === undefined) return
+  if (run.row.status === 'RUNNING') {
+    draft.closed.push({ id, run: dispatch.run, path, attempt, group: undefined, child: 0 })
+    draft.dispatches.push({ ...dispatch, shared: true })
+    return
+  }
+  close(draft, run, open)
+  if (isCancelled(run, open)) settledWhileCancelling(draft, run, open)
+  else send(draft, run, open, open.row)
+}
+
+/** Of a run that is being cancelled nothing but finallys goes on. */
+function isCancelled({ row }: RunView, open: OpenEntry): boolean {
+  return row.status === 'CANCELLING' && open.row.saved === undefined
 }
 
 function close(draft: Draft, run: RunView, { path, row, parent }: OpenEntry): void {

@@ -12,7 +12,7 @@ import type { Command, CommandMessage, Status } from '../wire'
 import { entryReleased } from './chains'
 import { CANCEL_GRACE_MS, cancelRun } from './cancel'
 import type { Draft, RunView } from './draft'
-import { cleanJob } from './finish'
+import { takeAway } from './finish'
 import { retryRun } from './retried'
 import { RunKeys } from './row-keys'
 import type { JobRow } from './rows'
@@ -38,7 +38,7 @@ export function command(draft: Draft, message: CommandMessage): void {
   const answer = (answer: CommandAnswer): void => void draft.answers.push({ replyTo, correlation, answer })
   const refuse = (code: string, text: string): void => answer({ refused: { code, name: 'TaskError', message: text } })
   const run = draft.run(id)
-  if (run === undefined)
+  if (run === undefined || run.row.leaving)
     return refuse('TASKS_NOT_FOUND', `there is no pipeline "${id}": it was never submitted, or its retention has ended`)
   const { row } = run
   if (row.commands?.includes(commandId) !== true) {
@@ -75,7 +75,7 @@ function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMes
     case 'retry':
       return retryRun(draft, run)
     case 'delete':
-      draft.put(keys.job('clean', ''), cleanJob(row, { whole: true, blobs: true }))
+      return takeAway(draft, run)
   }
 }
 

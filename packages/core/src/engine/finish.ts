@@ -40,6 +40,12 @@ export function expiryKey({ row, keys }: RunView): RowKey {
   return keys.timer(row.finishedAt + (row.lone ? TOMBSTONE_MS : row.retentionMs), 'e')
 }
 
+/** Forgets a run that is over. */
+export function takeAway(draft: Draft, { row, keys }: RunView): void {
+  row.leaving = true
+  draft.put(keys.job('clean', ''), cleanJob(row, { whole: true, blobs: true }))
+}
+
 /** Deletes what a run has left; `whole`: the pipeline itself, too. */
 export function cleanJob(
   { id, run, gen }: PipelineRow,

@@ -8,12 +8,12 @@ import type { RowKey } from '../transport'
 import { isFailure } from '../value'
 import type { InboxBody, Question } from '../wire'
 import { finalsDue, startFinals } from './cancel'
-import { entryDue, entryFailed, entrySucceeded, resendEntry } from './chains'
+import { entryDue, entryFailed, entrySucceeded, requeueEntry, resendEntry } from './chains'
 import { command, released } from './control'
 import { forEachRow, type Dispatch, type Draft } from './draft'
 import { groupJoined, type Joined } from './fan-in'
 import { childPath, entryPath } from './paths'
-import { cleanJob } from './finish'
+import { takeAway } from './finish'
 import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
 import { statusOf } from './queries'
@@ -108,12 +108,8 @@ export function step(draft: Draft, input: Input): void {
 }
 
 function requeue(draft: Draft, dispatch: Dispatch): void {
-  const { id, path, attempt } = dispatch
-  const run = draft.run(id)
-  if (run === undefined || run.row.run !== dispatch.run || isOutstanding(draft, run, path, attempt) === undefined)
-    return
-  draft.closed.push({ id, run: dispatch.run, path, attempt, group: undefined, child: 0 })
-  draft.dispatches.push({ ...dispatch, shared: true })
+  const run = draft.run(dispatch.id)
+  if (run !== undefined && run.row.run === dispatch.run) requeueEntry(draft, run, dispatch)
 }
 
 function timer(draft: Draft, key: RowKey, row: TimerRow): void {
@@ -126,7 +122,7 @@ function timer(draft: Draft, key: RowKey, row: TimerRow): void {
     case 'grace':
       return startFinals(draft, run)
     case 'expire':
-      draft.put(run.keys.job('clean', ''), cleanJob(run.row, { whole: true, blobs: true }))
+      return takeAway(draft, run)
   }
 }
 

@@ -48,6 +48,10 @@ export interface PipelineRow {
   finals: number
   /** Something that failed has left rows behind: they go when the run ends, unless it can be retried. */
   litter: boolean
+  /** While it is being cancelled: what is with workers is not waited for any more, finallys run. */
+  finishing: boolean
+  /** Its retention has ended, or it was deleted: it is being taken away. */
+  leaving: boolean
   /** Ids of the latest commands, so that a repeated one does nothing. */
   commands: readonly string[] | undefined
   /** What running tasks have said of themselves, by path; the latest few. */

@@ -58,6 +58,8 @@ function start(draft: Draft, message: SubmitMessage, gen: number, earlier: Pipel
     out: 0,
     finals: 0,
     litter: false,
+    finishing: false,
+    leaving: false,
     commands: undefined,
     chain: undefined,
     outcome: NONE,
