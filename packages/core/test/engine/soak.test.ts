@@ -157,11 +157,12 @@ async function play(seed: number): Promise<void> {
   }
   const outcomes = await drive(Promise.all(all.map(run)))
   calm = true
-  for (const [index, { outcome, runs, tasks, done }] of all.map(interpret).entries()) {
+  for (const [index, { outcome, runs, tasks, done, attempts }] of all.map(interpret).entries()) {
     const id = `p${index}`
+    const status = 'result' in outcome ? 'COMPLETED' : 'FAILED'
     expect([id, outcomes[index]]).toEqual([id, outcome])
     expect([id, starts.get(id) ?? new Set()]).toEqual([id, new Set(runs.keys())])
-    expect(await here.status(id)).toMatchObject({ status: 'result' in outcome ? 'COMPLETED' : 'FAILED', tasks, done })
+    expect(await here.status(id)).toMatchObject({ status, tasks, done, attempts })
   }
 
   // What goes on is long work and what was late. Nothing of it changes an outcome.
