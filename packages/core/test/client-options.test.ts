@@ -55,6 +55,9 @@ test.each([
   ['a priority out of range', [task.send(1), { priority: 99 }], 'TASKS_OPTIONS', /priority .* not 99/],
   ['a queue without a name', [task.send(1), { queue: '' }], 'TASKS_ID_INVALID', /queue/],
   ['a pipeline of two tasks', [task.send(1).continueWith(task)], 'TASKS_ARGUMENTS', /one task/],
+  ['a task with a finally', [task.send(1).finallyDo(task, 1)], 'TASKS_ARGUMENTS', /one task/],
+  ['a task that begins with a state', [task.send(1).withInitial({ state: {} })], 'TASKS_ARGUMENTS', /one task/],
+  ['a pause behind a lone task', [task.send(1).pauseAfter()], 'TASKS_ARGUMENTS', /pauseAfter\(\) is for a pipeline/],
 ] as const)('enqueue refuses %s', async (_, args, code, message) => {
   await expect(untyped().enqueue(...args)).rejects.toMatchObject({
     code,

@@ -403,6 +403,17 @@ describe('large parts', () => {
     )
   })
 
+  test('arguments of a template, of a finally and of the beginning leave a page that is too small', () => {
+    const large = 'x'.repeat(3000)
+    const template = Array.from({ length: 20 }).reduce<Pipeline>((p) => p.continueWith(a.send(large)), a.send())
+    const pipeline = fanOut(template)
+      .withInitial({ args: [[large]], state: { large } })
+      .finallyDo(a, large)
+    const encoded = encode(pipeline, { pageBytes: 4096, inlineBytes: 10_000 })
+    expect(encoded.blobs).toHaveLength(23)
+    expect(understoodAll(encoded, codec)).toEqual({ chain: said(planOf(pipeline)), whole: saidWhole(planOf(pipeline)) })
+  })
+
   test('250,000 chains are encoded and read in good time', () => {
     const pipeline = inParallel(Array.from({ length: 250_000 }, (_, i) => a.send(i).continueWith(b)))
     const encoded = encode(pipeline, { pageBytes: 32_768 })
@@ -421,12 +432,17 @@ describe('a pipeline is refused before anything is stored:', () => {
     const nested = (depth: number): AnyPipeline => (depth === 0 ? a.send() : inParallel([nested(depth - 1)]))
     expect(understood(encode(nested(64)))).toHaveLength(1)
     expect(() => encode(nested(65))).toThrow(tooLarge(/nests groups 65 deep; at most 64/))
+    const fanned = (depth: number): AnyPipeline => (depth === 0 ? a.after() : fanOut(fanned(depth - 1)))
+    expect(understood(encode(fanned(64)))).toHaveLength(1)
+    expect(() => encode(inParallel([fanned(64)]))).toThrow(tooLarge(/nests groups 65 deep; at most 64/))
   })
 
   test('too many tasks', () => {
     const thousand = inParallel(Array.from({ length: 1000 }, () => a.send()))
     const million = inParallel(Array.from({ length: 1000 }, () => thousand))
-    expect(() => encode(inParallel([million, a.send()]))).toThrow(tooLarge(/has 1000001 task entries; at most 1000000/))
+    const many = tooLarge(/has 1000001 task entries; at most 1000000/)
+    expect(() => encode(inParallel([million, a.send()]))).toThrow(many)
+    expect(() => encode(fanOut(inParallel([million, sleep(1)])).finallyDo(a))).toThrow(many)
   })
 
   test('too many bytes', () => {
