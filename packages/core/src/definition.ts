@@ -266,7 +266,9 @@ class Encoder {
   encode(plan: Plan): Omit<EncodedDefinition, 'taskCount'> {
     const limit = this.#options.pageBytes * MAX_PAGE_0
     const whole = this.#whole(plan.whole)
-    const chain = this.#fitted(plan, false, limit - Buffer.byteLength(whole), 'the first page')
+    const wholeBytes = Buffer.byteLength(whole)
+    if (wholeBytes > limit) throw tooLarge(`begins with ${wholeBytes} bytes of state and arguments`, `${limit}`)
+    const chain = this.#fitted(plan, false, limit - wholeBytes, 'the first page')
     const steps = `[${this.#steps.join()}]`
     this.#mix(steps)
     this.#pages[0] = `{"v":${DEFINITION_VERSION},"steps":${steps},"chain":${chain}${whole}}`

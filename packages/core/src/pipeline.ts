@@ -32,6 +32,7 @@ import {
   type Whole,
 } from './plan'
 import type { RetryPolicy } from './retry'
+import { checkStateKey } from './state'
 import type { TaskOptions } from './task-options'
 
 // Only types have these: they carry what a pipeline takes and gives.
@@ -468,6 +469,7 @@ class PipelineValue extends Plan {
       )
     if (state !== undefined && !isPlainObject(state))
       throw new TaskError('TASKS_ARGUMENTS', `withInitial: state must be a plain object, not ${describe(state)}`)
+    for (const key of Object.keys(state ?? {})) checkStateKey('withInitial: state', key)
     return this.#as({
       ...(args === undefined ? {} : { input: [...(args as readonly unknown[])] }),
       ...(state === undefined ? {} : { state }),

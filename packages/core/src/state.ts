@@ -23,6 +23,17 @@ export function encodeState(values: ReadonlyMap<string, Bytes | null>): State {
   )
 }
 
+const MOST_KEY = 256
+
+/** @throws TaskError TASKS_ARGUMENTS */
+export function checkStateKey(call: string, key: unknown): void {
+  if (typeof key === 'string' && key !== '' && key !== '__proto__' && key.length <= MOST_KEY) return
+  throw new TaskError(
+    'TASKS_ARGUMENTS',
+    `${call}: the key must be a string of 1 to ${MOST_KEY} characters, not ${String(key)}`,
+  )
+}
+
 /** The state that a pipeline begins with. */
 export function initialState({ state }: Definition): State {
   return state === undefined

@@ -175,7 +175,7 @@ test('what a pipeline begins with, and whether it is inline, stays with it as it
     .pauseAfter()
     .withInitial({ state: { count: 1 } })
     .finallyDo(bye, 'x')
-  expect(pipeline.toJSON()).toMatchObject({ input: '["a"]', state: '{"count":1}', inline: 1, finally: [0, '["x"]'] })
+  expect(pipeline.toJSON()).toMatchObject({ input: '["a"]', state: { count: '1' }, inline: 1, finally: [0, '["x"]'] })
   expect(
     greet
       .after()
@@ -298,6 +298,7 @@ test('wrong arguments are refused with their place', () => {
     refused(() => open.withInitial({ args: 'a' })),
     refused(() => open.withInitial({ state: [] })),
     refused(() => open.withInitial({ state: new Map() })),
+    refused(() => open.withInitial({ state: { '': 1 } })),
     refused(() => open.withInitial({ input: 1 })),
     refused(() => open.withInitial()),
     refused(() => open.withInitial({ state: { f: () => 1 } }).toJSON()),
@@ -356,9 +357,10 @@ test('wrong arguments are refused with their place', () => {
       "TASKS_ARGUMENTS: withInitial: args must be an array, not string",
       "TASKS_ARGUMENTS: withInitial: state must be a plain object, not an array",
       "TASKS_ARGUMENTS: withInitial: state must be a plain object, not object",
+      "TASKS_ARGUMENTS: withInitial: state: the key must be a string of 1 to 256 characters, not ",
       "TASKS_OPTIONS: withInitial: there is no option "input"; known: args, state",
       "TASKS_ARGUMENTS: withInitial: { args, state } is needed, not undefined",
-      "TASKS_UNENCODABLE: the initial state (as $): the value at $.f is a function (f)",
+      "TASKS_UNENCODABLE: the initial state's "f" (as $): the value at $ is a function (f)",
       "TASKS_UNENCODABLE: the initial arguments (as $): the value at $[0] is a function",
       "TASKS_ARGUMENTS: sleep: milliseconds of at least 0 are needed, not -1",
       "TASKS_ARGUMENTS: sleep: milliseconds of at least 0 are needed, not 5",

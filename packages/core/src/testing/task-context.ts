@@ -1,5 +1,6 @@
 // A context for a task that is called in a plain unit test.
 import { runInContext, type TaskContext, type TaskState } from '../context'
+import { checkStateKey } from '../state'
 
 /** What a test says of the context: parts of it, and the pipeline's state as a plain object. */
 export type TestContext = Partial<Omit<TaskContext, 'state'>> & {
@@ -43,8 +44,9 @@ function stateIn(values: Record<string, unknown>): TaskState {
   return {
     get: get as TaskState['get'],
     set(key, value) {
+      checkStateKey('state.set', key)
       if (value === undefined) delete values[key]
-      else Object.defineProperty(values, key, { value, writable: true, enumerable: true, configurable: true })
+      else values[key] = value
     },
   }
 }

@@ -2,10 +2,8 @@
 import type { Codec } from '../codec'
 import type { TaskState } from '../context'
 import { TaskError } from '../errors'
-import { encodeState, stateValues, type State } from '../state'
+import { checkStateKey, encodeState, stateValues, type State } from '../state'
 import type { Bytes } from '../transport'
-
-const MOST_KEY = 256
 
 export class PipelineState implements TaskState {
   readonly #codec: Codec
@@ -32,12 +30,7 @@ export class PipelineState implements TaskState {
   }
 
   set(key: string, value: unknown): void {
-    if (typeof key !== 'string' || key === '' || key === '__proto__' || key.length > MOST_KEY) {
-      throw new TaskError(
-        'TASKS_ARGUMENTS',
-        `state.set: the key must be a string of 1 to ${MOST_KEY} characters, not ${String(key)}`,
-      )
-    }
+    checkStateKey('state.set', key)
     const bytes = value === undefined ? null : this.#codec.encode(value)
     const before = this.#values.get(key)
     this.#values.set(key, bytes)
