@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { taskContext } from '../../src/context'
-import { NonRetryableError } from '../../src/errors'
-import { inParallel } from '../../src/pipeline'
+import { NonRetryableError, type TaskError } from '../../src/errors'
+import { fanOut, inParallel, sleep } from '../../src/pipeline'
 import { createTasks } from '../../src/tasks'
 import { testPipeline } from '../../src/testing'
 
@@ -154,4 +154,49 @@ test('tasks that are not bound are named before anything runs', async () => {
       message: 'no task named "laod" is bound in namespace "portfolio"; known: load, stdDev, average',
     })
   }
+})
+
+test('handlers, fan-outs, sleeps and a finally run, and take the time they take', async () => {
+  const photos = createTasks({ namespace: 'photos' })
+  const list = photos.bind('list', (folder: string) => [`${folder}a`, `${folder}b`])
+  const resize = photos.bind('resize', (path: string, width: number) => `${path}@${width}`)
+  const placeholders = photos.bind('placeholders', (error: TaskError): string[] => [error.code])
+  const collect = photos.bind('collect', (paths: string[]) => paths.join())
+  const cleanUp = photos.bind('cleanUp', (_folder: string) => undefined)
+  const pipeline = list
+    .send('photos/')
+    .continueWith(sleep(60_000))
+    .continueWith(fanOut(resize.after(200), { maxParallelism: 10 }))
+    .exceptionally(placeholders)
+    .continueWith(collect)
+    .finallyDo(cleanUp, 'photos/')
+  const ran = async (failOn: Record<string, number[]>) => {
+    const { result, timeline } = await testPipeline(pipeline, { tasks: photos, failOn })
+    return [result, timeline.map(({ task, atMs, outcome }) => `${task} ${outcome} at ${atMs}`)]
+  }
+  expect(await ran({})).toEqual([
+    'photos/a@200,photos/b@200',
+    ['list ok at 0', 'resize ok at 60000', 'resize ok at 60000', 'collect ok at 60000', 'cleanUp ok at 60000'],
+  ])
+  expect(await ran({ resize: [2] })).toEqual([
+    'TASKS_GROUP_FAILED',
+    [
+      'list ok at 0',
+      'resize ok at 60000',
+      'resize failed at 60000',
+      'placeholders ok at 60000',
+      'collect ok at 60000',
+      'cleanUp ok at 60000',
+    ],
+  ])
+})
+
+test('a task that nobody knows is found in handlers, templates and a finally', async () => {
+  const other = createTasks({ namespace: 'other' }).bind('unbound', (x: unknown) => x)
+  for (const pipeline of [
+    average.send([1]).exceptionally(other),
+    average.send([1]).finallyDo(other, 1),
+    inParallel([average.send([1])]).continueWith(fanOut(other)),
+  ])
+    await expect(testPipeline(pipeline, { tasks })).rejects.toMatchObject({ code: 'TASKS_UNKNOWN_TASK' })
 })
