@@ -28,7 +28,7 @@ describe.each(pages)('docs/%s', (page) => {
     const file = join(folder, page.replace(/\.md$/, '.ts'))
     writeFileSync(file, moduleOf(page).replaceAll("'../src/index'", "'../../src/index'"))
     try {
-      await import(pathToFileURL(file).href)
+      await expect(import(pathToFileURL(file).href)).resolves.toBeDefined()
     } finally {
       rmSync(file)
     }
