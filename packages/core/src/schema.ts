@@ -44,6 +44,20 @@ export function validateArguments(
   )
 }
 
+/**
+ * Checks a pipeline's state as a task finds it. What the schema makes of it is not taken: a state is changed by tasks that set values.
+ * @throws TaskError TASKS_SCHEMA, not retryable, naming the path; `details.issues` has all issues
+ */
+export function validateState(schema: StandardSchema, state: unknown, taskName: string): void | Promise<void> {
+  const refuse = ({ issues }: StandardResult<unknown>): void => {
+    if (issues === undefined || issues.length === 0) return
+    const all = issues.map((issue) => ({ path: pathOf(issue), message: issue.message }))
+    throw refusal(taskName, 'the pipeline state', all)
+  }
+  const result = schema['~standard'].validate(state)
+  return isThenable(result) ? Promise.resolve(result).then(refuse) : refuse(result as StandardResult<unknown>)
+}
+
 function isThenable(x: unknown): boolean {
   return typeof x === 'object' && x !== null && typeof (x as { then?: unknown }).then === 'function'
 }
@@ -63,9 +77,18 @@ function collect(
   }
   const first = issues[0]
   if (first === undefined) return checked
-  const where = first.path === '' ? `argument ${first.argument}` : `argument ${first.argument}, at ${first.path}`
+  throw refusal(taskName, `argument ${first.argument}`, issues)
+}
+
+function refusal(
+  taskName: string,
+  what: string,
+  issues: readonly { readonly path: string; readonly message: string }[],
+): TaskError {
+  const { path, message } = issues[0]!
+  const where = path === '' ? what : `${what}, at ${path}`
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-  throw new TaskError('TASKS_SCHEMA', `task "${taskName}": ${where}: ${first.message}${more}`, {
+  return new TaskError('TASKS_SCHEMA', `task "${taskName}": ${where}: ${message}${more}`, {
     details: { issues: issues.slice(0, 20) },
   })
 }

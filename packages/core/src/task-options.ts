@@ -16,7 +16,7 @@ export interface TaskOptions<Args extends readonly unknown[] = readonly unknown[
    * False for a pure, cheap task: its result is not stored for itself, and the task may run again to have it again. Default true.
    */
   readonly checkpoint?: boolean
-  /** A schema of the pipeline's state, a plain object; checked in the worker before the function runs. */
+  /** A schema of the pipeline's state, a plain object; checked in the worker before the function runs. What it makes of the state is not taken. */
   readonly state?: StandardSchema<unknown, object>
   /** For drawings and logs. Default: the name. */
   readonly displayName?: string

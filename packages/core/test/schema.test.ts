@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { isStandardSchema, validateArguments, type StandardIssue, type StandardSchema } from '../src/schema'
+import {
+  isStandardSchema,
+  validateArguments,
+  validateState,
+  type StandardIssue,
+  type StandardSchema,
+} from '../src/schema'
 
 function schema<T>(check: (value: unknown) => T | StandardIssue[]): StandardSchema<unknown, T> {
   return {
@@ -16,6 +22,7 @@ function schema<T>(check: (value: unknown) => T | StandardIssue[]): StandardSche
 
 const positive = schema((x) => (typeof x === 'number' && x > 0 ? x : [{ message: 'expected a positive number' }]))
 const withDefault = schema((x) => x ?? 5)
+const items = schema(() => [{ message: 'expected string', path: ['items', 2, { key: 'price' }] }, { message: 'other' }])
 const later: StandardSchema = {
   '~standard': { version: 1, vendor: 'test', validate: async (value) => ({ value: `${String(value)}!` }) },
 }
@@ -30,10 +37,6 @@ test('no argument is added where a schema allows none', () => {
 })
 
 test('a misfit names the task, the argument and the path', () => {
-  const items = schema(() => [
-    { message: 'expected string', path: ['items', 2, { key: 'price' }] },
-    { message: 'other' },
-  ])
   expect(() => validateArguments([positive, items], [1, {}], 'ship')).toThrow(
     expect.objectContaining({
       code: 'TASKS_SCHEMA',
@@ -62,4 +65,21 @@ test('a schema is told from other things', () => {
     false,
     false,
   ])
+})
+
+test('a state is checked, and stays as it is', async () => {
+  expect(validateState(positive, 5, 'ship')).toBeUndefined()
+  expect(() => validateState(items, {}, 'ship')).toThrow(
+    expect.objectContaining({
+      code: 'TASKS_SCHEMA',
+      message: 'task "ship": the pipeline state, at items[2].price: expected string (and 1 more)',
+      details: {
+        issues: [
+          { path: 'items[2].price', message: 'expected string' },
+          { path: '', message: 'other' },
+        ],
+      },
+    }),
+  )
+  await expect(validateState(later, 7, 'ship')).resolves.toBeUndefined()
 })

@@ -14,7 +14,7 @@ import type { Logger } from '../logger'
 import { packPipeline } from '../packing'
 import { isPipeline } from '../pipeline'
 import { isRetryable } from '../retry'
-import { validateArguments } from '../schema'
+import { validateArguments, validateState } from '../schema'
 import { isSpread } from '../spread'
 import type { Bytes, Space } from '../transport'
 import type { AnyTask } from '../tasks'
@@ -98,19 +98,19 @@ export class Runner {
     const { input, args } = message
     // What is decoded from one message needs no I/O, mostly.
     if (input.kind !== Kind.reference && input.kind !== Kind.set && args.kind !== Kind.reference)
-      return this.#checked(task, message, input, args)
+      return this.#checked(task, running, input, args)
     const { values } = this.#options
     const prefix = message.run === '' ? '' : blobPrefix(message.id, message.run)
     const up = values.fetch(prefix, input)
     const own = values.fetch(prefix, args)
-    if (!(up instanceof Promise) && !(own instanceof Promise)) return this.#checked(task, message, up, own)
+    if (!(up instanceof Promise) && !(own instanceof Promise)) return this.#checked(task, running, up, own)
     let fetched: Promise<[Value, Value]> | undefined = Promise.all([up, own])
     const fetch = (): Promise<[Value, Value]> => {
       const first = fetched ?? Promise.all([values.fetch(prefix, input), values.fetch(prefix, args)])
       fetched = undefined
       return first
     }
-    return this.#patiently(running, fetch).then(([upstream, list]) => this.#checked(task, message, upstream, list))
+    return this.#patiently(running, fetch).then(([upstream, list]) => this.#checked(task, running, upstream, list))
   }
 
   /** Asks the transport again while it is in trouble. */
@@ -130,16 +130,18 @@ export class Runner {
     }
   }
 
-  #checked(task: AnyTask, message: TaskMessage, input: Value, args: Value): unknown[] | Promise<unknown[]> {
+  #checked(task: AnyTask, running: RunningTask, input: Value, args: Value): unknown[] | Promise<unknown[]> {
     const { codec } = this.#options
     const upstream = decodeArguments(codec, input)
     const own = decodeArguments(codec, args)
     // The upstream result first, then the entry's own arguments.
     const list = own.length === 0 ? upstream : upstream.length === 0 ? own : [...upstream, ...own]
-    const { inputs } = task.options
-    return inputs === undefined
-      ? list
-      : (validateArguments(inputs, list, message.task) as unknown[] | Promise<unknown[]>)
+    const { inputs, state } = task.options
+    const { taskName } = running
+    const check = (): unknown[] | Promise<unknown[]> =>
+      inputs === undefined ? list : validateArguments(inputs, list, taskName)
+    const known = state === undefined ? undefined : validateState(state, running.state.get(), taskName)
+    return known === undefined ? check() : known.then(check)
   }
 
   #call(task: AnyTask, running: RunningTask, args: readonly unknown[]): unknown {

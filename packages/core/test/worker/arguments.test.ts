@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { taskContext } from '../../src/context'
 import type { StandardSchema } from '../../src/schema'
 import { createTasks } from '../../src/tasks'
 import { testPipeline } from '../../src/testing'
@@ -62,4 +63,22 @@ test('a lone task whose argument does not fit becomes a dead letter at once', as
   expect(await sender.deadLetters.list()).toMatchObject([
     { reason: 'failed', task: 'checked', error: { code: 'TASKS_SCHEMA' } },
   ])
+})
+
+test('a state that does not fit its schema fails the task, without a call and without a retry', async () => {
+  const own = createTasks({ namespace: 'states', retry: { maxRetries: 5, delayMs: 1_000 } })
+  const start = own.bind('start', (items: unknown) => taskContext().state.set('items', items))
+  const count = own.bind('count', (text: string) => text + String(taskContext<Order>().state.get('items')?.length), {
+    state: order,
+    inputs: [undefined],
+  })
+  const ran = async (items: unknown) => testPipeline(start.send(items).continueWith(count, 'n'), { tasks: own })
+  expect((await ran([1, 2])).result).toBe('n2')
+  const { error, timeline } = await ran('many')
+  expect(error).toMatchObject({
+    code: 'TASKS_SCHEMA',
+    message: 'task "count": the pipeline state, at items: expected a list',
+    task: { name: 'count', attempt: 1 },
+  })
+  expect(timeline.map(({ task }) => task)).toEqual(['start'])
 })
