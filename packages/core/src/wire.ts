@@ -243,8 +243,11 @@ export type Question =
   | { readonly ask: 'wait'; readonly runs: readonly WaitedRun[] }
   | { readonly ask: 'list'; readonly after?: string; readonly limit: number; readonly status?: string }
 
-/** `fresh`: it was submitted only now, and its submit may still be on its way: inboxes have no order. */
-export type WaitedRun = readonly [id: string, run: string | 0, fresh?: 1]
+/**
+ * `fresh`: it was submitted only now, and its submit may still be on its way: inboxes have no order. `hash`: of what was submitted, so that nobody
+ * gets the outcome of another definition with the same id.
+ */
+export type WaitedRun = readonly [id: string, run: string | 0, fresh?: 0 | 1, hash?: string]
 
 export const COMMANDS = ['pause', 'resume', 'cancel', 'retry', 'delete'] as const
 

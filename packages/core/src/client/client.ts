@@ -26,7 +26,7 @@ import { DeadLetterBox } from './dead-letter-box'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
 import { checkEnqueue, checkEnqueueMany, checkMeta, checkSubmit, dueOf, workOf } from './options'
 import { LoneSends } from './lone-sends'
-import { Replies, type Ended } from './replies'
+import { Replies, type Ended, type RunRef } from './replies'
 import { Sender } from './sender'
 
 export interface ClientOptions {
@@ -271,7 +271,7 @@ class ConnectedClient implements Client {
       accepted?.forget()
       throw error
     }
-    return this.#handle(id, run)
+    return this.#handle(id, { id, run, hash: definition.hash })
   }
 
   /** Tells at once what the owner would tell later, where committed rows can be read. */
@@ -287,10 +287,11 @@ class ConnectedClient implements Client {
 
   attach<Out = unknown>(id: string): PipelineHandle<Out> {
     checkId('pipeline id', id)
-    return this.#handle(id, undefined) as PipelineHandle<Out>
+    return this.#handle(id, { id, run: undefined }) as PipelineHandle<Out>
   }
 
-  #handle(id: string, run: string | undefined): PipelineHandle<never> {
+  #handle(id: string, ref: RunRef): PipelineHandle<never> {
+    const { run } = ref
     const statusOrPending = async (): Promise<PipelineStatus> => {
       const status = await this.status(id)
       if (status !== undefined) return status
@@ -303,7 +304,7 @@ class ConnectedClient implements Client {
     }
     return {
       id,
-      result: (options = {}) => this.#result(id, run, options) as Promise<never>,
+      result: (options = {}) => this.#result(ref, options) as Promise<never>,
       status: statusOrPending,
       pause: () => this.pause(id),
       resume: () => this.resume(id),
@@ -316,12 +317,12 @@ class ConnectedClient implements Client {
     }
   }
 
-  async #result(id: string, run: string | undefined, options: WaitOptions): Promise<unknown> {
+  async #result(ref: RunRef, options: WaitOptions): Promise<unknown> {
+    const { id, run } = ref
     const { space, replies, values } = await this.#connect()
     let ended: Ended
     try {
-      ended =
-        (run === undefined ? await this.#endedRow(space, id) : undefined) ?? (await replies.ended({ id, run }, options))
+      ended = (run === undefined ? await this.#endedRow(space, id) : undefined) ?? (await replies.ended(ref, options))
     } catch (error) {
       throw await this.#explained(id, error)
     }
@@ -390,7 +391,7 @@ class ConnectedClient implements Client {
             ),
           )
         }
-        return this.#result(id, undefined, wait) as Promise<never>
+        return this.#result({ id, run: undefined }, wait) as Promise<never>
       },
     }
   }

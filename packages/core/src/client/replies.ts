@@ -22,6 +22,8 @@ export type Ended = ReplyBody & { readonly type: 'ended' }
 export interface RunRef {
   readonly id: string
   readonly run: string | undefined
+  /** Of the definition that was submitted. */
+  readonly hash?: string
 }
 
 /** What is known of something that this client has sent. */
@@ -232,8 +234,9 @@ export class Replies {
       // A lone task has no row to ask about.
       if (ref.run === undefined && sent !== undefined) continue
       const partition = partitionOf(ref.id, this.#space.partitions)
-      const run: WaitedRun =
-        ref.run !== undefined && since > fresh ? [ref.id, waiter.run ?? 0, 1] : [ref.id, waiter.run ?? 0]
+      const isFresh = ref.run !== undefined && since > fresh
+      const name = [ref.id, waiter.run ?? 0, isFresh ? 1 : 0] as const
+      const run: WaitedRun = ref.hash === undefined ? name : [...name, ref.hash]
       const same = byPartition.get(partition)
       if (same === undefined) byPartition.set(partition, [run])
       else same.push(run)

@@ -20,7 +20,7 @@ import { statusOf } from './queries'
 import { pipelineKey, RunKeys } from './row-keys'
 import { isOver, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
 import { reopened, type FailedPage } from './retried'
-import { submit } from './submit'
+import { isEarlier, refuseConflict, refuseEarlier, submit } from './submit'
 
 /** Everything that is folded: what came in, and what the owner says to itself. */
 export type Input =
@@ -132,7 +132,7 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
       draft.answers.push({ replyTo, correlation, answer: statusOf(draft.get<PipelineRow>(pipelineKey(question.id))) })
       return
     case 'wait':
-      for (const [id, run, fresh] of question.runs) {
+      for (const [id, run, fresh, hash] of question.runs) {
         const row = draft.get<PipelineRow>(pipelineKey(id))
         if (row === undefined) {
           const failure = {
@@ -141,6 +141,14 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
             message: `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
           }
           if (fresh !== 1) draft.reply(replyTo, { type: 'refused', id, run: run === 0 ? '' : run, failure })
+          continue
+        }
+        if (run !== 0 && isEarlier(row, run)) {
+          refuseEarlier(draft, row, run, replyTo)
+          continue
+        }
+        if (run !== 0 && run !== row.run && hash !== undefined && hash !== row.hash) {
+          refuseConflict(draft, row, run, replyTo)
           continue
         }
         if (run !== 0 && run !== row.run) draft.reply(replyTo, { type: 'attached', id, run, actual: row.run })

@@ -20,19 +20,13 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   const existing = draft.run(id)
   if (existing === undefined) return start(draft, message, 1, undefined)
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
-  if (firstRun(existing.row.run) === message.run || existing.row.earlier?.includes(message.run) === true)
-    return answer(draft, existing, message)
+  if (firstRun(existing.row.run) === message.run) return answer(draft, existing, message)
+  if (isEarlier(existing.row, message.run)) return refuseEarlier(draft, existing.row, message.run, options.replyTo)
   if (options.onDuplicate === 'restart') return restart(draft, existing, message)
   if (options.onDuplicate === 'reject')
-    return refuse(draft, message, 'TASKS_ID_EXISTS', `the pipeline "${id}" exists (${existing.row.status})`)
-  if (existing.row.hash !== message.definition.hash) {
-    return refuse(
-      draft,
-      message,
-      'TASKS_ID_CONFLICT',
-      `the pipeline "${id}" exists (${existing.row.status}) with another definition`,
-    )
-  }
+    return refuse(draft, existing.row, message.run, options.replyTo, 'TASKS_ID_EXISTS', 'exists')
+  if (existing.row.hash !== message.definition.hash)
+    return refuseConflict(draft, existing.row, message.run, options.replyTo)
   answer(draft, existing, message)
 }
 
@@ -90,6 +84,19 @@ function restart(draft: Draft, existing: RunView, message: SubmitMessage): void 
   start(draft, message, row.gen + 1, [...(row.earlier ?? []), firstRun(row.run)].slice(-MOST_EARLIER))
 }
 
+export function isEarlier(row: PipelineRow, run: string): boolean {
+  return row.earlier?.includes(run) === true
+}
+
+/** Whoever asks for a run that was restarted gets nothing of the one that took its place: it may be of another pipeline. */
+export function refuseEarlier(draft: Draft, row: PipelineRow, run: string, replyTo: string | undefined): void {
+  refuse(draft, row, run, replyTo, 'TASKS_NOT_FOUND', 'was restarted: the outcome of the run before is not kept')
+}
+
+export function refuseConflict(draft: Draft, row: PipelineRow, run: string, replyTo: string | undefined): void {
+  refuse(draft, row, run, replyTo, 'TASKS_ID_CONFLICT', 'exists with another definition')
+}
+
 function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: SubmitMessage): void {
   if (replyTo === undefined) return
   const { row } = existing
@@ -98,9 +105,15 @@ function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: 
   else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
 }
 
-function refuse(draft: Draft, message: SubmitMessage, code: string, text: string): void {
-  const { id, run, options } = message
-  if (options.replyTo !== undefined) {
-    draft.reply(options.replyTo, { type: 'refused', id, run, failure: { code, name: 'TaskError', message: text } })
-  }
+function refuse(
+  draft: Draft,
+  { id, status }: PipelineRow,
+  run: string,
+  replyTo: string | undefined,
+  code: string,
+  why: string,
+): void {
+  if (replyTo === undefined) return
+  const failure = { code, name: 'TaskError', message: `the pipeline "${id}" (${status}) ${why}` }
+  draft.reply(replyTo, { type: 'refused', id, run, failure })
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { PipelineRow } from '../../src/engine/rows'
 import { createTasks } from '../../src/tasks'
+import { decodeReply } from '../../src/wire'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })
@@ -28,4 +29,40 @@ test('what a pipeline remembers of restarted runs is bounded', () => {
   const world = new ReducerWorld()
   for (let run = 0; run < 100; run++) world.fold([submit(`run ${run}`, 'restart')])
   expect(world.row<PipelineRow>('M/one').earlier).toEqual(Array.from({ length: 8 }, (_, at) => `run ${91 + at}`))
+})
+
+test('whoever asks for a run that was restarted does not get the outcome of the one that took its place', () => {
+  const world = new ReducerWorld()
+  world.fold([submit('run 0')])
+  world.fold([submit('run 1', 'restart')])
+  const { sends } = world.fold([
+    { type: 'query', question: { ask: 'wait', runs: [['one', 'run 0']] }, replyTo: 'me', correlation: 'c' },
+  ])
+  expect(sends.map(({ body }) => decodeReply(body))).toMatchObject([
+    { type: 'refused', run: 'run 0', failure: { code: 'TASKS_NOT_FOUND' } },
+  ])
+})
+
+test('whoever asks for a run that was refused does not get the outcome of another definition', () => {
+  const world = new ReducerWorld()
+  world.fold([submit('run 0')])
+  const { hash } = world.row<PipelineRow>('M/one')
+  const { sends } = world.fold([
+    {
+      type: 'query',
+      question: {
+        ask: 'wait',
+        runs: [
+          ['one', 'mine', 0, 'of another'],
+          ['one', 'the same', 0, hash],
+        ],
+      },
+      replyTo: 'me',
+      correlation: 'c',
+    },
+  ])
+  expect(sends.map(({ body }) => decodeReply(body))).toMatchObject([
+    { type: 'refused', run: 'mine', failure: { code: 'TASKS_ID_CONFLICT' } },
+    { type: 'attached', run: 'the same', actual: 'run 0' },
+  ])
 })
