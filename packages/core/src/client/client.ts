@@ -464,7 +464,7 @@ class ConnectedClient implements Client {
 
   async retry<Out>(id: string): Promise<PipelineHandle<Out>> {
     const { run } = await this.#command('retry', id)
-    return this.#handle(id, run) as PipelineHandle<Out>
+    return this.#handle(id, { id, run }) as PipelineHandle<Out>
   }
 
   async delete(id: string): Promise<void> {

@@ -12,7 +12,7 @@ import { MemorySpace } from './space'
 export interface MemoryTransportOptions {
   /** What it works on. Default: a store of its own. */
   readonly store?: MemoryStore
-  /** The clock of the store it makes; a store that is given has one. */
+  /** What this connection's process has for a clock: its heartbeats follow it. Default: the store's. A store made here gets it too. */
   readonly clock?: Clock
   /** Default 1 MiB. */
   readonly maxMessageBytes?: number
@@ -60,7 +60,7 @@ export function memoryTransport(options: MemoryTransportOptions = {}): MemoryTra
     store,
     async open(open) {
       if (closed) throw new TaskError('TASKS_CLOSED', 'the memory transport is closed')
-      const space = new MemorySpace(namespaceOf(store, open), capabilities, faults)
+      const space = new MemorySpace(namespaceOf(store, open), capabilities, faults, options.clock ?? store.clock)
       spaces.add(space)
       return space
     },

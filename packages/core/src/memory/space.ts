@@ -1,4 +1,5 @@
 import { leasedPartitions } from '../adapter/leased-partitions'
+import type { Clock } from '../clock'
 import { TaskError } from '../errors'
 import type {
   Blobs,
@@ -30,13 +31,15 @@ export class MemorySpace implements Space {
   readonly #store: Namespace
   readonly #faults: MemoryFaults
   readonly #lifetime: Lifetime
+  readonly #clock: Clock
 
-  constructor(store: Namespace, capabilities: Capabilities, faults: MemoryFaults) {
+  constructor(store: Namespace, capabilities: Capabilities, faults: MemoryFaults, clock: Clock) {
     this.namespace = store.name
     this.partitions = store.partitions.length
     this.capabilities = capabilities
     this.#store = store
     this.#faults = faults
+    this.#clock = clock
     this.#lifetime = new Lifetime(`namespace "${store.name}"`)
   }
 
@@ -75,7 +78,7 @@ export class MemorySpace implements Space {
       leaseMs,
       check: (commit) => checkCommit(commit, this.capabilities, this.partitions),
     })
-    return leasedPartitions(host, { leaseMs, clock: this.#store.clock })
+    return leasedPartitions(host, { leaseMs, clock: this.#clock })
   }
 
   async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {
