@@ -23,8 +23,6 @@ import {
 } from './failure'
 import type { Script } from './script'
 
-/** How long the server may say nothing while it is asked something. */
-const MOST_SILENCE_MS = 5_000
 const RETRY_MS = 50
 
 export interface ConnectionOptions {
@@ -32,6 +30,8 @@ export interface ConnectionOptions {
   readonly clock: Clock
   /** How long a call is tried. */
   readonly patienceMs: number
+  /** How long the server may say nothing while it is asked something. */
+  readonly silenceMs: number
   /** The server, for messages. */
   readonly name: string
 }
@@ -43,6 +43,7 @@ export class Connection {
   readonly #client: Redis
   readonly #clock: Clock
   readonly #patienceMs: number
+  readonly #silenceMs: number
   readonly #name: string
   readonly #pending = new Set<Fail>()
   readonly #waitingForReady = new Set<() => void>()
@@ -52,10 +53,11 @@ export class Connection {
   #lastError: unknown
   #closed: TaskError | undefined
 
-  constructor({ client, clock, patienceMs, name }: ConnectionOptions) {
+  constructor({ client, clock, patienceMs, silenceMs, name }: ConnectionOptions) {
     this.#client = client
     this.#clock = clock
     this.#patienceMs = patienceMs
+    this.#silenceMs = silenceMs
     this.#name = name
     client.on('error', (error: unknown) => (this.#lastError = error))
     client.on('ready', () => {
@@ -210,13 +212,13 @@ export class Connection {
     const look = (): void => {
       this.#cancelWatch = undefined
       if (this.#pending.size === 0) return
-      const left = this.#heardAt + MOST_SILENCE_MS - this.#clock.monotonic()
+      const left = this.#heardAt + this.#silenceMs - this.#clock.monotonic()
       if (left <= 0) {
-        this.#failAll(`no answer for ${MOST_SILENCE_MS} ms`)
+        this.#failAll(`no answer for ${this.#silenceMs} ms`)
         this.#reconnect()
       } else this.#cancelWatch = this.#clock.after(left, look, { unref: true })
     }
-    this.#cancelWatch = this.#clock.after(MOST_SILENCE_MS, look, { unref: true })
+    this.#cancelWatch = this.#clock.after(this.#silenceMs, look, { unref: true })
   }
 
   #failAll(why: string): void {

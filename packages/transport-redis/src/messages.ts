@@ -7,13 +7,12 @@ import { unavailable } from './failure'
 
 type Handler = (message: Buffer) => void
 
-/** How often an idle connection is tried: a socket whose other end is gone says nothing by itself. */
-const PING_MS = 3_000
-
 export interface MessagesOptions {
   readonly client: Redis
   readonly clock: Clock
   readonly patienceMs: number
+  /** How often the server is asked whether it is there: a socket whose other end is gone says nothing by itself. */
+  readonly silenceMs: number
   readonly name: string
 }
 
@@ -21,6 +20,7 @@ export class Messages {
   readonly #client: Redis
   readonly #clock: Clock
   readonly #patienceMs: number
+  readonly #silenceMs: number
   readonly #name: string
   readonly #channels = new Map<string, Set<Handler>>()
   readonly #subscribed = new Set<string>()
@@ -31,10 +31,11 @@ export class Messages {
   #answered = true
   #cancelPing: () => void = () => {}
 
-  constructor({ client, clock, patienceMs, name }: MessagesOptions) {
+  constructor({ client, clock, patienceMs, silenceMs, name }: MessagesOptions) {
     this.#client = client
     this.#clock = clock
     this.#patienceMs = patienceMs
+    this.#silenceMs = silenceMs
     this.#name = name
     client.on('error', (error: unknown) => (this.#lastError = error))
     client.on('ready', () => {
@@ -114,7 +115,7 @@ export class Messages {
 
   #pingRegularly(): void {
     this.#cancelPing = this.#clock.after(
-      PING_MS,
+      this.#silenceMs,
       () => {
         if (this.#client.status === 'ready') {
           if (!this.#answered) this.#client.stream?.destroy()

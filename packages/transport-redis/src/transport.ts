@@ -36,6 +36,7 @@ export interface RedisTransportOptions {
 }
 
 const PATIENCE_MS = 10_000
+const MOST_SILENCE_MS = 5_000
 const DEFAULT_PREFIX = 'tasks'
 
 /** What is true of every server that is taken. The rest is known once it has been looked at. */
@@ -149,7 +150,13 @@ class RedisTransport implements Transport {
   }
 
   #newLink(): Link {
-    const shared = { clock: this.#clock, patienceMs: this.#patienceMs, name: 'Redis' }
+    const patienceMs = this.#patienceMs
+    const shared = {
+      clock: this.#clock,
+      patienceMs,
+      silenceMs: Math.min(MOST_SILENCE_MS, patienceMs / 2),
+      name: 'Redis',
+    }
     const connection = new Connection({ ...shared, client: this.#newClient() })
     const messages = new Messages({ ...shared, client: this.#newClient() })
     return { connection, messages, serverClock: new ServerClock(connection, this.#clock) }

@@ -17,6 +17,7 @@ interface Trap {
 export class Proxy {
   readonly #server: Server
   readonly #links = new Set<Link>()
+  #port: number
   #refusing = false
   #delayMs = 0
   #traps: Trap[] = []
@@ -33,10 +34,11 @@ export class Proxy {
 
   private constructor(server: Server, port: number) {
     this.#server = server
+    this.#port = port
     server.on('connection', (near: Socket) => {
       if (this.#refusing) return near.destroy()
       this.connections++
-      const far = connect({ port, host: '127.0.0.1', noDelay: true })
+      const far = connect({ port: this.#port, host: '127.0.0.1', noDelay: true })
       const link = { near, far }
       this.#links.add(link)
       const end = (): void => {
@@ -65,6 +67,11 @@ export class Proxy {
    */
   trap(pattern: string, fault: Trap['fault']): Promise<void> {
     return new Promise((sprung) => this.#traps.push({ pattern, fault, sprung }))
+  }
+
+  /** New connections lead there. */
+  leadTo(port: number): void {
+    this.#port = port
   }
 
   /** Closes what is open. */

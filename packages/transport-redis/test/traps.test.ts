@@ -1,0 +1,245 @@
+// What goes wrong between a client library and a server, each through a network that does it on purpose.
+import type { PartitionSession, Send, Space } from '@tasks/core'
+import type { Server } from '@tasks/dev-config/brokers'
+import { Redis } from 'ioredis'
+import type { TestContext } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import type { RedisTransportOptions } from '../src/index'
+import { redisTransport } from '../src/index'
+import { commit } from '../src/scripts/commit'
+import { receive } from '../src/scripts/receive'
+import { send } from '../src/scripts/send'
+import { Proxy } from './support/proxy'
+import { newServer } from './support/server'
+
+interface Bench {
+  readonly server: Server
+  readonly proxy: Proxy
+  /** Through the network that breaks. */
+  readonly space: Space
+  /** Not through it. */
+  readonly other: Space
+}
+
+async function openOn(url: string, options: RedisTransportOptions = {}): Promise<Space> {
+  const transport = redisTransport({ url, patienceMs: 2_000, ...options })
+  onTestFinished(() => transport.close())
+  return transport.open({ namespace: 'traps', partitions: 1 })
+}
+
+async function proxyTo(server: Server): Promise<Proxy> {
+  const proxy = await Proxy.to(server.port)
+  onTestFinished(() => proxy.close())
+  return proxy
+}
+
+async function bench(ctx: TestContext, options: RedisTransportOptions = {}): Promise<Bench> {
+  const server = await newServer(ctx)
+  await teachScripts(server)
+  const proxy = await proxyTo(server)
+  return { server, proxy, space: await openOn(proxy.url, options), other: await openOn(server.url) }
+}
+
+/** Otherwise the answer that gets lost may be that the script is not known. */
+async function teachScripts(server: Server): Promise<void> {
+  const client = new Redis(server.url)
+  for (const { source } of [commit, receive, send]) await client.script('LOAD', source)
+  client.disconnect()
+}
+
+function toTask(id: string): Send {
+  return { target: { to: 'task', queue: 'q' }, id, body: Buffer.from(id) }
+}
+
+/** Owns partition 0 until the test ends. */
+function sessionOf(space: Space, leaseMs = 60_000): Promise<PartitionSession> {
+  const stopping = new AbortController()
+  onTestFinished(() => stopping.abort())
+  return new Promise((resolve, reject) => {
+    space
+      .own({ leaseMs })
+      .run(async (session) => {
+        resolve(session)
+        await new Promise<void>((ended) => session.lost.addEventListener('abort', () => ended(), { once: true }))
+      }, stopping.signal)
+      .catch(reject)
+  })
+}
+
+async function received(space: Space, options: { readonly suspects?: boolean } = {}): Promise<string[]> {
+  const batch = await space
+    .consume({ queues: ['q'], leaseMs: 60_000 })
+    .receive({ max: 100, waitMs: 0, suspects: false, ...options })
+  return batch.map(({ id }) => id)
+}
+
+test('ioredis left alone executes a command again when its answer was lost', async (ctx) => {
+  const server = await newServer(ctx)
+  const proxy = await proxyTo(server)
+  const client = new Redis({ host: '127.0.0.1', port: proxy.port }).on('error', () => {})
+  onTestFinished(() => client.disconnect())
+  await client.ping()
+  const sprung = proxy.trap('incr', 'unanswered')
+  // This is the trap: asked once, counted twice.
+  expect(await client.incr('counter')).toBe(2)
+  await sprung
+})
+
+test('a send whose answer was lost is made once, and reported as not known', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx)
+  await space.send([toTask('before')])
+  const sprung = proxy.trap(send.sha, 'unanswered')
+  const [outcome] = await space.send([toTask('once')])
+  await sprung
+  expect(outcome).toMatchObject({ ok: false, certain: false, error: { code: 'TASKS_UNAVAILABLE' } })
+  expect(await space.send([toTask('after')])).toEqual([{ ok: true }])
+  expect(await received(other)).toEqual(['before', 'once', 'after'])
+})
+
+test('a commit whose answer was lost is asked for again, and was applied once', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx)
+  const session = await sessionOf(space)
+  const sprung = proxy.trap(commit.sha, 'unanswered')
+  await session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [toTask('once')] })
+  await sprung
+  await session.commit({ seq: 2, time: 2, rows: new Map(), sends: [] })
+  expect(await received(other)).toEqual(['once'])
+})
+
+test('a commit whose answer was lost, and whose partition was taken before it could ask, is not called refused', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx)
+  const session = await sessionOf(space, 300)
+  const sprung = proxy.trap(commit.sha, 'unanswered')
+  const committed = session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
+  committed.catch(() => {})
+  proxy.refuse()
+  await sprung
+  const next = await sessionOf(other)
+  expect(next.seq).toBe(1)
+  proxy.accept()
+  await expect(committed).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
+})
+
+test('a receive whose answer was lost gets the same messages, not a lease later', async (ctx) => {
+  const { proxy, space } = await bench(ctx)
+  await space.send(['a', 'b', 'c'].map(toTask))
+  const sprung = proxy.trap(receive.sha, 'unanswered')
+  expect(await received(space)).toEqual(['a', 'b', 'c'])
+  await sprung
+})
+
+test('what is called while there is no connection is not sent later', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx, { patienceMs: 200 })
+  proxy.refuse()
+  proxy.cut()
+  await expect(space.now()).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
+  const [outcome] = await space.send([toTask('never')])
+  expect(outcome).toMatchObject({ ok: false, certain: true, error: { code: 'TASKS_UNAVAILABLE' } })
+  proxy.accept()
+  await expect.poll(async () => (await space.send([toTask('now')]))[0]!.ok).toBe(true)
+  expect((await received(other)).filter((id) => id === 'never')).toEqual([])
+})
+
+test('a call settles although the other end is gone without a word, and the next one works', async (ctx) => {
+  const { proxy, space } = await bench(ctx, { patienceMs: 1_000 })
+  proxy.hang()
+  // Asked again on a new connection, since it only reads.
+  expect(await space.now()).toBeGreaterThan(0)
+  expect(await space.send([toTask('a')])).toEqual([{ ok: true }])
+})
+
+test('a receive and a poll that wait hear of what came while the other end was gone without a word', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx, { patienceMs: 1_000 })
+  const session = await sessionOf(space)
+  const consumer = space.consume({ queues: ['q'], leaseMs: 60_000 })
+  const receiving = consumer.receive({ max: 10, waitMs: 30_000, suspects: false })
+  const polling = session.poll({ max: 10, waitMs: 30_000 })
+  await space.now()
+  proxy.hang()
+  await other.send([toTask('a'), { target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
+  expect((await polling).map(({ id }) => id)).toEqual(['i'])
+  expect((await receiving).map(({ id }) => id)).toEqual(['a'])
+})
+
+test('waiting takes no connection of its own, and holds up nothing', async (ctx) => {
+  const { proxy, space } = await bench(ctx)
+  const consumers = Array.from({ length: 20 }, (_, i) => space.consume({ queues: [`idle ${i}`], leaseMs: 60_000 }))
+  const waits = consumers.map((consumer) => consumer.receive({ max: 1, waitMs: 30_000, suspects: true }))
+  expect(await space.send([toTask('a')])).toEqual([{ ok: true }])
+  expect(proxy.connections).toBe(2)
+  for (const consumer of consumers) await consumer.close()
+  expect((await Promise.all(waits)).flat()).toEqual([])
+})
+
+test('a server that has forgotten its scripts is told them again', async (ctx) => {
+  const { server, space } = await bench(ctx)
+  const client = new Redis(server.url)
+  onTestFinished(() => client.disconnect())
+  const session = await sessionOf(space)
+  for (let seq = 1; seq <= 3; seq++) {
+    await client.script('FLUSH')
+    await session.commit({ seq, time: seq, rows: new Map(), sends: [toTask(`t${seq}`)] })
+  }
+  expect(await received(space)).toEqual(['t1', 't2', 't3'])
+})
+
+test('a slow network costs time, and nothing else', async (ctx) => {
+  const { proxy, space } = await bench(ctx)
+  proxy.delay(20)
+  const session = await sessionOf(space)
+  const polling = session.poll({ max: 10, waitMs: 10_000 })
+  await space.send([{ target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
+  const [message] = await polling
+  await session.commit({ seq: 1, time: 1, through: message!.position, rows: new Map(), sends: [toTask('a')] })
+  expect(await received(space)).toEqual(['a'])
+})
+
+test('a connection that is cut again and again loses nothing and repeats no commit', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx, { patienceMs: 10_000 })
+  const session = await sessionOf(space)
+  const cutting = setInterval(() => proxy.cut(), 15)
+  onTestFinished(() => clearInterval(cutting))
+  for (let seq = 1; seq <= 100; seq++)
+    await session.commit({
+      seq,
+      time: seq,
+      rows: new Map([['e/n', Buffer.from(`${seq}`)]]),
+      sends: [toTask(`t${seq}`)],
+    })
+  clearInterval(cutting)
+  expect(await received(other)).toEqual(Array.from({ length: 100 }, (_, i) => `t${i + 1}`))
+})
+
+test('a replica that takes over without the last commits has no owner but a new one, with a higher epoch', async (ctx) => {
+  const [primary, replica] = [
+    await newServer(ctx, { settings: ['--repl-diskless-sync-delay', '0'] }),
+    await newServer(ctx),
+  ]
+  const [proxy, replication] = [await proxyTo(primary), await proxyTo(primary)]
+  const onReplica = new Redis(replica.url)
+  onTestFinished(() => onReplica.disconnect())
+  await onReplica.replicaof('127.0.0.1', replication.port)
+  const space = await openOn(proxy.url, { patienceMs: 10_000 })
+  const old = await sessionOf(space, 1_000)
+  await old.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('kept')]]), sends: [] })
+  await expect.poll(() => onReplica.exists('{tasks:traps}:p0:rows'), { timeout: 10_000 }).toBe(1)
+  replication.hang()
+  await old.commit({ seq: 2, time: 2, rows: new Map([['e/a', Buffer.from('lost')]]), sends: [toTask('lost')] })
+
+  primary.kill('SIGKILL')
+  proxy.leadTo(replica.port)
+  // Still a replica: it refuses writes until it is told, and the call waits for that.
+  const stale = old.commit({ seq: 3, time: 3, rows: new Map([['e/a', Buffer.from('stale')]]), sends: [] })
+  stale.catch(() => {})
+  await expect.poll(() => proxy.connections).toBeGreaterThan(2)
+  await onReplica.replicaof('NO', 'ONE')
+  await expect(stale).rejects.toMatchObject({ code: expect.stringMatching(/TASKS_(FENCED|UNAVAILABLE)/) })
+
+  await space.close()
+  const afterwards = await openOn(replica.url)
+  const next = await sessionOf(afterwards, 1_000)
+  expect(next.seq).toBe(1)
+  expect(next.epoch).toBeGreaterThan(old.epoch)
+  expect(String((await next.load(['e/a']))[0])).toBe('kept')
+  expect(await received(afterwards)).toEqual([])
+}, 30_000)
