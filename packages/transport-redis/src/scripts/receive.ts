@@ -27,6 +27,7 @@ if ARGV[7] == '1' then
   for k = 2, #KEYS, 6 do
     local value = redis.call('HGET', KEYS[k + 2], batch)
     if value then give(k, value) end
+    if max == 0 and waiter ~= '' then redis.call('ZREM', KEYS[k + 5], waiter) end
   end
   if #answer > 1 or max == 0 then return answer end
 end

@@ -1,0 +1,57 @@
+// A worker in a process of its own, and another one in its place when it has died.
+import type { WorkerOptions } from '@tasks/core'
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+
+const PROGRAM = fileURLToPath(new URL('../programs/worker.ts', import.meta.url))
+const FROM_SOURCE = ['--import', 'tsx', '--conditions=@tasks/source']
+
+export interface Supervised {
+  /** To the process that runs now. */
+  signal(signal: NodeJS.Signals): void
+  /** How many have run. */
+  readonly generation: number
+  /** How many have died although nobody killed them. */
+  readonly deaths: number
+}
+
+export async function supervise(
+  url: string,
+  options: Partial<Pick<WorkerOptions, 'concurrency' | 'leaseMs' | 'localLane' | 'partitions'>>,
+): Promise<Supervised> {
+  let child: ChildProcess
+  let stopped = false
+  let generation = 0
+  let deaths = 0
+  const killed = new Set<ChildProcess>()
+  const start = (): ChildProcess => {
+    generation++
+    const started = fork(PROGRAM, [url, JSON.stringify(options)], { execArgv: FROM_SOURCE })
+    started.on('exit', () => {
+      if (stopped) return
+      if (!killed.has(started)) deaths++
+      child = start()
+    })
+    return started
+  }
+  child = start()
+  onTestFinished(() => {
+    stopped = true
+    child.kill('SIGKILL')
+  })
+  await once(child, 'message')
+  return {
+    signal(signal) {
+      if (signal === 'SIGKILL') killed.add(child)
+      child.kill(signal)
+    },
+    get generation() {
+      return generation
+    },
+    get deaths() {
+      return deaths
+    },
+  }
+}
