@@ -38,6 +38,8 @@ type Next =
       readonly index: number
       readonly value: Value
     }
+  /** The entry at hand has ended with this value: the next one is to be started. */
+  | { readonly do: 'go on'; readonly place: Place; readonly row: ChainRow; readonly value: Value }
   /** The entry at hand has failed. */
   | { readonly do: 'fail'; readonly place: Place; readonly row: ChainRow; readonly failure: Value }
   /** There is nothing left to do but to end. */
@@ -45,12 +47,19 @@ type Next =
 
 function run(draft: Draft, view: RunView, first: Next): void {
   for (let next: Next | undefined = first; next !== undefined;) {
-    next =
-      next.do === 'start'
-        ? start(draft, view, next.place, next.row, next.index, next.value)
-        : next.do === 'fail'
-          ? fail(draft, view, next.place, next.row, next.failure)
-          : end(draft, view, next.place, next.row, next.outcome)
+    switch (next.do) {
+      case 'start':
+        next = start(draft, view, next.place, next.row, next.index, next.value)
+        break
+      case 'go on':
+        next = start(draft, view, next.place, next.row, next.row.at + 1, next.value, true)
+        break
+      case 'fail':
+        next = fail(draft, view, next.place, next.row, next.failure)
+        break
+      case 'end':
+        next = end(draft, view, next.place, next.row, next.outcome)
+    }
   }
 }
 
@@ -68,13 +77,11 @@ export function startEntry(
 
 /** The chain's entry has ended well. */
 export function goOn(draft: Draft, view: RunView, place: Place, row: ChainRow, value: Value): void {
-  pauseAfter(view, entriesOf(draft, view, place, row.hop), row.at)
-  run(draft, view, { do: 'start', place, row, index: row.at + 1, value })
+  run(draft, view, { do: 'go on', place, row, value })
 }
 
 /** The chain's entry has failed for good. */
 export function failEntry(draft: Draft, view: RunView, place: Place, row: ChainRow, failure: Value): void {
-  pauseAfter(view, entriesOf(draft, view, place, row.hop), row.at)
   run(draft, view, { do: 'fail', place, row, failure })
 }
 
@@ -100,13 +107,17 @@ function start(
   row: ChainRow,
   index: number,
   input: Value,
+  /** The entry before `index` has just ended. */
+  hasEnded = false,
 ): Next | undefined {
-  const { definition, entries } = entriesOf(draft, view, place, row.hop)
+  const found = entriesOf(draft, view, place, row.hop)
+  const { definition, entries } = found
+  if (hasEnded) pauseAfter(view, found, index - 1)
   let at = index
   let value = input
   for (;;) {
     const entry = entries[at]
-    if (entry === undefined) return toFinally(draft, view, place, { ...row, at: at - 1 }, value)
+    if (entry === undefined) return toFinally(draft, view, place, row, value, found)
     const next: ChainRow = { ...row, at, phase: 'sent', attempt: 1, resends: 0, input: value }
     if (isGroup(entry)) {
       if (entry.group > 0) {
@@ -117,14 +128,14 @@ function start(
       }
       // An empty group ends at once with an empty list.
       value = setOf([])
-      pauseAfter(view, { definition, entries }, at)
+      pauseAfter(view, found, at)
     } else if (isSleep(entry)) {
       const until = 'sleep' in entry ? draft.now + entry.sleep : entry.sleepUntil
       if (until > draft.now) {
         waitUntil(draft, view, place, next, until)
         return undefined
       }
-      pauseAfter(view, { definition, entries }, at)
+      pauseAfter(view, found, at)
     } else if (isTask(entry) && definition.steps[entry[0]]!.catch === 1) {
       // A handler has nothing to do.
       view.row.tasks--
@@ -199,22 +210,29 @@ function pauseAfter(view: RunView, { definition, entries }: Entries, at: number)
 
 /** Looks for the next handler of the same chain. */
 function fail(draft: Draft, view: RunView, place: Place, row: ChainRow, failure: Value): Next | undefined {
-  const { definition, entries } = entriesOf(draft, view, place, row.hop)
+  const found = entriesOf(draft, view, place, row.hop)
+  const { definition, entries } = found
+  pauseAfter(view, found, row.at)
   for (let at = row.at + 1; at < entries.length; at++) {
     const entry: Entry = entries[at]!
     if (!isTask(entry) || definition.steps[entry[0]]!.catch !== 1) continue
     send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure })
     return undefined
   }
-  return toFinally(draft, view, place, row, failure)
+  return toFinally(draft, view, place, row, failure, found)
 }
 
 // ---- Ending --------------------------------------------------------------------------------------------------------
 
-function toFinally(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: Value): Next | undefined {
-  if (!isFrame(place, row.hop)) return { do: 'end', place, row, outcome }
-  const { definition, entries } = entriesOf(draft, view, place, row.hop)
-  if (definition.finally === undefined) return { do: 'end', place, row, outcome }
+function toFinally(
+  draft: Draft,
+  view: RunView,
+  place: Place,
+  row: ChainRow,
+  outcome: Value,
+  { definition, entries }: Entries,
+): Next | undefined {
+  if (definition.finally === undefined || !isFrame(place, row.hop)) return { do: 'end', place, row, outcome }
   sendFinally(draft, view, place, row, entries.length, outcome)
   return undefined
 }
@@ -251,10 +269,9 @@ function end(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: 
   }
   const caller = placeOfEntry(parent.entry)
   const callerRow = readChain(draft, view, caller)!
-  pauseAfter(view, entriesOf(draft, view, caller, callerRow.hop), callerRow.at)
   if (failed) return { do: 'fail', place: caller, row: callerRow, failure: outcome }
   const merged = { ...callerRow, state: mergeState(callerRow.state, state) }
-  return { do: 'start', place: caller, row: merged, index: callerRow.at + 1, value: outcome }
+  return { do: 'go on', place: caller, row: merged, value: outcome }
 }
 
 /** Whether what a chain has set of the state counts outside of it: a returned pipeline that is not inline has a state of its own. */
