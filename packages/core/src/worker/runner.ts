@@ -59,9 +59,7 @@ export class Runner {
 
   /** What the worker keeps of a task while it runs. */
   take(task: AnyTask, message: TaskMessage): RunningTask {
-    const { logger, codec, values } = this.#options
-    const timeoutMs = message.options.timeoutMs ?? task.options.timeoutMs
-    return new RunningTask(message, timeoutMs, logger, codec, values.limits.inlineBytes)
+    return new RunningTask(message, message.options.timeoutMs ?? task.options.timeoutMs, this.#options)
   }
 
   run(task: AnyTask, running: RunningTask): Finished | Promise<Finished | typeof UNFINISHED> {

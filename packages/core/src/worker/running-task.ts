@@ -1,5 +1,4 @@
 // One task that a worker has taken on: its message, and its context. Nothing is made for it that most tasks never use.
-import type { Codec } from '../codec'
 import type { TaskContext, TaskState } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
 import type { TaskError } from '../errors'
@@ -8,7 +7,7 @@ import { LONE_PATH, loneRunOf } from '../lone-task'
 import type { Value } from '../value'
 import type { TaskMessage } from '../wire'
 import { PipelineState } from './pipeline-state'
-import type { Finished } from './runner'
+import type { Finished, RunnerOptions } from './runner'
 
 const MOST_NOTE = 200
 const NO_META: Readonly<Record<string, unknown>> = Object.freeze({})
@@ -18,32 +17,22 @@ export class RunningTask implements TaskContext {
   readonly timeoutMs: number | undefined
   /** Set when its function is called: its time counts from there. */
   deadline: number | undefined
-  readonly #logger: Logger
+  readonly #worker: RunnerOptions
   #controller: AbortController | undefined
   #abortReason: TaskError | undefined
   #note: readonly [fraction: number, text: string] | undefined
 
-  readonly #codec: Codec
-  readonly #mostState: number
   #state: PipelineState | undefined
 
-  constructor(
-    message: TaskMessage,
-    timeoutMs: number | undefined,
-    logger: Logger,
-    codec: Codec,
-    /** The most that the pipeline's state may take, in bytes. */
-    mostState: number,
-  ) {
+  constructor(message: TaskMessage, timeoutMs: number | undefined, worker: RunnerOptions) {
     this.message = message
-    this.#logger = logger
     this.timeoutMs = timeoutMs
-    this.#codec = codec
-    this.#mostState = mostState
+    this.#worker = worker
   }
 
   get state(): TaskState {
-    return (this.#state ??= new PipelineState(this.message.state, this.#codec, this.#mostState))
+    const { codec, values } = this.#worker
+    return (this.#state ??= new PipelineState(this.message.state, codec, values.limits.inlineBytes))
   }
 
   /** How it ended, with this value: what it has set of the state is part of it. */
@@ -114,7 +103,7 @@ export class RunningTask implements TaskContext {
   }
 
   get logger(): Logger {
-    return this.#logger
+    return this.#worker.logger
   }
 
   get signal(): AbortSignal {
