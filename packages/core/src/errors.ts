@@ -20,9 +20,11 @@ export const taskErrorCodes = {
   TASKS_DUPLICATE_TASK: 'Two tasks of one registry were given the same name or alias.',
   TASKS_UNKNOWN_TASK: 'No task of that name is registered.',
   TASKS_NOT_IMPLEMENTED: 'A task that is only declared in this process was called as a function.',
-  TASKS_SCHEMA: 'An argument of a task does not fit the schema that the task declares for it.',
+  TASKS_SCHEMA:
+    'An argument of a task, or the state of its pipeline, does not fit the schema that the task declares for it.',
   TASKS_ID_INVALID: 'An id or name is empty, too long, or has characters that are not allowed.',
-  TASKS_DEFINITION_INVALID: 'A pipeline definition is malformed, or was written by a newer version.',
+  TASKS_DEFINITION_INVALID:
+    'A pipeline definition is malformed, gives one task id to two entries, or was written by a newer version.',
   TASKS_DEFINITION_TOO_LARGE: 'A pipeline is over one of the limits for size or depth.',
   // ---- Values
   TASKS_UNENCODABLE: 'A value cannot be carried to another process; the message names its path.',
