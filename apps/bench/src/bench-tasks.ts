@@ -1,5 +1,5 @@
 // The tasks that every workload is made of. Each counts its runs; each result can be foretold.
-import { createTasks, inParallel } from '@tasks/core'
+import { createTasks, inParallel, type Pipeline, type Task } from '@tasks/core'
 import { Tally } from './tally'
 
 export type BenchTasks = ReturnType<typeof bindBenchTasks>
@@ -43,11 +43,22 @@ export function bindBenchTasks(namespace: string, label = 'bench') {
     ran.split.add(0)
     return inParallel(Array.from({ length: children }, (_, i) => noop.send(i))).continueWith(collect)
   })
+  /** The same with few chains in flight. */
+  const splitBounded = tasks.bind('splitBounded', (children: number, maxParallelism: number) => {
+    ran.split.add(0)
+    const chains = Array.from({ length: children }, (_, i) => noop.send(i))
+    return inParallel(chains, { maxParallelism }).continueWith(collect)
+  })
+  /** Calls itself by returning a pipeline, down to zero. */
+  const countdown: Task<[left: number], number | Pipeline<number>> = tasks.bind('countdown', (left: number) => {
+    ran.step.add(left)
+    return left === 0 ? 0 : (countdown.send(left - 1) as Pipeline<number>)
+  })
   /** A pipeline of `length` steps, one behind the other. */
   const chain = (length: number) => {
     let pipeline = step.send(0)
     for (let i = 1; i < length; i++) pipeline = pipeline.continueWith(step)
     return pipeline
   }
-  return { tasks, ran, noop, step, probe, collect, split, chain }
+  return { tasks, ran, noop, step, probe, collect, split, splitBounded, countdown, chain }
 }

@@ -3,10 +3,13 @@ import { besideFanOut } from './workloads/beside-fan-out'
 import { bulkEnqueue } from './workloads/bulk-enqueue'
 import { chain } from './workloads/chain'
 import { fanOut } from './workloads/fan-out'
+import { fanOutBounded } from './workloads/fan-out-bounded'
 import { fanOutLarge } from './workloads/fan-out-large'
 import { loneTasks } from './workloads/lone-tasks'
 import { manyPipelines } from './workloads/many-pipelines'
 import { memoryGrowth } from './workloads/memory-growth'
+import { recursion } from './workloads/recursion'
+import { sleepingPipelines } from './workloads/sleeping-pipelines'
 import { submitToResult } from './workloads/submit-to-result'
 import { takeOver } from './workloads/take-over'
 import { waitingPipelines } from './workloads/waiting-pipelines'
@@ -17,11 +20,14 @@ export const workloads: readonly Workload[] = [
   loneTasks,
   fanOut,
   fanOutLarge,
+  fanOutBounded,
   chain,
+  recursion,
   manyPipelines,
   submitToResult,
   takeOver,
   waitingPipelines,
+  sleepingPipelines,
   memoryGrowth,
   besideFanOut,
 ]
