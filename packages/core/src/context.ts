@@ -23,7 +23,7 @@ export interface TaskState<State extends object = Record<string, unknown>> {
 export interface TaskContext<State extends object = Record<string, unknown>> {
   /** The task's name, as it was bound. */
   readonly taskName: string
-  /** This entry of this pipeline: the pipeline's id and the entry's path. Equal over retries and runs. */
+  /** What `set({ taskId })` named this entry, else the pipeline's id and the entry's path. Equal over retries and runs. */
   readonly taskId: string
   /** The pipeline that the entry is part of; a lone task's own id. A pipeline that a task returned has an id of its own. */
   readonly pipelineId: string

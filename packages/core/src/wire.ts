@@ -79,6 +79,8 @@ export interface TaskMessageOptions {
   readonly meta?: Readonly<Record<string, unknown>>
   /** Lone tasks: who waits for the result. */
   readonly replyTo?: string
+  /** The entry's own name, if it was given one. */
+  readonly taskId?: string
   /** A finally: runs also when its pipeline has been cancelled. */
   readonly final?: 1
 }

@@ -15,10 +15,13 @@ export function argsValue(args: ArgsData | undefined): Value {
 
 export function taskOptions(dispatch: Dispatch): TaskMessageOptions {
   const { step, meta, final } = dispatch
-  if (step.timeoutMs === undefined && step.retry === undefined && meta === undefined && !final) return NO_OPTIONS
+  const { timeoutMs, retry, taskId } = step
+  if (timeoutMs === undefined && retry === undefined && taskId === undefined && meta === undefined && !final)
+    return NO_OPTIONS
   return {
-    ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
-    ...(step.retry === undefined ? {} : { retry: step.retry }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(retry === undefined ? {} : { retry }),
+    ...(taskId === undefined ? {} : { taskId }),
     ...(meta === undefined ? {} : { meta }),
     ...(final ? { final: 1 } : {}),
   }

@@ -54,7 +54,7 @@ export class WatchedTasks implements TaskSource {
     const { taskId, rootId, attempt } = taskContext()
     const start = (this.#starts.get(task) ?? 0) + 1
     this.#starts.set(task, start)
-    const entry = { task, path: taskId.slice(rootId.length), attempt }
+    const entry = { task, path: taskId.startsWith(`${rootId}/`) ? taskId.slice(rootId.length) : taskId, attempt }
     this.busy++
     try {
       if (this.#options.failOn?.[task]?.includes(start)) throw new Error(`start ${start} of "${task}" was made to fail`)

@@ -46,7 +46,7 @@ export class RunningTask implements TaskContext {
   }
 
   get taskId(): string {
-    return this.message.id + this.#path
+    return this.message.options.taskId ?? this.message.id + this.#path
   }
 
   get pipelineId(): string {

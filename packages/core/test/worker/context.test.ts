@@ -83,3 +83,16 @@ test.each([true, false])(
     expect(seen).toEqual([self, self, self])
   },
 )
+
+test('an entry that was named is known by that name, in its context and in its failure', async () => {
+  const { tasks, worker, client } = system()
+  const who = tasks.bind('who', () => taskContext().taskId)
+  const fails = tasks.bind('fails', () => {
+    throw new Error('no')
+  })
+  await worker()
+  const run = await client().submit(who.send().set({ taskId: 'first' }))
+  await expect(run.result(waiting)).resolves.toBe('first')
+  const failed = await client().submit(fails.send().set({ taskId: 'second' }))
+  await expect(failed.result(waiting)).rejects.toMatchObject({ task: { name: 'fails', id: 'second' } })
+})
