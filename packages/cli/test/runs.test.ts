@@ -19,7 +19,7 @@ test('submit prints the id, result its result, status and list where it stands',
     ),
   )
   const list = await run('list')
-  expect(list.stdout).toMatch(new RegExp(`^ID .*\n${id} +COMPLETED +1/1`))
+  expect(list.stdout).toMatch(new RegExp(`^ID .*\n${id} +add +COMPLETED +1/1`))
 })
 
 test('submit --wait prints the result; without a module the name is sent as it is', async () => {
@@ -130,7 +130,16 @@ test('a result of long ago needs no worker', async () => {
   expect((await first.ended).code).toBe(0)
   expect(await run('result', 'old')).toMatchObject({ code: 0, stdout: '3\n' })
   expect(documentOf(await run('list', '--status', 'completed', '--json'))).toMatchObject({ pipelines: [{ id: 'old' }] })
-  expect(documentOf(await run('list', '--status', 'FAILED', '--json'))).toEqual({ pipelines: [] })
+  expect(documentOf(await run('list', '--name', 'add', '--since', '1h', '--json'))).toMatchObject({
+    pipelines: [{ id: 'old', name: 'add' }],
+  })
+  for (const words of [
+    ['--status', 'FAILED'],
+    ['--name', 'double'],
+    ['--since', '2100-01-01'],
+    ['--after', 'old'],
+  ])
+    expect(documentOf(await run('list', ...words, '--json'))).toEqual({ pipelines: [], incomplete: false })
 })
 
 test('an id that does not exist is exit code 3 where owners answer, for status and result', async () => {
@@ -183,6 +192,6 @@ test('the stores of two folders are two', async () => {
   const [one, two] = [place(), place()]
   await Promise.all([one.worker(), two.worker()])
   await one.run('submit', 'add', '1', '1', '--wait')
-  expect(documentOf(await two.run('list', '--json'))).toEqual({ pipelines: [] })
+  expect(documentOf(await two.run('list', '--json'))).toEqual({ pipelines: [], incomplete: false })
   expect(readFileSync(join(one.folder, 'tasks.db')).length).toBeGreaterThan(0)
 })

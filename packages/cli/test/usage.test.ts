@@ -24,7 +24,11 @@ test.each<[words: string[], message: RegExp]>([
   [['status', 'a', 'b'], /too many arguments for 'status'. Expected 1 argument but got 2/],
   [['list', '--transport'], /option '-t, --transport <url>' argument missing/],
   [['list', '--limit', 'many'], /--limit must be an integer of at least 1, not "many"/],
-  [['list', '--status', 'DONE'], /--status must be one of RUNNING, COMPLETED, FAILED, CANCELLED, not "DONE"/],
+  [
+    ['list', '--status', 'DONE'],
+    /--status must be one of RUNNING, PAUSED, CANCELLING, COMPLETED, FAILED, CANCELLED, not "DONE"/,
+  ],
+  [['list', '--since', 'soon'], /--since must be like 30m, 2h, 1d or .*, not "soon"/],
   [
     ['list', '--transport', 'carrier:pigeon'],
     /"carrier:pigeon" is not a transport: its scheme must be one of memory, sqlite/,

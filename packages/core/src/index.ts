@@ -49,12 +49,21 @@ export { jsonCodec } from './json-codec'
 // Running it
 export type { Worker, WorkerOptions } from './worker/worker'
 export { startWorker } from './worker/worker'
-export type { Client, ClientOptions, EnqueueOptions, ListOptions, Owners, SubmitOptions } from './client/client'
+export type { Client, ClientOptions, EnqueueOptions, SubmitOptions } from './client/client'
 export { createClient } from './client/client'
 export type { CancelOptions } from './client/commands'
 export type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './client/handle'
 export type { DeadLetterBox, DeadLetterView } from './client/dead-letter-box'
-export type { PipelineStatus } from './engine/queries'
+export type { DescribeOptions, ListOptions, Owners, PipelineList } from './client/questions'
+export type {
+  ChainDescription,
+  EntryDescription,
+  EntryState,
+  GroupDescription,
+  PipelineDescription,
+} from './engine/describe'
+export type { DescribedError, FailuresPage, GroupFailure } from './engine/group-failures'
+export type { GroupProgress, PipelineStatus } from './engine/queries'
 export type { Status } from './wire'
 export type { Logger, LogFields } from './logger'
 

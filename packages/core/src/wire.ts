@@ -240,10 +240,34 @@ export interface QueryMessage {
 }
 
 export type Question =
-  | { readonly ask: 'status'; readonly id: string }
   /** Answered at once if the run has ended, or is not there, else when it does. */
-  | { readonly ask: 'wait'; readonly runs: readonly WaitedRun[] }
-  | { readonly ask: 'list'; readonly after?: string; readonly limit: number; readonly status?: string }
+  { readonly ask: 'wait'; readonly runs: readonly WaitedRun[] } | Look
+
+/** Answered from committed rows, beside whatever else there is to do. */
+export type Look =
+  | { readonly ask: 'status'; readonly id: string }
+  | ({ readonly ask: 'describe' } & DescribeQuestion)
+  | ({ readonly ask: 'list' } & ListQuestion)
+
+export interface DescribeQuestion {
+  readonly id: string
+  /** The most that is told of each group, and of each chain. */
+  readonly maxChains: number
+  readonly maxEntries: number
+  /** Tell the failures of this group, or of the one that failed the run, of chains after this one. */
+  readonly failuresOf?: string
+  readonly failuresAfter?: number
+}
+
+export interface ListQuestion {
+  /** A key. */
+  readonly after?: string
+  readonly limit: number
+  readonly status?: string
+  readonly name?: string
+  /** Those created at this time or later. */
+  readonly since?: number
+}
 
 /**
  * `fresh`: it was submitted only now, and its submit may still be on its way: inboxes have no order. `hash`: of what was submitted, so that nobody

@@ -116,12 +116,11 @@ test('list goes on after the last id of a page', async () => {
   const ids = Array.from({ length: 25 }, (_, index) => `p${String(index).padStart(2, '0')}`)
   await Promise.all(ids.map(async (id) => (await client.submit(task.send(1), { id })).result()))
   const seen: string[] = []
-  for (
-    let page = await client.list({ limit: 10 });
-    page.length > 0;
-    page = await client.list({ limit: 10, after: page.at(-1)!.id })
-  ) {
-    seen.push(...page.map(({ id }) => id))
+  for (let after: string | undefined; ;) {
+    const page = await client.list({ limit: 10, ...(after === undefined ? {} : { after }) })
+    seen.push(...page.pipelines.map(({ id }) => id))
+    after = page.after
+    if (after === undefined) break
   }
   expect(seen).toEqual(ids)
   expect(worker.namespace).toBe('options')

@@ -85,9 +85,9 @@ test(
 
     // Nothing changes afterwards, nothing is left over, and what was not heard of as accepted has ended, too.
     await expect
-      .poll(async () => (await client.list({ status: 'RUNNING' })).length, { timeout: PATIENCE_MS, interval: 50 })
+      .poll(async () => (await client.list({ status: 'RUNNING' })).pipelines.length, { timeout: PATIENCE_MS, interval: 50 })
       .toBe(0)
-    const ended = await client.list({ limit: 10_000 })
+    const { pipelines: ended } = await client.list({ limit: 10_000 })
     const ids = new Set(ended.map(({ id }) => id))
     expect(ids.size).toBe(ended.length)
     expect([...accepted.keys()].filter((id) => !ids.has(id))).toEqual([])

@@ -62,9 +62,10 @@ export async function submitWaiting({ tasks: { step } }: Bed, client: Client, co
 
 async function listRunning(client: Client): Promise<readonly PipelineStatus[]> {
   const all: PipelineStatus[] = []
-  for (let after: string | undefined; ; after = all.at(-1)!.id) {
-    const page = await client.list({ limit: PAGE, status: 'RUNNING', ...(after === undefined ? {} : { after }) })
-    all.push(...page)
-    if (page.length < PAGE) return all
+  for (let next: string | undefined; ;) {
+    const page = await client.list({ limit: PAGE, status: 'RUNNING', ...(next === undefined ? {} : { after: next }) })
+    all.push(...page.pipelines)
+    next = page.after
+    if (next === undefined) return all
   }
 }

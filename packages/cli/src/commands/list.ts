@@ -1,6 +1,6 @@
-import { TaskError } from '@tasks/core'
+import { TaskError, type ListOptions } from '@tasks/core'
 import type { Command } from 'commander'
-import { showDuration } from '../duration'
+import { parseDuration, showDuration } from '../duration'
 import { Project, type CommonFlags } from '../project'
 import { table } from '../table'
 import type { Terminal } from '../terminal'
@@ -8,37 +8,65 @@ import { statusDocument } from './status'
 
 const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
 
+interface ListFlags extends CommonFlags {
+  readonly status?: string
+  readonly limit: string
+  readonly name?: string
+  readonly since?: string
+  readonly after?: string
+}
+
 export function addList(program: Command, terminal: Terminal): void {
   program
     .command('list')
     .alias('ls')
     .description('the pipelines of the namespace, in order of their ids')
-    .option('-s, --status <status>', 'only RUNNING, COMPLETED, FAILED or CANCELLED')
+    .option('-s, --status <status>', 'only RUNNING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED')
+    .option('--name <name>', 'only those whose first task has this name, or display name')
+    .option('--since <when>', 'only those created then or later: 30m, 2h, 1d ago, or 2026-11-21T10:00:00Z')
+    .option('--after <id>', 'only those whose id comes after this one: to go on after a page')
     .option('-l, --limit <number>', 'at most so many', '100')
     .action(async (_: unknown, command: Command) => {
-      const flags = command.optsWithGlobals<CommonFlags & { status?: string; limit: string }>()
+      const flags = command.optsWithGlobals<ListFlags>()
       const limit = parseLimit(flags.limit)
       const status = STATUSES.find((known) => known === flags.status?.toUpperCase())
       if (flags.status !== undefined && status === undefined) {
         throw new TaskError('TASKS_OPTIONS', `--status must be one of ${STATUSES.join(', ')}, not "${flags.status}"`)
       }
+      const options: ListOptions = {
+        limit,
+        ...(status === undefined ? {} : { status }),
+        ...(flags.name === undefined ? {} : { name: flags.name }),
+        ...(flags.since === undefined ? {} : { since: parseSince(flags.since) }),
+        ...(flags.after === undefined ? {} : { after: flags.after }),
+      }
       const project = await Project.load(flags)
-      const pipelines = await project.withClient('existing', (client) =>
-        client.list({ limit, ...(status === undefined ? {} : { status }) }),
-      )
-      const rows = pipelines.map(({ id, status: its, done, tasks, createdAt, finishedAt }) => [
+      const list = await project.withClient('existing', (client) => client.list(options))
+      const { pipelines } = list
+      const rows = pipelines.map(({ id, name, status: its, done, tasks, createdAt, finishedAt }) => [
         id,
+        name,
         its,
         `${done}/${tasks}`,
         new Date(createdAt).toISOString(),
         finishedAt === undefined ? '' : showDuration(finishedAt - createdAt),
       ])
       terminal.answer(
-        { pipelines: pipelines.map(statusDocument) },
-        rows.length === 0 ? '' : table(['ID', 'STATUS', 'TASKS', 'CREATED', 'TOOK'], rows),
+        { ...list, pipelines: pipelines.map(statusDocument) },
+        rows.length === 0 ? '' : table(['ID', 'NAME', 'STATUS', 'TASKS', 'CREATED', 'TOOK'], rows),
       )
-      if (rows.length === 0 && !terminal.json) terminal.note('no pipelines')
+      if (terminal.json) return
+      if (rows.length === 0) terminal.note('no pipelines')
+      if (list.incomplete) terminal.note('incomplete: not every owner answered; is a worker up?', 'yellow')
+      if (list.after !== undefined) terminal.note(`there may be more: --after ${list.after}`, 'dim')
     })
+}
+
+/** A time, or how long ago it was. */
+function parseSince(text: string): Date {
+  const at = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? Date.now() - parseDuration('--since', text) : Date.parse(text)
+  if (Number.isFinite(at)) return new Date(at)
+  throw new TaskError('TASKS_OPTIONS', `--since must be like 30m, 2h, 1d or 2026-11-21T10:00:00Z, not "${text}"`)
 }
 
 export function parseLimit(text: string): number {

@@ -88,8 +88,8 @@ export const identity: readonly EngineCase[] = [
         assert.deepEqual((await there.status(id))?.meta, { tenant: id })
       }
       assert.deepEqual(seen.sort(), ids.map((id) => [id, `${id}/0`, 1, id, true]).sort())
-      assert.deepEqual((await there.list()).map(({ id }) => id).sort(), [...ids].sort())
-      assert.deepEqual(await there.list({ status: 'FAILED' }), [])
+      assert.deepEqual((await there.list()).pipelines.map(({ id }) => id).sort(), [...ids].sort())
+      assert.deepEqual(await there.list({ status: 'FAILED' }), { pipelines: [], incomplete: false })
       assert.equal(await there.status('nobody'), undefined)
       assert.equal(await code(there.attach('nobody').status()), 'TASKS_NOT_FOUND')
     },

@@ -3,7 +3,8 @@ import { systemClock, type Clock } from '../clock'
 import type { Codec } from '../codec'
 import { connect, connectOptionsOf, type Connection, type ConnectOptions } from '../connect'
 import { decodeFailure, decodeValue } from '../decoding'
-import { listPipelines, statusOf, type PipelineStatus } from '../engine/queries'
+import type { PipelineDescription } from '../engine/describe'
+import type { PipelineStatus } from '../engine/queries'
 import { decodeRow } from '../engine/row-codec'
 import { blobPrefix, pipelineKey } from '../engine/row-keys'
 import { isOver, type PipelineRow } from '../engine/rows'
@@ -13,19 +14,20 @@ import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
 import { stderrLogger, type Logger } from '../logger'
 import { loneEntryOf } from '../lone-task'
-import { checkCount, checkKeys, checkTransport } from '../option-checks'
+import { checkKeys, checkTransport } from '../option-checks'
 import { packPipeline } from '../packing'
 import type { Flat, Pipeline, Submittable, Task } from '../pipeline'
 import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
 import type { Space, Transport } from '../transport'
 import { isFailure } from '../value'
-import { encodeInbox, type Command, type Status, type SubmitOptions as WireOptions } from '../wire'
+import { encodeInbox, type Command, type SubmitOptions as WireOptions } from '../wire'
 import { giveCommand, type CancelOptions, type Obeyed } from './commands'
 import { DeadLetterBox } from './dead-letter-box'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
 import { checkEnqueue, checkEnqueueMany, checkMeta, checkSubmit, dueOf, workOf } from './options'
 import { LoneSends } from './lone-sends'
+import { Questions, type DescribeOptions, type ListOptions, type Owners, type PipelineList } from './questions'
 import { Replies, type Ended, type RunRef } from './replies'
 import { Sender } from './sender'
 
@@ -77,23 +79,6 @@ export interface EnqueueOptions {
   readonly reply?: boolean
 }
 
-export interface ListOptions {
-  readonly status?: Exclude<Status, 'PENDING'>
-  /** At most, over all partitions: 1 to 10 000. Default 100. */
-  readonly limit?: number
-  /** Only those whose id comes after this one: the last id of the page before. */
-  readonly after?: string
-}
-
-/** Who answers for the partitions of a namespace. */
-export interface Owners {
-  readonly partitions: number
-  /** Partitions whose owner answered in time. */
-  readonly answering: number
-  /** How long the slowest answer took; 0 without one. */
-  readonly slowestMs: number
-}
-
 export interface Client {
   readonly namespace: string
   /** Submits a task with one argument as a pipeline of one entry; tasks with more: `submit(task.send(a, b))`. */
@@ -124,6 +109,8 @@ export interface Client {
   ): Promise<readonly string[]>
   /** Where a pipeline stands; undefined if there is none. */
   status(id: string): Promise<PipelineStatus | undefined>
+  /** Where each of its entries stands; undefined if there is no such pipeline. Costs more than `status`, and is bounded: large groups are told in part. */
+  describe(id: string, options?: DescribeOptions): Promise<PipelineDescription | undefined>
   /**
    * Nothing more of it starts until it is resumed; what runs goes on, and timers go on running.
    * @throws TaskError TASKS_STATUS naming both statuses, TASKS_NOT_FOUND, TASKS_UNAVAILABLE if no owner answers: it may take effect later
@@ -141,7 +128,7 @@ export interface Client {
   /** Forgets a pipeline that has ended, with its values; its id is free again. Throws as `pause`. */
   delete(id: string): Promise<void>
   /** The pipelines of the namespace, in order of their ids. */
-  list(options?: ListOptions): Promise<readonly PipelineStatus[]>
+  list(options?: ListOptions): Promise<PipelineList>
   /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
   owners(): Promise<Owners>
   readonly deadLetters: DeadLetterBox
@@ -152,8 +139,6 @@ export interface Client {
 const MANY = 500
 
 const CLIENT_OPTIONS = ['transport', 'adapters', 'namespace', 'tasks', 'codec', 'logger', 'clock', 'answerMs']
-const MOST_LISTED = 10_000
-const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED']
 
 /**
  * A client connects when it is first used.
@@ -172,6 +157,7 @@ interface Connected {
   readonly space: Space
   readonly values: LargeValues
   readonly replies: Replies
+  readonly questions: Questions
   readonly sender: Sender
   readonly lone: LoneSends
 }
@@ -211,12 +197,14 @@ class ConnectedClient implements Client {
     try {
       const space = await connection.transport.open({ namespace: this.namespace })
       const values = new LargeValues(space, this.#clock)
+      const replies = new Replies(space, this.#clock, this.#logger, 3 * this.#answerMs)
       return {
         connection,
         space,
         values,
         lone: new LoneSends(values, this.#codec, this.#clock),
-        replies: new Replies(space, this.#clock, this.#logger, 3 * this.#answerMs),
+        replies,
+        questions: new Questions(space, replies, this.#answerMs),
         sender: new Sender(space, this.#clock),
       }
     } catch (error) {
@@ -292,26 +280,29 @@ class ConnectedClient implements Client {
 
   #handle(id: string, ref: RunRef): PipelineHandle<never> {
     const { run } = ref
-    const statusOrPending = async (): Promise<PipelineStatus> => {
-      const status = await this.status(id)
-      if (status !== undefined) return status
+    const orPending = async <Told extends PipelineStatus>(
+      asked: Promise<Told | undefined>,
+    ): Promise<Told | PipelineStatus> => {
+      const told = await asked
+      if (told !== undefined) return told
       if (run === undefined)
         throw new TaskError(
           'TASKS_NOT_FOUND',
           `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
         )
-      return { id, run, status: 'PENDING', createdAt: 0, tasks: 0, done: 0, attempts: 0 }
+      return { id, run, name: '', status: 'PENDING', createdAt: 0, tasks: 0, done: 0, attempts: 0 }
     }
     return {
       id,
       result: (options = {}) => this.#result(ref, options) as Promise<never>,
-      status: statusOrPending,
+      status: () => orPending(this.status(id)),
+      describe: (options) => orPending(this.describe(id, options)),
       pause: () => this.pause(id),
       resume: () => this.resume(id),
       cancel: (options) => this.cancel(id, options),
       retry: () => this.retry(id) as Promise<PipelineHandle<never>>,
       progress: async (): Promise<Progress> => {
-        const { done, tasks } = await statusOrPending()
+        const { done, tasks } = await orPending(this.status(id))
         return { done, total: tasks }
       },
     }
@@ -431,17 +422,13 @@ class ConnectedClient implements Client {
   }
 
   async status(id: string): Promise<PipelineStatus | undefined> {
-    checkId('pipeline id', id)
-    const { space, replies } = await this.#connect()
-    const status =
-      space.reader === undefined
-        ? ((await replies.ask(
-            partitionOf(id, space.partitions),
-            { ask: 'status', id },
-            this.#answerMs,
-          )) as PipelineStatus | null)
-        : statusOf(await this.#readRow(space, id))
-    return status ?? undefined
+    const { questions } = await this.#connect()
+    return questions.status(id)
+  }
+
+  async describe(id: string, options: DescribeOptions = {}): Promise<PipelineDescription | undefined> {
+    const { questions } = await this.#connect()
+    return questions.describe(id, options)
   }
 
   async #command(command: Command, id: string, options?: CancelOptions): Promise<Obeyed> {
@@ -471,54 +458,14 @@ class ConnectedClient implements Client {
     await this.#command('delete', id)
   }
 
-  async list(options: ListOptions = {}): Promise<readonly PipelineStatus[]> {
-    checkKeys('list', options, ['status', 'limit', 'after'])
-    const { limit = 100, status, after } = options
-    checkCount('limit', limit, MOST_LISTED)
-    if (status !== undefined && !STATUSES.includes(status)) {
-      throw new TaskError(
-        'TASKS_OPTIONS',
-        `status must be one of ${STATUSES.join(', ')}, not ${JSON.stringify(status)}`,
-      )
-    }
-    const { space, replies } = await this.#connect()
-    const question = {
-      ask: 'list' as const,
-      limit,
-      ...(status === undefined ? {} : { status }),
-      ...(after === undefined ? {} : { after: pipelineKey(checkId('pipeline id', after)) }),
-    }
-    const { reader } = space
-    const listOf = async (partition: number): Promise<readonly PipelineStatus[]> => {
-      const answer =
-        reader === undefined
-          ? await replies.ask(partition, question, this.#answerMs)
-          : await listPipelines((prefix, from, most) => reader.scan(partition, prefix, from, most), question)
-      return (answer as { pipelines: readonly PipelineStatus[] }).pipelines
-    }
-    const lists = await Promise.all(Array.from({ length: space.partitions }, (_, partition) => listOf(partition)))
-    const keyed = lists.flat().map((status) => [pipelineKey(status.id), status] as const)
-    keyed.sort(([a], [b]) => (a < b ? -1 : 1))
-    return keyed.slice(0, limit).map(([, pipeline]) => pipeline)
+  async list(options: ListOptions = {}): Promise<PipelineList> {
+    const { questions } = await this.#connect()
+    return questions.list(options)
   }
 
   async owners(): Promise<Owners> {
-    const { space, replies } = await this.#connect()
-    const since = this.#clock.monotonic()
-    let answering = 0
-    let slowestMs = 0
-    const ask = async (partition: number): Promise<void> => {
-      try {
-        await replies.ask(partition, { ask: 'list', limit: 1 }, this.#answerMs)
-      } catch (error) {
-        if (TaskError.is(error) && error.code === 'TASKS_UNAVAILABLE') return
-        throw error
-      }
-      answering++
-      slowestMs = this.#clock.monotonic() - since
-    }
-    await Promise.all(Array.from({ length: space.partitions }, (_, partition) => ask(partition)))
-    return { partitions: space.partitions, answering, slowestMs }
+    const { questions } = await this.#connect()
+    return questions.owners(() => this.#clock.monotonic())
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,8 @@
 // What a client holds of something that it has submitted, or attached to by id. Holding it keeps nothing alive.
 import type { PipelineStatus } from '../engine/queries'
+import type { PipelineDescription } from '../engine/describe'
 import type { CancelOptions } from './commands'
+import type { DescribeOptions } from './questions'
 
 export interface WaitOptions {
   /** Rejects with `TASKS_RESULT_TIMEOUT` after this many ms. Default: no limit. Nothing is cancelled by it. */
@@ -25,6 +27,8 @@ export interface PipelineHandle<Out> {
   result(options?: WaitOptions): Promise<Out>
   /** Where the run stands; `PENDING` if no owner has taken it yet. */
   status(): Promise<PipelineStatus>
+  /** Where each of its entries stands, as `client.describe(id)`. */
+  describe(options?: DescribeOptions): Promise<PipelineDescription>
   progress(): Promise<Progress>
   /** As `client.pause(id)`, and so on: commands are for the run that the id has now. */
   pause(): Promise<void>

@@ -24,7 +24,7 @@ import {
   type OpenEntry,
   type Place,
 } from './places'
-import { firstStep, type ChainRow } from './rows'
+import { firstStep, type Caught, type ChainRow } from './rows'
 
 /** The longest path: pipelines that are returned within each other, other than in tail position, make it longer. */
 const MOST_PATH = 4_096
@@ -122,7 +122,7 @@ function start(
     if (isGroup(entry)) {
       if (entry.group > 0) {
         const state = stateAt(draft, view, place, row)
-        writeChain(draft, view, place, { ...next, phase: 'group', input: NONE })
+        writeChain(draft, view, place, { ...next, phase: 'group', since: age(draft, view), input: NONE })
         startGroup(draft, view, entryPath(hopPath(place.base, row.hop), at), entry, value, state)
         return undefined
       }
@@ -151,13 +151,13 @@ function start(
 export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
   const path = pathAt(place, row)
   if (view.row.status === 'PAUSED') {
-    writeChain(draft, view, place, { ...row, phase: 'held' })
+    writeChain(draft, view, place, { ...row, phase: 'held', since: age(draft, view) })
     draft.put(view.keys.held(path), { path })
     return
   }
   const { definition, entries } = entriesOf(draft, view, place, row.hop)
   const entry = (row.saved === undefined ? entries[row.at] : definition.finally) as TaskEntry | EachEntry
-  writeChain(draft, view, place, { ...row, phase: 'sent' })
+  writeChain(draft, view, place, { ...row, phase: 'sent', since: age(draft, view) })
   view.row.out++
   draft.dispatches.push({
     id: view.row.id,
@@ -178,6 +178,9 @@ export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): 
   })
 }
 
+/** How old the pipeline is. */
+const age = (draft: Draft, { row }: RunView): number => draft.now - row.createdAt
+
 /** Goes on with the entry that a chain is at, as if it had just become due. */
 export function proceed(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
   const entries = entriesOf(draft, view, place, row.hop)
@@ -189,7 +192,7 @@ export function proceed(draft: Draft, view: RunView, place: Place, row: ChainRow
 
 /** Lets the chain's entry wait for its time; the timer is a row, so it survives everything. */
 export function waitUntil(draft: Draft, view: RunView, place: Place, row: ChainRow, due: number): void {
-  writeChain(draft, view, place, { ...row, phase: 'waiting' })
+  writeChain(draft, view, place, { ...row, phase: 'waiting', since: age(draft, view) })
   const path = pathAt(place, row)
   draft.put(view.keys.timer(due, `d${path}`), {
     kind: 'dispatch',
@@ -216,7 +219,8 @@ function fail(draft: Draft, view: RunView, place: Place, row: ChainRow, failure:
   for (let at = row.at + 1; at < entries.length; at++) {
     const entry: Entry = entries[at]!
     if (!isTask(entry) || definition.steps[entry[0]]!.catch !== 1) continue
-    send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure })
+    const caught: Caught[] = [...(row.caught ?? []), [row.at, at]]
+    send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure, caught })
     return undefined
   }
   return toFinally(draft, view, place, row, failure, found)
@@ -358,7 +362,7 @@ export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed:
   }
   const place = isTail ? (open as Place) : placeOf(base)
   if (isTail) deletePages(draft, view, hopPath(base, row.hop), row.definition)
-  else writeChain(draft, view, open, { ...row, phase: 'frame', input: NONE })
+  else writeChain(draft, view, open, { ...row, phase: 'frame', since: age(draft, view), input: NONE })
   writePages(draft, view, hopPath(base, hop), pages)
   writeChain(draft, view, place, started)
   if (document.finally !== undefined && place.parent.kind !== 'root') noteFinally(draft, view, place.base)

@@ -4,9 +4,8 @@ import type { ArgsData, Step } from '../definition'
 import type { State } from '../state'
 import type { Bytes, RowKey, Target } from '../transport'
 import { FrameWriter, Kind, type Value } from '../value'
-import { encodeReply, type ReplyBody, type Status } from '../wire'
+import { encodeReply, type Look, type ReplyBody, type Status } from '../wire'
 import type { GroupView } from './groups'
-import type { ListQuestion } from './queries'
 import { RunKeys } from './row-keys'
 import type { PipelineRow, Row } from './rows'
 
@@ -106,10 +105,10 @@ export class Draft {
   readonly cancelled: { readonly id: string; readonly run: string }[] = []
   /** Who wants to hear of the end of a run that goes on. Held in memory: they ask again if they hear nothing. */
   readonly waiting: { readonly id: string; readonly replyTo: string }[] = []
-  /** Answers to questions, from the rows as this draft has them. */
+  /** Answers to commands. */
   readonly answers: { readonly replyTo: string; readonly correlation: string; readonly answer: unknown }[] = []
-  /** Questions that take a scan. */
-  readonly lists: { readonly replyTo: string; readonly correlation: string; readonly question: ListQuestion }[] = []
+  /** Questions that are answered from what is committed. */
+  readonly looks: { readonly replyTo: string; readonly correlation: string; readonly question: Look }[] = []
   readonly #known: KnownRows
   readonly #runs = new Map<string, RunView>()
 

@@ -14,6 +14,7 @@ import type { Logger } from '../logger'
 import type { Bytes, PartitionSession, Position, RowKey, Send, Space } from '../transport'
 import { failureValue } from '../value'
 import { encodeInbox, encodeReply, encodeSignal, entriesNamedBy, type Outcome, type Verdict } from '../wire'
+import { answerTo, refusalOf } from './answers'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
@@ -23,9 +24,9 @@ import { Jobs } from './jobs'
 import type { LaneOwner, LocalLane } from './local-lane'
 import { PartitionClock } from './partition-clock'
 import { encodeRows, planCommit, repliesOf } from './commit-plan'
-import { listPipelines } from './queries'
 import type { Input } from './reducer'
 import { RowCache } from './row-cache'
+import type { RowSource } from './row-source'
 import { decodeRow, encodeRow } from './row-codec'
 import { JOBS, TIMERS, WINDOWS } from './row-keys'
 import type { JobRow, TimerRow, WindowRow } from './rows'
@@ -65,6 +66,8 @@ export class Owner implements LaneOwner, TakesTurns {
 
   readonly #time: PartitionClock
   readonly #cache: RowCache
+  readonly #source: RowSource
+  readonly #mostAnswered: number
   readonly #arrivals = new Arrivals()
   readonly #timers = new Timers()
   readonly #windows = new Windows()
@@ -103,6 +106,8 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#seq = session.seq
     this.#time = new PartitionClock(clock, logger, session.time)
     this.#cache = new RowCache(session, space.blobs)
+    this.#source = { load: (keys) => session.load(keys), scan: this.#scan, blobs: space.blobs }
+    this.#mostAnswered = values.limits.messageBytes
     const { partition } = this
     const say = (input: Input, weight: number): Promise<void> => this.#say(input, weight)
     const isOver = (): boolean => this.#over || this.#ending
@@ -363,7 +368,7 @@ export class Owner implements LaneOwner, TakesTurns {
 
   #finishTurn(draft: Draft, batch: readonly Arrived[]): void {
     this.#waiters.apply(draft)
-    for (const list of draft.lists) void this.#answerList(list)
+    for (const look of draft.looks) void this.#look(look)
     for (const { done, message } of batch) {
       done?.()
       if (message !== undefined && this.#markers.size > 0) this.#markers.get(message.id)?.()
@@ -391,21 +396,20 @@ export class Owner implements LaneOwner, TakesTurns {
     }
   }
 
-  async #answerList({ replyTo, correlation, question }: Draft['lists'][number]): Promise<void> {
+  /** Beside the turns: it may take a scan. */
+  async #look({ replyTo, correlation, question }: Draft['looks'][number]): Promise<void> {
     try {
-      const answer = await listPipelines(this.#scan, question)
       const { claim, epoch } = this.#session
-      const body = encodeReply({
-        type: 'answer',
-        correlation,
-        partition: this.partition,
-        epoch,
-        seq: this.#seq,
-        answer,
+      const seq = this.#seq
+      const answer = await answerTo(this.#source, question, this.#mostAnswered).catch((error: unknown) => {
+        const refusal = refusalOf(error)
+        if (refusal === undefined) throw error
+        return refusal
       })
+      const body = encodeReply({ type: 'answer', correlation, partition: this.partition, epoch, seq, answer })
       await this.#answer([{ target: { to: 'reply', address: replyTo }, id: `${claim}.l${correlation}`, body }])
     } catch (error) {
-      this.#logger.debug({ partition: this.partition, error }, 'a list could not be answered')
+      this.#logger.debug({ partition: this.partition, error }, 'a question could not be answered')
     }
   }
 

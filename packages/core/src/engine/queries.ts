@@ -1,13 +1,15 @@
 // What is told of a pipeline, from its committed rows: by its owner, or by a client that can read them itself.
-import type { Bytes, RowKey } from '../transport'
-import type { Status } from '../wire'
+import type { ListQuestion, Status } from '../wire'
 import { decodeRow } from './row-codec'
-import { PIPELINES } from './row-keys'
-import { isOver, type PipelineRow } from './rows'
+import { pipelineKey, PIPELINES, RunKeys } from './row-keys'
+import type { RowSource } from './row-source'
+import { isOver, type GroupRow, type PipelineRow } from './rows'
 
 export interface PipelineStatus {
   readonly id: string
   readonly run: string
+  /** Of its first task: its display name, or else the task's. */
+  readonly name: string
   readonly status: Status
   readonly createdAt: number
   /** Undefined while it runs. */
@@ -21,14 +23,17 @@ export interface PipelineStatus {
   readonly attempts: number
   /** What running tasks last said of themselves with `taskContext().progress()`; the latest few. */
   readonly notes?: readonly { readonly taskId: string; readonly fraction: number; readonly note: string }[]
+  /** Groups that run now: the first 20. Not in lists. */
+  readonly groups?: readonly GroupProgress[]
 }
 
 export function statusOf(row: PipelineRow | undefined): PipelineStatus | null {
   if (row === undefined) return null
-  const { id, run, status, createdAt, finishedAt, meta, tasks, done, attempts, notes } = row
+  const { id, run, name, status, createdAt, finishedAt, meta, tasks, done, attempts, notes } = row
   return {
     id,
     run,
+    name,
     status,
     createdAt,
     tasks,
@@ -42,32 +47,69 @@ export function statusOf(row: PipelineRow | undefined): PipelineStatus | null {
   }
 }
 
-export interface ListQuestion {
-  readonly after?: string
-  readonly limit: number
-  readonly status?: string
+/** A group that runs now. */
+export interface GroupProgress {
+  /** Of the group's entry. */
+  readonly taskId: string
+  readonly size: number
+  readonly started: number
+  readonly ended: number
+  readonly failed: number
+}
+
+const MOST_GROUPS = 20
+
+/** Where a pipeline stands, with its groups. */
+export async function pipelineStatus(source: RowSource, id: string): Promise<PipelineStatus | null> {
+  const key = pipelineKey(id)
+  const [bytes] = await source.load([key])
+  if (bytes === undefined) return null
+  const row = decodeRow(key, bytes) as PipelineRow
+  const status = statusOf(row)
+  if (status === null || isOver(row.status)) return status
+  const prefix = new RunKeys(id, row.gen).groups()
+  const groups = (await source.scan(prefix, undefined, MOST_GROUPS)).map(([groupKey, group]): GroupProgress => {
+    const { size, next, ended, failed } = decodeRow(groupKey, group) as GroupRow
+    return { taskId: id + groupKey.slice(prefix.length), size, started: next, ended, failed }
+  })
+  return groups.length === 0 ? status : { ...status, groups }
+}
+
+export interface Listed {
+  readonly pipelines: readonly PipelineStatus[]
+  /** There may be more: ask for those after the last one. */
+  readonly more: boolean
 }
 
 const MOST = 10_000
+const PAGE = 500
 
-/** The pipelines of one partition in order of their keys. `next` goes into `after` to go on. */
-export async function listPipelines(
-  scan: (prefix: string, after: RowKey | undefined, limit: number) => Promise<readonly (readonly [RowKey, Bytes])[]>,
-  question: ListQuestion,
-): Promise<{ readonly pipelines: readonly PipelineStatus[]; readonly next?: string }> {
+/** The pipelines of one partition in order of their keys: as many as were asked for, or as `mostBytes` hold. */
+export async function listPipelines(source: RowSource, question: ListQuestion, mostBytes: number): Promise<Listed> {
+  const { status, name, since = 0 } = question
   const pipelines: PipelineStatus[] = []
+  let left = mostBytes
   // What a client sends is not to be trusted with the length of a scan.
   const limit = Math.max(1, Math.min(Math.floor(question.limit) || 1, MOST))
-  let after = question.after
-  for (;;) {
-    const page = await scan(PIPELINES, after, Math.min(limit, 500))
+  const isAnyPage = status === undefined && name === undefined && since === 0
+  const size = isAnyPage ? Math.min(limit, PAGE) : PAGE
+  for (let after = question.after; ;) {
+    const page = await source.scan(PIPELINES, after, size)
     for (const [key, bytes] of page) {
-      const status = statusOf(decodeRow(key, bytes) as PipelineRow)!
-      after = key
-      if (question.status !== undefined && status.status !== question.status) continue
-      pipelines.push(status)
-      if (pipelines.length === limit) return { pipelines, next: key }
+      const row = decodeRow(key, bytes) as PipelineRow
+      const found = statusOf(row)
+      if (
+        found === null ||
+        (status !== undefined && row.status !== status) ||
+        (name !== undefined && row.name !== name) ||
+        row.createdAt < since
+      )
+        continue
+      pipelines.push(found)
+      left -= JSON.stringify(found).length
+      if (pipelines.length === limit || left < 0) return { pipelines, more: true }
     }
-    if (page.length < Math.min(limit, 500)) return { pipelines }
+    if (page.length < size) return { pipelines, more: false }
+    after = page.at(-1)![0]
   }
 }

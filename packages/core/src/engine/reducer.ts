@@ -16,7 +16,6 @@ import { childPath, entryPath } from './paths'
 import { takeAway } from './finish'
 import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
-import { statusOf } from './queries'
 import { pipelineKey, RunKeys } from './row-keys'
 import { isOver, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
 import { reopened, type FailedPage } from './retried'
@@ -128,9 +127,6 @@ function timer(draft: Draft, key: RowKey, row: TimerRow): void {
 
 function query(draft: Draft, question: Question, replyTo: string, correlation: string): void {
   switch (question.ask) {
-    case 'status':
-      draft.answers.push({ replyTo, correlation, answer: statusOf(draft.get<PipelineRow>(pipelineKey(question.id))) })
-      return
     case 'wait':
       for (const [id, run, fresh, hash] of question.runs) {
         const row = draft.get<PipelineRow>(pipelineKey(id))
@@ -156,8 +152,10 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
         else draft.reply(replyTo, { type: 'ended', id, run: row.run, status: row.status, value: row.outcome })
       }
       return
+    case 'status':
+    case 'describe':
     case 'list':
-      draft.lists.push({ replyTo, correlation, question })
+      draft.looks.push({ replyTo, correlation, question })
       return
   }
 }
@@ -208,11 +206,7 @@ export function needs(input: Input): readonly RowKey[] {
     case 'requeue':
       return input.dispatches.map(({ id }) => pipelineKey(id))
     case 'query':
-      return input.question.ask === 'status'
-        ? [pipelineKey(input.question.id)]
-        : input.question.ask === 'wait'
-          ? input.question.runs.map(([id]) => pipelineKey(id))
-          : []
+      return input.question.ask === 'wait' ? input.question.runs.map(([id]) => pipelineKey(id)) : []
     case 'running':
       return input.items.flatMap(([id, , , , note]) => (note === undefined ? [] : [pipelineKey(id)]))
     case 'undecodable':

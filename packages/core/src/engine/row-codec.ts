@@ -6,6 +6,7 @@ import { NONE, type Kind, type Value } from '../value'
 import {
   CHUNK,
   DefinitionPage,
+  type Caught,
   type ChainRow,
   type ChunkRow,
   type DefinitionSource,
@@ -36,7 +37,14 @@ const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame', 'held', '
 const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'PAUSED', 'CANCELLING'] as const
 
 /** What few chains have. */
-type Rare = [stateLength: number, savedKind: Kind, savedLength: number, savedAt: number, savedPhase: number]
+type Rare = [
+  stateLength: number,
+  savedKind: Kind,
+  savedLength: number,
+  savedAt: number,
+  savedPhase: number,
+  caught: readonly Caught[] | 0,
+]
 
 type ChainHeader = [
   hop: number,
@@ -44,6 +52,7 @@ type ChainHeader = [
   phase: number,
   attempt: number,
   resends: number,
+  since: number,
   kind: Kind,
   length: number,
   definition: DefinitionSource | 0,
@@ -51,20 +60,21 @@ type ChainHeader = [
 ]
 
 function chainHeader(row: ChainRow): ChainHeader {
-  const { hop, at, phase, attempt, resends, input, definition, state, saved } = row
+  const { hop, at, phase, attempt, resends, since, input, definition, state, saved, caught } = row
   const header: ChainHeader = [
     hop,
     at,
     PHASES.indexOf(phase),
     attempt,
     resends,
+    since,
     input.kind,
     input.bytes.length,
     definition ?? 0,
   ]
-  if (state !== undefined || saved !== undefined) {
+  if (state !== undefined || saved !== undefined || caught !== undefined) {
     const { value, at: savedAt, phase: savedPhase } = saved ?? { value: NONE, at: -1, phase: 'sent' }
-    header.push([state?.length ?? 0, value.kind, value.bytes.length, savedAt, PHASES.indexOf(savedPhase)])
+    header.push([state?.length ?? 0, value.kind, value.bytes.length, savedAt, PHASES.indexOf(savedPhase), caught ?? 0])
   }
   return header
 }
@@ -77,9 +87,9 @@ function chainParts({ input, state, saved }: ChainRow): Bytes[] {
 }
 
 function chainOf(header: ChainHeader, payload: Payload): ChainRow {
-  const [hop, at, phase, attempt, resends, kind, length, definition, rare] = header
+  const [hop, at, phase, attempt, resends, since, kind, length, definition, rare] = header
   const input = valueOf(kind, length, payload)
-  const [stateLength, savedKind, savedLength, savedAt, savedPhase] = rare ?? [0, 0, 0, -1, 0]
+  const [stateLength, savedKind, savedLength, savedAt, savedPhase, caught] = rare ?? [0, 0, 0, -1, 0, 0]
   const state = stateLength === 0 ? undefined : payload.take(stateLength)
   const saved =
     savedAt < 0
@@ -91,10 +101,12 @@ function chainOf(header: ChainHeader, payload: Payload): ChainRow {
     phase: PHASES[phase]!,
     attempt,
     resends,
+    since,
     input,
     definition: definition === 0 ? undefined : definition,
     state,
     saved,
+    caught: caught === 0 ? undefined : caught,
   }
 }
 
@@ -110,6 +122,7 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
           ROW_VERSION,
           r.id,
           r.run,
+          r.name,
           r.gen,
           STATUSES.indexOf(r.status),
           r.hash,
@@ -193,6 +206,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         ,
         id,
         run,
+        name,
         gen,
         status,
         hash,
@@ -216,6 +230,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         earlier,
       ] = header as [
         number,
+        string,
         string,
         string,
         number,
@@ -244,6 +259,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
       return {
         id,
         run,
+        name,
         earlier,
         gen,
         status: STATUSES[status]!,

@@ -28,6 +28,7 @@ export class RunKeys {
 
   chain = (base: string): RowKey => `${this.#prefix}c${base}`
   page = (frame: string, page: number): RowKey => `${this.#prefix}d${frame}#${page}`
+  groups = (): string => `${this.#prefix}g`
   group = (entry: string): RowKey => `${this.#prefix}g${entry}`
   chunk = (entry: string, index: number): RowKey => `${this.#prefix}b${entry}#${(index / CHUNK) | 0}`
   /** Sorted by chunk, so that a scan meets the results of a chunk together. */

@@ -25,6 +25,8 @@ import type { Status } from '../wire'
 export interface PipelineRow {
   id: string
   run: string
+  /** Of its first task: what it is listed under. */
+  name: string
   /** Runs that were restarted, the latest few: their submits may come again. */
   earlier: readonly string[] | undefined
   gen: number
@@ -81,6 +83,8 @@ export interface ChainRow {
   phase: Phase
   attempt: number
   resends: number
+  /** Since when the entry is in this phase, in ms after the pipeline was created; negative: not known. */
+  since: number
   /** Its upstream value. */
   input: Value
   /** If this chain is a frame: where its definition is. */
@@ -89,7 +93,11 @@ export interface ChainRow {
   state: State
   /** While its finally runs: how it ended, and where. */
   saved: { readonly value: Value; readonly at: number; readonly phase: Phase } | undefined
+  /** Entries that have failed, each with the handler that took its error. */
+  caught: readonly Caught[] | undefined
 }
+
+export type Caught = readonly [failed: number, handler: number]
 
 export interface DefinitionSource {
   readonly pages: number
@@ -107,10 +115,12 @@ export function firstStep(input: Value): ChainRow {
     phase: 'sent',
     attempt: 1,
     resends: 0,
+    since: -1,
     input,
     definition: undefined,
     state: undefined,
     saved: undefined,
+    caught: undefined,
   }
 }
 

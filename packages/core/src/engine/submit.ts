@@ -1,5 +1,6 @@
 // What an owner does with a submit: a new run, the run that is there, or a refusal.
 import { initialState } from '../state'
+import { isEach, isGroup, isTask, type Chain, type Definition } from '../definition'
 import { NONE } from '../value'
 import type { SubmitMessage } from '../wire'
 import { entryFailed, startRoot } from './chains'
@@ -35,6 +36,7 @@ function start(draft: Draft, message: SubmitMessage, gen: number, earlier: Pipel
   const row: PipelineRow = {
     id,
     run,
+    name: '',
     earlier,
     gen,
     status: 'RUNNING',
@@ -61,6 +63,7 @@ function start(draft: Draft, message: SubmitMessage, gen: number, earlier: Pipel
   const view = draft.create(row)
   const pages = openPages(draft, view, definition)
   const { document } = pages
+  row.name = nameOf(document, document.chain)
   row.chain = { ...firstStep(NONE), definition: sourceOf(definition), state: initialState(document) }
   writePages(draft, view, ROOT, pages)
   if (options.onDuplicate !== undefined && options.replyTo !== undefined)
@@ -71,6 +74,19 @@ function start(draft: Draft, message: SubmitMessage, gen: number, earlier: Pipel
     return entryFailed(draft, view, entryPath(ROOT, 0), options.failed.attempt, message.failure, options.failed.verdict)
   }
   startRoot(draft, view, argsValue(document.input), options.runAt ?? 0)
+}
+
+/** The name of the first task, as far as the document's first page says it. */
+function nameOf(document: Definition, chain: Chain): string {
+  for (const entry of chain) {
+    if (isTask(entry)) {
+      const { displayName, task } = document.steps[entry[0]]!
+      return displayName ?? task
+    }
+    const inner = isEach(entry) ? entry.each : isGroup(entry) ? entry.chains?.[0] : undefined
+    if (inner !== undefined) return nameOf(document, inner)
+  }
+  return ''
 }
 
 /** A live run is cancelled first; whatever it had goes in steps, and its late outcomes name a run that is no more. */

@@ -1,4 +1,5 @@
 // A client for tests of code that submits: it notes what it was asked for and sends nothing.
+import type { PipelineStatus } from '../engine/queries'
 import type { EnqueueOptions, SubmitOptions } from '../client/client'
 import type { PipelineHandle, TaskHandle } from '../client/handle'
 import { TaskError } from '../errors'
@@ -69,10 +70,21 @@ export function recordingClient(
       const given = (isPipeline(work) ? second : third) as SubmitOptions | undefined
       const id = given?.id ?? `recorded-${submitted.length + 1}`
       submitted.push({ id, pipeline: pipelineOf(work, second), options: given ?? {} })
+      const pending = async (): Promise<PipelineStatus> => ({
+        id,
+        run: id,
+        name: '',
+        status: 'PENDING',
+        createdAt: 0,
+        tasks: 0,
+        done: 0,
+        attempts: 0,
+      })
       return {
         id,
         result: () => result(id),
-        status: async () => ({ id, run: id, status: 'PENDING' as const, createdAt: 0, tasks: 0, done: 0, attempts: 0 }),
+        status: pending,
+        describe: pending,
         progress: async () => ({ done: 0, total: 0 }),
         pause: unsupported,
         resume: unsupported,

@@ -1,0 +1,182 @@
+// What is asked about pipelines: of committed rows where the transport lets a client read them, so that no worker need be up; else of their owners.
+import { answerTo, openAnswer } from '../engine/answers'
+import type { PipelineDescription } from '../engine/describe'
+import type { Listed, PipelineStatus } from '../engine/queries'
+import { pipelineKey } from '../engine/row-keys'
+import type { Status } from '../wire'
+import { TaskError } from '../errors'
+import { checkId, partitionOf } from '../ids'
+import { badOption, checkCount, checkKeys } from '../option-checks'
+import type { Space } from '../transport'
+import type { Look } from '../wire'
+import type { Replies } from './replies'
+
+export interface ListOptions {
+  readonly status?: Exclude<Status, 'PENDING'>
+  /** Of the first task: its display name, or else the task's. */
+  readonly name?: string
+  /** Only those created at this time (a Date, or ms since the epoch) or later. */
+  readonly since?: Date | number
+  /** At most, over all partitions: 1 to 10 000. Default 100. */
+  readonly limit?: number
+  /** Only those whose id comes after this one: the `after` of the page before. */
+  readonly after?: string
+}
+
+export interface PipelineList {
+  /** In order of their ids. A pipeline that a task returned is part of the one that was submitted: `describe` tells of it. */
+  readonly pipelines: readonly PipelineStatus[]
+  /** Partitions whose owner did not answer, of a transport where only owners can: what they hold is not in the list. */
+  readonly incomplete: boolean
+  /** If there may be more: to be given as `after`. */
+  readonly after?: string
+}
+
+export interface DescribeOptions {
+  /** The most chains that are told of each group, 1 to 1 000. Default 10. */
+  readonly maxChains?: number
+  /** The most entries that are told of each chain, 1 to 1 000. Default 50. */
+  readonly maxEntries?: number
+  /** Also tell 100 failures of a group, of chains after this index; -1 for the first. */
+  readonly failuresAfter?: number
+  /** The task id of that group. Default: the one whose failure the run has ended with. */
+  readonly failuresOf?: string
+}
+
+/** Who answers for the partitions of a namespace. */
+export interface Owners {
+  readonly partitions: number
+  /** Partitions whose owner answered in time. */
+  readonly answering: number
+  /** How long the slowest answer took; 0 without one. */
+  readonly slowestMs: number
+}
+
+const MOST_LISTED = 10_000
+const MOST_DESCRIBED = 1_000
+const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED']
+
+export class Questions {
+  readonly #space: Space
+  readonly #replies: Replies
+  readonly #answerMs: number
+
+  constructor(space: Space, replies: Replies, answerMs: number) {
+    this.#space = space
+    this.#replies = replies
+    this.#answerMs = answerMs
+  }
+
+  async #ask(partition: number, question: Look): Promise<unknown> {
+    const { reader, blobs } = this.#space
+    if (reader === undefined) return openAnswer(await this.#replies.ask(partition, question, this.#answerMs))
+    const source = {
+      load: (keys: readonly string[]) => reader.load(partition, keys),
+      scan: (prefix: string, after: string | undefined, limit: number) => reader.scan(partition, prefix, after, limit),
+      blobs,
+    }
+    return answerTo(source, question, Infinity)
+  }
+
+  async status(id: string): Promise<PipelineStatus | undefined> {
+    const answer = await this.#ask(this.#partitionOf(id), { ask: 'status', id })
+    return (answer as PipelineStatus | null) ?? undefined
+  }
+
+  async describe(id: string, options: DescribeOptions): Promise<PipelineDescription | undefined> {
+    const partition = this.#partitionOf(id)
+    checkKeys('describe', options, ['maxChains', 'maxEntries', 'failuresAfter', 'failuresOf'])
+    const {
+      maxChains = 10,
+      maxEntries = 50,
+      failuresOf,
+      failuresAfter = failuresOf === undefined ? undefined : -1,
+    } = options
+    checkCount('maxChains', maxChains, MOST_DESCRIBED)
+    checkCount('maxEntries', maxEntries, MOST_DESCRIBED)
+    if (failuresAfter !== undefined && !(Number.isSafeInteger(failuresAfter) && failuresAfter >= -1))
+      throw badOption('failuresAfter', 'the index of a chain, or -1', failuresAfter)
+    if (failuresOf !== undefined && !failuresOf.startsWith(`${id}/`) && !failuresOf.startsWith(`${id}~`))
+      throw badOption('failuresOf', `the task id of a group of "${id}"`, failuresOf)
+    const answer = await this.#ask(partition, {
+      ask: 'describe',
+      id,
+      maxChains,
+      maxEntries,
+      ...(failuresOf === undefined ? {} : { failuresOf }),
+      ...(failuresAfter === undefined ? {} : { failuresAfter }),
+    })
+    return (answer as PipelineDescription | null) ?? undefined
+  }
+
+  #partitionOf(id: string): number {
+    return partitionOf(checkId('pipeline id', id), this.#space.partitions)
+  }
+
+  async list(options: ListOptions): Promise<PipelineList> {
+    checkKeys('list', options, ['status', 'name', 'since', 'limit', 'after'])
+    const { limit = 100, status, name, since, after } = options
+    checkCount('limit', limit, MOST_LISTED)
+    if (status !== undefined && !STATUSES.includes(status))
+      throw badOption('status', `one of ${STATUSES.join(', ')}`, status)
+    if (name !== undefined && typeof name !== 'string') throw badOption('name', 'a string', name)
+    if (since !== undefined && !Number.isFinite(Number(since)))
+      throw badOption('since', 'a Date or ms since the epoch', since)
+    const question = {
+      limit,
+      ...(status === undefined ? {} : { status }),
+      ...(name === undefined ? {} : { name }),
+      ...(since === undefined ? {} : { since: Number(since) }),
+      ...(after === undefined ? {} : { after: pipelineKey(checkId('pipeline id', after)) }),
+    }
+    const lists = await Promise.all(
+      this.#partitions().map((partition) => unlessSilent(this.#listOf(partition, { ask: 'list', ...question }))),
+    )
+    const incomplete = lists.includes(undefined)
+    const keyed = lists.flatMap((list) => (list ?? []).map((found) => [pipelineKey(found.id), found] as const))
+    keyed.sort(([a], [b]) => (a < b ? -1 : 1))
+    const pipelines = keyed.slice(0, limit).map(([, pipeline]) => pipeline)
+    return { pipelines, incomplete, ...(pipelines.length < limit ? {} : { after: pipelines.at(-1)!.id }) }
+  }
+
+  /** As many of one partition as the whole list may have: an owner's answer may be cut where it is too long for a message. */
+  async #listOf(partition: number, question: Look & { readonly ask: 'list' }): Promise<readonly PipelineStatus[]> {
+    const pipelines: PipelineStatus[] = []
+    for (let next = question; ;) {
+      const listed = (await this.#ask(partition, next)) as Listed
+      pipelines.push(...listed.pipelines)
+      const left = question.limit - pipelines.length
+      if (!listed.more || left <= 0) return pipelines
+      next = { ...question, limit: left, after: pipelineKey(pipelines.at(-1)!.id) }
+    }
+  }
+
+  /** @param now monotonic */
+  async owners(now: () => number): Promise<Owners> {
+    const began = now()
+    let answering = 0
+    let slowestMs = 0
+    const ask = async (partition: number): Promise<void> => {
+      const answer = await unlessSilent(this.#replies.ask(partition, { ask: 'list', limit: 1 }, this.#answerMs))
+      if (answer === undefined) return
+      answering++
+      slowestMs = now() - began
+    }
+    await Promise.all(this.#partitions().map(ask))
+    return { partitions: this.#space.partitions, answering, slowestMs }
+  }
+
+  #partitions(): readonly number[] {
+    return Array.from({ length: this.#space.partitions }, (_, partition) => partition)
+  }
+}
+
+/** Undefined if no owner answered in time. */
+async function unlessSilent<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (TaskError.is(error) && error.code === 'TASKS_UNAVAILABLE') return undefined
+    throw error
+  }
+}

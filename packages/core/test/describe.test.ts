@@ -1,0 +1,282 @@
+import { expect, test, vi } from 'vitest'
+import type { ListOptions } from '../src/client/questions'
+import type { ChainDescription, EntryDescription } from '../src/engine/describe'
+import type { MemoryTransport } from '../src/memory'
+import { fanOut, inParallel, sleep, type Pipeline } from '../src/pipeline'
+import type { TaskError } from '../src/errors'
+import { taskContext } from '../src/context'
+import type { Transport } from '../src/transport'
+import { eventually, PATIENCE_MS, system } from './support/system'
+
+// Enough on a machine that is busy with something else.
+vi.setConfig({ testTimeout: 60_000 })
+
+/** Of which nobody but owners can read the rows. */
+function ownersOnly(transport: MemoryTransport): MemoryTransport {
+  const open: Transport['open'] = async (options) =>
+    new Proxy(await transport.open(options), {
+      get(space, key) {
+        if (key === 'reader') return undefined
+        const value: unknown = Reflect.get(space, key, space)
+        return typeof value === 'function' ? (value.bind(space) as unknown) : value
+      },
+    })
+  return Object.assign(Object.create(transport) as MemoryTransport, { open, close: () => transport.close() })
+}
+
+const ways = ['by a client that reads rows', 'by owners'] as const
+
+function world(way: (typeof ways)[number]) {
+  const { connect, ...rest } = system()
+  const transport = connect()
+  return { ...rest, client: rest.client({}, way === 'by owners' ? ownersOnly(transport) : transport) }
+}
+
+/** `name:state`, with what is below it in brackets. */
+function outline({ entries, finally: last }: ChainDescription): string {
+  return [...entries, ...(last === undefined ? [] : [last])].map(word).join(' ')
+}
+
+function word({ name, state, group, returned }: EntryDescription): string {
+  const below = returned === undefined ? group?.chains.map(outline) : [outline(returned)]
+  return `${name}:${state}${below === undefined ? '' : `(${below.join(' | ')})`}`
+}
+
+test.each(ways)('each entry is told with its state while the pipeline runs, %s', async (way) => {
+  const { tasks, worker, client } = world(way)
+  let release!: () => void
+  const gate = new Promise<void>((resolve) => (release = resolve))
+  const one = tasks.bind('one', () => 1)
+  const held = tasks.bind('held', async (_: number) => {
+    taskContext().progress(0.5, 'half')
+    await gate
+    return 1
+  })
+  const fails = tasks.bind('fails', (): number => {
+    throw new Error('no luck')
+  })
+  const mends = tasks.bind('mends', (error: TaskError) => error.message.length)
+  const deep = tasks.bind('deep', () => one.send().continueWith(held).set({ displayName: 'inner' }).finallyDo(one))
+  await worker()
+  const pipeline = one
+    .send()
+    .exceptionally(mends)
+    .continueWith(fails.send())
+    .continueWith(one.send())
+    .exceptionally(mends)
+    .continueWith(
+      inParallel(
+        [
+          one.send(),
+          one.send().continueWith(held.after()),
+          deep.send().continueWith(one.send()),
+          sleep(3_600_000),
+          one.send().continueWith(one.send()),
+        ],
+        { maxParallelism: 4 },
+      ),
+    )
+    .continueWith(one.send())
+    .finallyDo(one)
+  const run = await client.submit(pipeline, { id: 'p', meta: { a: 1 } })
+  await eventually(async () => {
+    const { chain } = await run.describe()
+    expect(chain && outline(chain)).toBe(
+      'one:done mends:skipped fails:failed one:skipped mends:done in parallel:running(' +
+        [
+          '',
+          'one:done held:running',
+          'deep:running(one:done inner:running one:pending) one:pending',
+          'sleep:waiting',
+          '',
+        ].join(' | ') +
+        ') one:pending one:pending',
+    )
+  })
+  const told = (await client.describe('p'))!
+  const { groups, ...status } = await run.status()
+  expect(told).toMatchObject({ ...status, id: 'p', status: 'RUNNING', name: 'one', meta: { a: 1 } })
+  expect(groups).toEqual([{ taskId: 'p/5', size: 5, started: 5, ended: 2, failed: 0 }])
+  const entries = told.chain!.entries
+  expect(entries[5]).toMatchObject({
+    taskId: 'p/5',
+    kind: 'group',
+    since: expect.any(Number) as number,
+    group: { size: 5, started: 5, ended: 2, failed: 0, maxParallelism: 4 },
+  })
+  expect(entries[5]!.since).toBeGreaterThanOrEqual(told.createdAt)
+  const [first, second, third, fourth] = entries[5]!.group!.chains
+  expect(first).toEqual({ index: 0, state: 'done', entries: [] })
+  expect(second!.entries[1]).toMatchObject({ taskId: 'p/5.1/1', kind: 'task', attempt: 1 })
+  expect(third!.entries[0]!.returned!.entries[1]!.taskId).toBe('p/5.2/0:/1')
+  expect(fourth!.entries[0]).toMatchObject({ kind: 'sleep', sleepMs: 3_600_000 })
+  // What a task has said of itself comes with a report of its worker.
+  await eventually(async () => {
+    const chains = (await client.describe('p'))!.chain!.entries[5]!.group!.chains
+    expect(chains[1]!.entries[1]).toMatchObject({ progress: { fraction: 0.5, note: 'half' } })
+  })
+  await client.pause('p')
+  release()
+  await eventually(async () => {
+    const chains = (await client.describe('p'))!.chain!.entries[5]!.group!.chains
+    expect(chains.map(outline)).toEqual([
+      '',
+      '',
+      'deep:running(one:done inner:done one:held) one:pending',
+      'sleep:waiting',
+      '',
+    ])
+  })
+  await client.cancel('p')
+  await expect(run.result()).rejects.toMatchObject({ code: 'TASKS_CANCELLED' })
+  const over = (await client.describe('p'))!
+  expect(over).toMatchObject({ status: 'CANCELLED', error: { code: 'TASKS_CANCELLED' } })
+  expect(over.chain).toBeUndefined()
+})
+
+test.each(ways)('a failed pipeline is told down to what failed, and failures of groups by pages, %s', async (way) => {
+  const { tasks, worker, client } = world(way)
+  const part = tasks.bind('part', (n: number): number => {
+    if (n % 4 === 1) throw new RangeError(`no ${n}`)
+    return n
+  })
+  const inner = tasks.bind('inner', () =>
+    inParallel(
+      Array.from({ length: 3_000 }, (_, n) => (n % 3 === 0 ? part.send(0).continueWith(part.send(n)) : part.send(n))),
+    ),
+  )
+  const sum = tasks.bind('sum', (numbers: number[]) => numbers.length)
+  const one = tasks.bind('one', (n: number) => n)
+  await worker()
+  const run = await client.submit(inner.send().continueWith(sum).continueWith(one), { id: 'q' })
+  const error: TaskError = await run.result({ timeoutMs: PATIENCE_MS }).then(
+    () => expect.unreachable(),
+    (reason: TaskError) => reason,
+  )
+  expect(error).toMatchObject({ code: 'TASKS_GROUP_FAILED', errorCount: 750 })
+  const told = (await client.describe('q', { maxChains: 4, failuresAfter: -1 }))!
+  expect(told).toMatchObject({ status: 'FAILED', error: { code: 'TASKS_GROUP_FAILED', errorCount: 750 } })
+  const [first, second] = told.chain!.entries
+  expect([told.chain!.state, first!.state, second!.state]).toEqual(['failed', 'failed', 'skipped'])
+  const group = first!.returned!.entries[0]!
+  expect(group).toMatchObject({
+    taskId: 'q/0:/0',
+    state: 'failed',
+    error: { code: 'TASKS_GROUP_FAILED' },
+    group: { size: 3_000, started: 3_000, ended: 3_000, failed: 750 },
+  })
+  expect(group.group!.chains.map((chain) => [chain.index, outline(chain)])).toEqual([
+    [1, 'part:failed'],
+    [5, 'part:failed'],
+    [9, 'part:done part:failed'],
+    [13, 'part:failed'],
+  ])
+  expect(group.group!.chains[2]!.entries[1]).toMatchObject({
+    taskId: 'q/0:/0.9/1',
+    attempt: 1,
+    error: { name: 'RangeError', message: 'no 9', task: { name: 'part', id: 'q/0:/0.9/1', attempt: 1 } },
+  })
+  // Every failure, by pages of a hundred, though the error holds the first ones only.
+  const indices: number[] = []
+  for (let page = told.failures!; ;) {
+    expect(page.taskId).toBe('q/0:/0')
+    indices.push(...page.errors.map(({ index }) => index))
+    expect(page.errors.at(-1)!.error.message).toBe(`no ${indices.at(-1)}`)
+    if (!page.more) break
+    page = (await client.describe('q', { failuresAfter: indices.at(-1)!, failuresOf: 'q/0:/0' }))!.failures!
+  }
+  expect(indices).toEqual(Array.from({ length: 750 }, (_, n) => 4 * n + 1))
+  await expect(client.describe('q', { failuresOf: 'q/0' })).rejects.toMatchObject({ code: 'TASKS_NOT_FOUND' })
+  expect(await client.describe('nobody')).toBeUndefined()
+})
+
+test('a group that is told in part tells what runs, not what comes first', async () => {
+  const { tasks, worker, client } = system()
+  const echo = tasks.bind('echo', (n: number) => n)
+  const forever = tasks.bind('forever', () => {
+    const { signal } = taskContext()
+    return new Promise<number>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  })
+  await worker()
+  const running = [7, 2_900]
+  const chains = Array.from({ length: 3_000 }, (_, n) => (running.includes(n) ? forever.send() : echo.send(n)))
+  const run = await client().submit(inParallel(chains, { ordered: false }).continueWith(fanOut(echo)))
+  await eventually(async () => expect((await run.status()).done).toBe(2_998))
+  const { chain } = (await run.describe({ maxChains: 3 })) as { chain: ChainDescription }
+  expect(chain.entries[0]!.group!.chains.map((told) => [told.index, outline(told)])).toEqual([
+    [0, ''],
+    [7, 'forever:running'],
+    [2_900, 'forever:running'],
+  ])
+  expect(chain.entries[1]).toMatchObject({ kind: 'each', state: 'pending' })
+  await run.cancel()
+})
+
+test('a long chain, and a long recursion, are told where they are', async () => {
+  const { tasks, worker, client } = system()
+  const echo = tasks.bind('echo', (n: number) => n)
+  const count = tasks.bind('count', (left: number): Pipeline<number, void> =>
+    left === 0 ? sleep(3_600_000).continueWith(echo.send(1)) : count.send(left - 1),
+  )
+  await worker()
+  const many = Array.from({ length: 500 }).reduce<Pipeline<number, void>>(
+    (chain, _, n) => (n === 250 ? chain.continueWith(sleep(3_600_000)) : chain.continueWith(echo)),
+    echo.send(1),
+  )
+  const long = await client().submit(many)
+  await eventually(async () => expect((await long.status()).done).toBe(251))
+  const { chain } = (await long.describe({ maxEntries: 4 })) as { chain: ChainDescription }
+  expect(outline(chain)).toBe('echo:done echo:done sleep:waiting echo:pending')
+  expect(chain.hidden).toEqual([249, 248])
+  const deep = await client().submit(count, 40)
+  await eventually(async () => {
+    const { chain: hops } = (await deep.describe()) as { chain: ChainDescription }
+    expect([hops.hops, outline(hops)]).toEqual([41, 'sleep:waiting echo:pending'])
+  })
+})
+
+test.each(ways)('list finds by name, time and status, and says where it goes on, %s', async (way) => {
+  const { tasks, worker, client } = world(way)
+  const one = tasks.bind('one', () => 1)
+  const two = tasks.bind('two', () => 2)
+  await worker()
+  const first = await client.submit(inParallel([one.send(), two.send()]), { id: 'a' })
+  await first.result()
+  const { createdAt } = await first.status()
+  await eventually(() => expect(Date.now()).toBeGreaterThan(createdAt))
+  const since = new Date(createdAt + 1)
+  await (await client.submit(two.send().continueWith(one.send()), { id: 'b' })).result()
+  await (await client.submit(one.send().set({ displayName: 'two' }), { id: 'c' })).result()
+  const ids = async (options: ListOptions): Promise<string[]> =>
+    (await client.list(options)).pipelines.map(({ id }) => id)
+  expect(await ids({})).toEqual(['a', 'b', 'c'])
+  expect(await ids({ name: 'one' })).toEqual(['a'])
+  expect(await ids({ name: 'two' })).toEqual(['b', 'c'])
+  expect(await ids({ name: 'two', since, limit: 1 })).toEqual(['b'])
+  expect(await ids({ since })).toEqual(['b', 'c'])
+  expect(await ids({ since: Date.now() + 60_000 })).toEqual([])
+  expect(await ids({ status: 'FAILED' })).toEqual([])
+  const page = await client.list({ limit: 2 })
+  expect(page).toMatchObject({ incomplete: false, after: 'b' })
+  expect(await client.list({ limit: 2, after: page.after! })).toMatchObject({ pipelines: [{ id: 'c', name: 'two' }] })
+})
+
+test('a list that is too long for one answer comes in several', async () => {
+  const { tasks, worker, client, connect } = system({ transport: { maxMessageBytes: 16 << 10 } })
+  const one = tasks.bind('one', () => 1)
+  await worker()
+  const asking = client({}, ownersOnly(connect()))
+  const meta = { text: 'x'.repeat(1_000) }
+  const ids = Array.from({ length: 100 }, (_, n) => `p${String(n).padStart(3, '0')}`)
+  await Promise.all(ids.map(async (id) => (await asking.submit(one.send(), { id, meta })).result()))
+  expect((await asking.list()).pipelines.map(({ id }) => id)).toEqual(ids)
+  expect((await asking.list({ limit: 37 })).pipelines.map(({ id }) => id)).toEqual(ids.slice(0, 37))
+})
+
+test('a list says when it is incomplete, because an owner does not answer', async () => {
+  const { connect, client } = system()
+  const asking = client({ answerMs: 50 }, ownersOnly(connect()))
+  expect(await asking.list()).toEqual({ pipelines: [], incomplete: true })
+  // Where rows can be read, nobody has to be up.
+  expect(await client().list()).toEqual({ pipelines: [], incomplete: false })
+})
