@@ -20,7 +20,10 @@ export const exitCodeMeanings: readonly (readonly [code: ExitCode, meaning: stri
   [exitCodes.usage, 'wrong usage or configuration: nothing was sent'],
   [exitCodes.notFound, 'no such pipeline, dead letter, task or store'],
   [exitCodes.unavailable, 'the transport or its owners did not answer, or --timeout is over; the run goes on'],
-  [exitCodes.refused, 'refused: the id is taken, or the store is newer, foreign, unsafe, damaged, or cannot do it'],
+  [
+    exitCodes.refused,
+    'refused: the id is taken, the command is not for its status, or the store is newer, foreign, unsafe, damaged, or cannot do it',
+  ],
   [exitCodes.interrupted, 'interrupted by SIGINT (143: by SIGTERM); a worker that drained to the end gives 0'],
 ]
 
@@ -44,6 +47,7 @@ const BY_ERROR: Readonly<Partial<Record<TaskErrorCode, ExitCode>>> = {
   TASKS_CLOSED: exitCodes.unavailable,
   TASKS_ID_EXISTS: exitCodes.refused,
   TASKS_ID_CONFLICT: exitCodes.refused,
+  TASKS_STATUS: exitCodes.refused,
   TASKS_UNSUPPORTED: exitCodes.refused,
   TASKS_PARTITIONS_MISMATCH: exitCodes.refused,
   TASKS_STORE_NEWER: exitCodes.refused,

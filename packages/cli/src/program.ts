@@ -1,11 +1,13 @@
 // The command line as a whole: which commands there are, and how every one of them ends.
 import { TaskError } from '@tasks/core'
 import { Command, CommanderError } from 'commander'
+import { addControl } from './commands/control'
 import { addDlq } from './commands/dlq'
 import { addDoctor } from './commands/doctor'
 import { addGraph } from './commands/graph'
 import { addList } from './commands/list'
 import { addResult } from './commands/result'
+import { addShow } from './commands/show'
 import { addStatus } from './commands/status'
 import { addSubmit } from './commands/submit'
 import { addWorker } from './commands/worker'
@@ -15,7 +17,7 @@ import { printableError } from './printable'
 import { Terminal } from './terminal'
 import { ownVersion } from './versions'
 
-const COMMANDS = [addWorker, addSubmit, addStatus, addResult, addList, addDlq, addGraph, addDoctor]
+const COMMANDS = [addWorker, addSubmit, addStatus, addShow, addResult, addList, addControl, addDlq, addGraph, addDoctor]
 
 /**
  * Runs one command.

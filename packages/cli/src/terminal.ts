@@ -13,6 +13,12 @@ const CODES: Readonly<Record<Style, readonly [on: number, off: number]>> = {
   yellow: [33, 39],
 }
 
+/** A line of a picture. */
+export interface Line {
+  readonly text: string
+  readonly style?: Style
+}
+
 type Stream = NodeJS.WriteStream
 
 export class Terminal {
@@ -22,7 +28,9 @@ export class Terminal {
   readonly #out: Stream
   readonly #err: Stream
   #answered = false
+  /** What is shown until the next picture, and over how many lines. */
   #live = ''
+  #liveLines = 0
 
   constructor(json: boolean, out: Stream = process.stdout, err: Stream = process.stderr) {
     this.json = json
@@ -57,19 +65,45 @@ export class Terminal {
     this.#err.write(`${style === undefined ? text : paint(this.#err, style, text)}\n`)
   }
 
-  /** A line that the next one replaces. Silent unless a person watches. */
-  live(text: string): void {
-    if (!this.isLive || text === this.#live) return
-    const width = this.#err.columns || 80
-    this.#err.write(`\r\u001b[2K${text.slice(0, width - 1)}`)
+  /** A line, or several, that the next ones replace. Silent unless a person watches. */
+  live(picture: string | readonly Line[]): void {
+    if (!this.isLive) return
+    const width = (this.#err.columns || 80) - 1
+    const most = Math.max(1, (this.#err.rows || 24) - 1)
+    const lines = typeof picture === 'string' ? [{ text: picture }] : picture
+    const shown =
+      lines.length <= most ? lines : [...lines.slice(0, most - 1), { text: `… ${lines.length - most + 1} more lines` }]
+    const text = this.#painted(this.#err, shown, width)
+    if (text === this.#live) return
+    this.#err.write(this.#erased() + text)
     this.#live = text
+    this.#liveLines = shown.length
   }
 
-  /** Takes the live line away. */
+  /** Takes the live lines away. */
   settle(): void {
-    if (this.#live === '') return
-    this.#err.write('\r\u001b[2K')
+    if (this.#liveLines === 0) return
+    this.#err.write(this.#erased())
     this.#live = ''
+    this.#liveLines = 0
+  }
+
+  #erased(): string {
+    return `\r\u001b[2K${'\u001b[1A\u001b[2K'.repeat(Math.max(0, this.#liveLines - 1))}`
+  }
+
+  /** The lines as an answer's text. */
+  picture(lines: readonly Line[]): string {
+    return this.#painted(this.#out, lines, Infinity)
+  }
+
+  #painted(stream: Stream, lines: readonly Line[], width: number): string {
+    return lines
+      .map(({ text, style }) => {
+        const cut = text.length > width ? `${text.slice(0, width - 1)}…` : text
+        return style === undefined ? cut : paint(stream, style, cut)
+      })
+      .join('\n')
   }
 }
 

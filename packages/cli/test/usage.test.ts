@@ -8,8 +8,8 @@ test('--help lists every command and every exit code, --version the version', as
   const { run } = place()
   const { code, stdout, stderr } = await run('--help')
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  for (const command of ['worker', 'submit', 'status', 'result', 'list', 'dlq', 'graph', 'doctor'])
-    expect(stdout).toMatch(new RegExp(`^ {2}${command}`, 'm'))
+  const commands = 'worker submit status show result list pause resume cancel retry delete dlq graph doctor'
+  for (const command of commands.split(' ')) expect(stdout).toMatch(new RegExp(`^ {2}${command}`, 'm'))
   for (const [exitCode, meaning] of exitCodeMeanings)
     expect(stdout).toContain(`  ${String(exitCode).padEnd(5)}${meaning}`)
   expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
@@ -21,6 +21,8 @@ test.each<[words: string[], message: RegExp]>([
   [['dlq', 'shwo', 'x'], /unknown command 'shwo'\n\(Did you mean show\?\)/],
   [['list', '--limt', '3'], /^tasks: unknown option '--limt'\n\(Did you mean --limit\?\)\n$/],
   [['status'], /^tasks: missing required argument 'id'\n$/],
+  [['cancel', 'x', '--grace', 'soon'], /--grace must be a duration like 500ms, 30s or 5m, not "soon"/],
+  [['pause'], /^tasks: missing required argument 'id'\n$/],
   [['status', 'a', 'b'], /too many arguments for 'status'. Expected 1 argument but got 2/],
   [['list', '--transport'], /option '-t, --transport <url>' argument missing/],
   [['list', '--limit', 'many'], /--limit must be an integer of at least 1, not "many"/],
@@ -116,7 +118,7 @@ test('a task that the module does not have is exit code 3, with those that it ha
   const { run, module } = place()
   const { code, stderr } = await run('submit', 'ad', '1', '-m', module('tasks.ts'))
   expect(stderr).toContain(
-    'has no task or exported pipeline "ad"; known: tasks add, double, fail, slow, odd, doubles; pipelines sum',
+    'has no task or exported pipeline "ad"; known: tasks add, double, fail, slow, held, heldTwice, odd, doubles, half, halves; pipelines sum',
   )
   expect(code).toBe(3)
   expect((await run('submit', 'sum', '1', '-m', module('tasks.ts'))).stderr).toContain(

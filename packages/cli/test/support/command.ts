@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { inject, onTestFinished } from 'vitest'
 
 export interface Ended {
@@ -15,6 +16,8 @@ export interface Ended {
 export interface Started {
   /** Resolves when stderr has shown it. */
   readonly says: (text: string) => Promise<void>
+  /** The same of stdout. */
+  readonly prints: (text: string) => Promise<void>
   readonly signal: (signal: NodeJS.Signals) => void
   readonly ended: Promise<Ended>
 }
@@ -84,20 +87,24 @@ export function startProcess(
     child.kill('SIGKILL')
     await ended
   })
-  return {
-    ended,
-    signal: (signal) => void child.kill(signal),
-    says: (text) =>
+  const shows =
+    (stream: Readable, shown: () => string) =>
+    (text: string): Promise<void> =>
       new Promise((resolve, reject) => {
         const look = (): void => {
-          if (stderr.includes(text)) resolve()
+          if (shown().includes(text)) resolve()
         }
-        child.stderr.on('data', look)
+        stream.on('data', look)
         void ended.then(({ code }) =>
           reject(new Error(`it ended with exit code ${code} and never said "${text}": ${stderr}${stdout}`)),
         )
         look()
-      }),
+      })
+  return {
+    ended,
+    signal: (signal) => void child.kill(signal),
+    says: shows(child.stderr, () => stderr),
+    prints: shows(child.stdout, () => stdout),
   }
 }
 

@@ -157,7 +157,6 @@ interface Connected {
   readonly space: Space
   readonly values: LargeValues
   readonly replies: Replies
-  readonly questions: Questions
   readonly sender: Sender
   readonly lone: LoneSends
 }
@@ -165,6 +164,7 @@ interface Connected {
 class ConnectedClient implements Client {
   readonly namespace: string
   readonly deadLetters: DeadLetterBox
+  readonly #questions: Questions
   readonly #options: ClientOptions
   readonly #clock: Clock
   readonly #codec: Codec
@@ -180,6 +180,7 @@ class ConnectedClient implements Client {
     this.#codec = options.codec ?? jsonCodec()
     this.#logger = options.logger ?? stderrLogger
     this.#answerMs = options.answerMs ?? 5_000
+    this.#questions = new Questions(() => this.#connect(), this.#clock, this.#answerMs)
     this.deadLetters = new DeadLetterBox(() => this.#connect(), this.#codec, this.#clock)
   }
 
@@ -197,14 +198,12 @@ class ConnectedClient implements Client {
     try {
       const space = await connection.transport.open({ namespace: this.namespace })
       const values = new LargeValues(space, this.#clock)
-      const replies = new Replies(space, this.#clock, this.#logger, 3 * this.#answerMs)
       return {
         connection,
         space,
         values,
         lone: new LoneSends(values, this.#codec, this.#clock),
-        replies,
-        questions: new Questions(space, replies, this.#answerMs),
+        replies: new Replies(space, this.#clock, this.#logger, 3 * this.#answerMs),
         sender: new Sender(space, this.#clock),
       }
     } catch (error) {
@@ -421,14 +420,12 @@ class ConnectedClient implements Client {
     return bytes === undefined ? undefined : (decodeRow(key, bytes) as PipelineRow)
   }
 
-  async status(id: string): Promise<PipelineStatus | undefined> {
-    const { questions } = await this.#connect()
-    return questions.status(id)
+  status(id: string): Promise<PipelineStatus | undefined> {
+    return this.#questions.status(id)
   }
 
-  async describe(id: string, options: DescribeOptions = {}): Promise<PipelineDescription | undefined> {
-    const { questions } = await this.#connect()
-    return questions.describe(id, options)
+  describe(id: string, options: DescribeOptions = {}): Promise<PipelineDescription | undefined> {
+    return this.#questions.describe(id, options)
   }
 
   async #command(command: Command, id: string, options?: CancelOptions): Promise<Obeyed> {
@@ -458,14 +455,12 @@ class ConnectedClient implements Client {
     await this.#command('delete', id)
   }
 
-  async list(options: ListOptions = {}): Promise<PipelineList> {
-    const { questions } = await this.#connect()
-    return questions.list(options)
+  list(options: ListOptions = {}): Promise<PipelineList> {
+    return this.#questions.list(options)
   }
 
-  async owners(): Promise<Owners> {
-    const { questions } = await this.#connect()
-    return questions.owners(() => this.#clock.monotonic())
+  owners(): Promise<Owners> {
+    return this.#questions.owners()
   }
 
   async close(): Promise<void> {

@@ -1,14 +1,14 @@
 // What is asked about pipelines: of committed rows where the transport lets a client read them, so that no worker need be up; else of their owners.
+import type { Clock } from '../clock'
 import { answerTo, openAnswer } from '../engine/answers'
 import type { PipelineDescription } from '../engine/describe'
 import type { Listed, PipelineStatus } from '../engine/queries'
 import { pipelineKey } from '../engine/row-keys'
-import type { Status } from '../wire'
 import { TaskError } from '../errors'
 import { checkId, partitionOf } from '../ids'
 import { badOption, checkCount, checkKeys } from '../option-checks'
 import type { Space } from '../transport'
-import type { Look } from '../wire'
+import type { Look, Status } from '../wire'
 import type { Replies } from './replies'
 
 export interface ListOptions {
@@ -56,20 +56,25 @@ const MOST_LISTED = 10_000
 const MOST_DESCRIBED = 1_000
 const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED']
 
+interface Connected {
+  readonly space: Space
+  readonly replies: Replies
+}
+
 export class Questions {
-  readonly #space: Space
-  readonly #replies: Replies
+  readonly #connect: () => Promise<Connected>
+  readonly #clock: Clock
   readonly #answerMs: number
 
-  constructor(space: Space, replies: Replies, answerMs: number) {
-    this.#space = space
-    this.#replies = replies
+  constructor(connect: () => Promise<Connected>, clock: Clock, answerMs: number) {
+    this.#connect = connect
+    this.#clock = clock
     this.#answerMs = answerMs
   }
 
-  async #ask(partition: number, question: Look): Promise<unknown> {
-    const { reader, blobs } = this.#space
-    if (reader === undefined) return openAnswer(await this.#replies.ask(partition, question, this.#answerMs))
+  async #ask({ space, replies }: Connected, partition: number, question: Look): Promise<unknown> {
+    const { reader, blobs } = space
+    if (reader === undefined) return openAnswer(await replies.ask(partition, question, this.#answerMs))
     const source = {
       load: (keys: readonly string[]) => reader.load(partition, keys),
       scan: (prefix: string, after: string | undefined, limit: number) => reader.scan(partition, prefix, after, limit),
@@ -79,12 +84,10 @@ export class Questions {
   }
 
   async status(id: string): Promise<PipelineStatus | undefined> {
-    const answer = await this.#ask(this.#partitionOf(id), { ask: 'status', id })
-    return (answer as PipelineStatus | null) ?? undefined
+    return (await this.#askOf(id, { ask: 'status', id })) as PipelineStatus | undefined
   }
 
   async describe(id: string, options: DescribeOptions): Promise<PipelineDescription | undefined> {
-    const partition = this.#partitionOf(id)
     checkKeys('describe', options, ['maxChains', 'maxEntries', 'failuresAfter', 'failuresOf'])
     const {
       maxChains = 10,
@@ -98,19 +101,21 @@ export class Questions {
       throw badOption('failuresAfter', 'the index of a chain, or -1', failuresAfter)
     if (failuresOf !== undefined && !failuresOf.startsWith(`${id}/`) && !failuresOf.startsWith(`${id}~`))
       throw badOption('failuresOf', `the task id of a group of "${id}"`, failuresOf)
-    const answer = await this.#ask(partition, {
+    return (await this.#askOf(id, {
       ask: 'describe',
       id,
       maxChains,
       maxEntries,
       ...(failuresOf === undefined ? {} : { failuresOf }),
       ...(failuresAfter === undefined ? {} : { failuresAfter }),
-    })
-    return (answer as PipelineDescription | null) ?? undefined
+    })) as PipelineDescription | undefined
   }
 
-  #partitionOf(id: string): number {
-    return partitionOf(checkId('pipeline id', id), this.#space.partitions)
+  /** Undefined if there is no such pipeline. */
+  async #askOf(id: string, question: Look): Promise<unknown> {
+    checkId('pipeline id', id)
+    const connected = await this.#connect()
+    return (await this.#ask(connected, partitionOf(id, connected.space.partitions), question)) ?? undefined
   }
 
   async list(options: ListOptions): Promise<PipelineList> {
@@ -129,8 +134,11 @@ export class Questions {
       ...(since === undefined ? {} : { since: Number(since) }),
       ...(after === undefined ? {} : { after: pipelineKey(checkId('pipeline id', after)) }),
     }
+    const connected = await this.#connect()
     const lists = await Promise.all(
-      this.#partitions().map((partition) => unlessSilent(this.#listOf(partition, { ask: 'list', ...question }))),
+      partitionsOf(connected).map((partition) =>
+        unlessSilent(this.#listOf(connected, partition, { ask: 'list', ...question })),
+      ),
     )
     const incomplete = lists.includes(undefined)
     const keyed = lists.flatMap((list) => (list ?? []).map((found) => [pipelineKey(found.id), found] as const))
@@ -140,10 +148,14 @@ export class Questions {
   }
 
   /** As many of one partition as the whole list may have: an owner's answer may be cut where it is too long for a message. */
-  async #listOf(partition: number, question: Look & { readonly ask: 'list' }): Promise<readonly PipelineStatus[]> {
+  async #listOf(
+    connected: Connected,
+    partition: number,
+    question: Look & { readonly ask: 'list' },
+  ): Promise<readonly PipelineStatus[]> {
     const pipelines: PipelineStatus[] = []
     for (let next = question; ;) {
-      const listed = (await this.#ask(partition, next)) as Listed
+      const listed = (await this.#ask(connected, partition, next)) as Listed
       pipelines.push(...listed.pipelines)
       const left = question.limit - pipelines.length
       if (!listed.more || left <= 0) return pipelines
@@ -151,25 +163,25 @@ export class Questions {
     }
   }
 
-  /** @param now monotonic */
-  async owners(now: () => number): Promise<Owners> {
-    const began = now()
+  async owners(): Promise<Owners> {
+    const connected = await this.#connect()
+    const { space, replies } = connected
+    const since = this.#clock.monotonic()
     let answering = 0
     let slowestMs = 0
     const ask = async (partition: number): Promise<void> => {
-      const answer = await unlessSilent(this.#replies.ask(partition, { ask: 'list', limit: 1 }, this.#answerMs))
+      const answer = await unlessSilent(replies.ask(partition, { ask: 'list', limit: 1 }, this.#answerMs))
       if (answer === undefined) return
       answering++
-      slowestMs = now() - began
+      slowestMs = this.#clock.monotonic() - since
     }
-    await Promise.all(this.#partitions().map(ask))
-    return { partitions: this.#space.partitions, answering, slowestMs }
-  }
-
-  #partitions(): readonly number[] {
-    return Array.from({ length: this.#space.partitions }, (_, partition) => partition)
+    await Promise.all(partitionsOf(connected).map(ask))
+    return { partitions: space.partitions, answering, slowestMs }
   }
 }
+
+const partitionsOf = ({ space }: Connected): readonly number[] =>
+  Array.from({ length: space.partitions }, (_, partition) => partition)
 
 /** Undefined if no owner answered in time. */
 async function unlessSilent<T>(answer: Promise<T>): Promise<T | undefined> {
