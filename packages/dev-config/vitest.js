@@ -23,6 +23,9 @@ export function suite({ name, test = {} }) {
       exclude: ['**/node_modules/**', '**/dist/**', ...(allTiers ? [] : ['**/*.all.test.ts'])],
       // An empty suite is a mistake: the runner counts it as a failure.
       passWithNoTests: false,
+      // A time-out is there to end what hangs, not to say that a machine is busy.
+      testTimeout: 30_000,
+      hookTimeout: 30_000,
       reporters: ['default', junitReporter(`${reports}${process.env['TASKS_SUITE'] ?? name}.xml`)],
       ...test,
     },

@@ -32,7 +32,16 @@ export function decodeValue(codec: Codec, value: Value): unknown {
 export function decodeArguments(codec: Codec, value: Value): unknown[] {
   if (value.kind === Kind.none) return []
   const decoded = decodeValue(codec, value)
-  if (value.kind !== Kind.spread) return [decoded]
+  return value.kind === Kind.spread ? listOf(decoded) : [decoded]
+}
+
+/** The same of an entry's own arguments, as its definition has them. */
+export function decodeArgumentsText(codec: Codec, text: string): unknown[] {
+  if (codec.decodeText === undefined) return decodeArguments(codec, { kind: Kind.spread, bytes: Buffer.from(text) })
+  return listOf(codec.decodeText(text))
+}
+
+function listOf(decoded: unknown): unknown[] {
   if (!Array.isArray(decoded)) throw new TaskError('TASKS_UNDECODABLE', 'the arguments of a task are not a list')
   return decoded as unknown[]
 }

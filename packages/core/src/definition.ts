@@ -283,19 +283,18 @@ class Encoder {
   }
 
   #whole({ input, state, inline, finally: last }: Whole = {}): string {
-    const { codec, inlineBytes, pageBytes } = this.#options
+    const { inlineBytes, pageBytes } = this.#options
     const most = Math.min(inlineBytes, pageBytes / 2)
     let text = ''
     const add = (key: string, value: () => string): void => {
       this.#mix(`"${key}"`)
       text += `,"${key}":${value()}`
     }
-    if (input !== undefined && input.length > 0)
-      add('input', () => this.#data(encoded(codec, input, 'the initial arguments'), most))
+    if (input !== undefined && input.length > 0) add('input', () => this.#data(input, 'the initial arguments', most))
     if (state !== undefined) {
       const values = Object.entries(state).map(([key, value]) => {
         this.#mix(JSON.stringify(key))
-        const data = this.#data(encoded(codec, value, `the initial state's "${key}"`), Infinity)
+        const data = this.#data(value, `the initial state's "${key}"`, Infinity)
         return `${JSON.stringify(key)}:${data}`
       })
       add('state', () => `{${values.join()}}`)
@@ -440,22 +439,31 @@ class Encoder {
       return `[${step}]`
     }
     this.#mix(`${step},`)
-    const data = this.#data(encoded(this.#options.codec, args, `the arguments of task "${task.name}"`), most)
+    const data = this.#data(args, `the arguments of task "${task.name}"`, most)
     return `[${step},${data}]`
   }
 
-  #data(bytes: Uint8Array, most: number): string {
-    const { codec, blobName } = this.#options
-    const inline = bytes.length <= most
-    if (codec.text && inline) {
+  #data(value: unknown, what: string, most: number): string {
+    const { codec } = this.#options
+    if (codec.encodeText !== undefined) {
+      const text = encoded(what, () => codec.encodeText!(value))
+      const length = Buffer.byteLength(text)
+      this.#mix(`${length}:${text}`)
+      return length <= most ? JSON.stringify(text) : this.#apart(Buffer.from(text))
+    }
+    const bytes = encoded(what, () => codec.encode(value))
+    if (codec.text && bytes.length <= most) {
       const text = asBuffer(bytes).toString()
       this.#mix(`${bytes.length}:${text}`)
       return JSON.stringify(text)
     }
     this.#mix(`${bytes.length}:`)
     this.#mixBytes(bytes)
-    if (inline) return `{"b64":"${asBuffer(bytes).toString('base64')}"}`
-    const name = blobName()
+    return bytes.length <= most ? `{"b64":"${asBuffer(bytes).toString('base64')}"}` : this.#apart(bytes)
+  }
+
+  #apart(bytes: Uint8Array): string {
+    const name = this.#options.blobName()
     this.#blobs.push({ name, bytes })
     return `{"ref":[${JSON.stringify(name)},${bytes.length},${crc32(bytes)}]}`
   }
@@ -534,9 +542,9 @@ function parallel({ returnExceptions, maxParallelism, unordered, pauseAfter }: P
   return text
 }
 
-function encoded(codec: Codec, value: unknown, what: string): Uint8Array {
+function encoded<T>(what: string, encode: () => T): T {
   try {
-    return codec.encode(value)
+    return encode()
   } catch (cause) {
     if (!TaskError.is(cause)) throw cause
     const details = cause.details === undefined ? {} : { details: cause.details }

@@ -44,12 +44,18 @@ export function jsonCodec(options: JsonCodecOptions = {}): Codec {
     text: true,
     encode: (value) => encode(value, maxDepth, maxBytes),
     decode: (bytes) => decode(bytes, maxDepth, maxBytes),
+    encodeText: (value) => encodeText(value, maxDepth, maxBytes),
+    decodeText: (text) => decodeText(text, maxDepth, maxBytes),
   }
 }
 
 // ---- Encoding ------------------------------------------------------------------------------------------------------
 
 function encode(value: unknown, maxDepth: number, maxBytes: number): Buffer {
+  return Buffer.from(encodeText(value, maxDepth, maxBytes))
+}
+
+function encodeText(value: unknown, maxDepth: number, maxBytes: number): string {
   // Most values are plain; one look is cheaper than a copy. The look counts bytes that are certain to be needed: that ends the
   // walk of a value that uses its parts twice, and their parts twice, and so on.
   let text: string
@@ -65,9 +71,12 @@ function encode(value: unknown, maxDepth: number, maxBytes: number): Buffer {
     throw new TaskError('TASKS_UNENCODABLE', `the value cannot be read: ${String(error)}`, { cause: error })
   }
   if (text.length > maxBytes) throw tooLarge('at least', text.length, maxBytes)
-  const bytes = Buffer.from(text)
-  if (bytes.length > maxBytes) throw tooLarge('', bytes.length, maxBytes)
-  return bytes
+  // A UTF-16 unit is at most three bytes.
+  if (text.length > maxBytes / 3) {
+    const bytes = Buffer.byteLength(text)
+    if (bytes > maxBytes) throw tooLarge('', bytes, maxBytes)
+  }
+  return text
 }
 
 function tooLarge(how: string, bytes: number, maxBytes: number): TaskError {
@@ -301,11 +310,19 @@ function decode(bytes: Uint8Array, maxDepth: number, maxBytes: number): unknown 
   const text = buffer.toString()
   // U+FFFD may be meant; it is also what malformed UTF-8 turns into.
   if (text.includes('\ufffd') && !isUtf8(buffer)) throw new TaskError('TASKS_UNDECODABLE', 'the value is not UTF-8')
+  return parse(text, depth, maxDepth)
+}
+
+function decodeText(text: string, maxDepth: number, maxBytes: number): unknown {
+  return text.length > 2 * maxDepth ? decode(Buffer.from(text), maxDepth, maxBytes) : parse(text, 0, maxDepth)
+}
+
+function parse(text: string, depth: number, maxDepth: number): unknown {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new TaskError('TASKS_UNDECODABLE', `the value is not JSON (${buffer.length} bytes)`, { cause })
+    throw new TaskError('TASKS_UNDECODABLE', `the value is not JSON (${Buffer.byteLength(text)} bytes)`, { cause })
   }
   if (isSuspect(text)) return untag(value, 0, maxDepth)
   if (depth > maxDepth) throw tooDeep(maxDepth)

@@ -67,6 +67,8 @@ export interface TaskMessage {
   readonly input: Value
   /** The entry's own arguments: kind `spread`, `reference` or `none`. */
   readonly args: Value
+  /** In place of `args`, of a task that was handed over in memory: as its definition has them. Never sent. */
+  readonly argsText?: string
   /** The pipeline's state, see state.ts. */
   readonly state: State
 }

@@ -5,7 +5,6 @@ import { isEach, isGroup, isSleep, isTask, type Chain, type Entry, type EachEntr
 import { argsValue, EACH_TASK, type EachTemplate } from '../engine/dispatch'
 import { TaskError } from '../errors'
 import { Plan, type StepOptions, type TaskUse, type Use } from '../plan'
-import { asBuffer } from '../record'
 import type { AnyTask } from '../tasks'
 import type { Value } from '../value'
 import type { TaskSource } from './task-source'
@@ -35,19 +34,20 @@ export function withBuiltIns(tasks: TaskSource): TaskSource {
 
 /**
  * The group that a fan-out over a result stands for: one chain for each element.
+ * @param template what the entry says, an `EachTemplate` as JSON
  * @param fetch gets a value that is stored apart
  * @throws TaskError TASKS_ARGUMENTS if the upstream result is no array
  */
 export async function groupForEach(
   upstream: Value,
-  args: Value,
+  template: string,
   codec: Codec,
   fetch: (value: Value) => Value | Promise<Value>,
 ): Promise<Plan> {
-  const { steps, entry } = JSON.parse(asBuffer(args.bytes).toString()) as EachTemplate
+  const { steps, entry } = JSON.parse(template) as EachTemplate
   const elements = arrayOf(decodeArguments(codec, await fetch(upstream)))
-  const template = await new Template(steps, codec, fetch).uses(entry.each)
-  const chains = elements.map((element) => chainFor(template, element))
+  const uses = await new Template(steps, codec, fetch).uses(entry.each)
+  const chains = elements.map((element) => chainFor(uses, element))
   return new Plan(undefined, { chains, ...parallelOf(entry) })
 }
 

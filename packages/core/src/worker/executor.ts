@@ -364,7 +364,8 @@ export class Executor implements LocalLane {
       task: step.task,
       options: taskOptions(dispatch),
       input: step.open === 1 ? input : NONE,
-      args: argsValue(args),
+      // Text stays text: the codec may take it as it is.
+      ...(typeof args === 'string' ? { args: NONE, argsText: args } : { args: argsValue(args) }),
       state,
     }
     this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {

@@ -4,7 +4,7 @@
 import { sleep, type Clock } from '../clock'
 import type { Codec } from '../codec'
 import { runInContext } from '../context'
-import { decodeArguments } from '../decoding'
+import { decodeArguments, decodeArgumentsText } from '../decoding'
 import { EACH_TASK } from '../engine/dispatch'
 import { blobPrefix } from '../engine/row-keys'
 import { RetryAfterError, TaskError } from '../errors'
@@ -16,6 +16,7 @@ import { isPipeline } from '../pipeline'
 import { isRetryable } from '../retry'
 import { validateArguments, validateState } from '../schema'
 import { isSpread } from '../spread'
+import { asBuffer } from '../record'
 import type { Bytes, Space } from '../transport'
 import type { AnyTask } from '../tasks'
 import { Kind, NONE, type Value } from '../value'
@@ -131,10 +132,12 @@ export class Runner {
   #checked(task: AnyTask, running: RunningTask, input: Value, args: Value): unknown[] | Promise<unknown[]> {
     const { codec } = this.#options
     const upstream = decodeArguments(codec, input)
-    const own = decodeArguments(codec, args)
+    const { argsText } = running.message
+    const own = argsText === undefined ? decodeArguments(codec, args) : decodeArgumentsText(codec, argsText)
     // The upstream result first, then the entry's own arguments.
     const list = own.length === 0 ? upstream : upstream.length === 0 ? own : [...upstream, ...own]
     const { inputs, state } = task.options
+    if (inputs === undefined && state === undefined) return list
     const { taskName } = running
     const check = (): unknown[] | Promise<unknown[]> =>
       inputs === undefined ? list : validateArguments(inputs, list, taskName)
@@ -168,10 +171,10 @@ export class Runner {
 
   async #each(running: RunningTask): Promise<Value> {
     const { codec, values } = this.#options
-    const { id, run, input, args } = running.message
+    const { id, run, input, args, argsText } = running.message
     const fetch = (value: Value): Promise<Value> =>
       this.#patiently(running, async () => values.fetch(blobPrefix(id, run), value))
-    return this.#encode(running, await groupForEach(input, args, codec, fetch))
+    return this.#encode(running, await groupForEach(input, argsText ?? asBuffer(args.bytes).toString(), codec, fetch))
   }
 
   #encode(running: RunningTask, result: unknown): Value | Promise<Value> {
