@@ -85,7 +85,10 @@ test(
 
     // Nothing changes afterwards, nothing is left over, and what was not heard of as accepted has ended, too.
     await expect
-      .poll(async () => (await client.list({ status: 'RUNNING' })).pipelines.length, { timeout: PATIENCE_MS, interval: 50 })
+      .poll(async () => (await client.list({ status: 'RUNNING' })).pipelines.length, {
+        timeout: PATIENCE_MS,
+        interval: 50,
+      })
       .toBe(0)
     const { pipelines: ended } = await client.list({ limit: 10_000 })
     const ids = new Set(ended.map(({ id }) => id))
