@@ -323,7 +323,7 @@ export class Owner implements LaneOwner, TakesTurns {
       return false
     }
 
-    const closing = this.#windows.close(draft)
+    const closing = this.#windows.close(draft, mostInputs(this.#space.capabilities))
     const { sends, local, window } = planCommit(draft, this.#session, this.#ending ? undefined : this.#lane, replies)
     let rows: ReadonlyMap<RowKey, Bytes | null>
     try {

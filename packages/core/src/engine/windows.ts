@@ -64,8 +64,11 @@ export class Windows {
     return window
   }
 
-  /** Which windows a draft closes entries of. Those it closes for good are deleted with it; nothing else changes: it may be thrown away. */
-  close(draft: Draft): Closing {
+  /**
+   * Which windows a draft closes entries of. Those it closes for good are deleted with it; nothing else changes: it may be thrown away.
+   * @param most of those that were abandoned go with one commit: it has a largest size
+   */
+  close(draft: Draft, most: number): Closing {
     const closing = new Map<Window, number>()
     const count = (window: Window | undefined): void => {
       if (window !== undefined) closing.set(window, (closing.get(window) ?? 0) + 1)
@@ -97,7 +100,11 @@ export class Windows {
       }
       count(last?.window)
     }
-    for (const window of this.#abandoned) closing.set(window, window.open)
+    let left = most
+    for (const window of this.#abandoned) {
+      if (left-- === 0) break
+      closing.set(window, window.open)
+    }
     for (const [window, count] of closing) if (window.open <= count) draft.delete(window.key)
     return closing
   }
