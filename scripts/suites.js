@@ -26,6 +26,7 @@ export const suites = [
   vitest('cli', 'packages/cli'),
   vitest('stocks', 'apps/stocks'),
   vitest('bench', 'apps/bench'),
+  vitest('simulation', 'packages/simulation'),
   { name: 'pack-check', runner: 'script', files: ['scripts/pack-check.js'] },
 
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },

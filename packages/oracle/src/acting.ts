@@ -8,7 +8,7 @@ export type Act =
   | { readonly does: 'fails'; readonly how: Failing; readonly message: string }
 
 /** Long enough for a value of its own, however small a transport's messages are. */
-const MUCH = 6_000
+const MUCH = 9_000
 const MOST_TEXT = 300
 
 /** @param inputs what came from upstream, in plain form */

@@ -1,0 +1,509 @@
+// Runs a scenario: its workers, its clients, and what happens to them, until everything that was asked for has come, and then until nothing is left.
+import {
+  createClient,
+  startWorker,
+  TaskError,
+  type Client,
+  type Logger,
+  type PipelineStatus,
+  type Worker,
+} from '@tasks/core'
+import { memoryStore, memoryTransport, type MemoryStore } from '@tasks/core/memory'
+import { sleep } from '@tasks/core/adapter'
+import { failedOf, interpret, plainOf, type Expected, type Outcome } from '@tasks/oracle'
+import { Faults } from './faults'
+import { History } from './history'
+import { Journal } from './journal'
+import { Author, NAMESPACE } from './pipelines'
+import { Process } from './process'
+import { processTransport } from './process-transport'
+import type { Random } from './random'
+import {
+  ALL_TASKS,
+  type LonerSpec,
+  type Mishap,
+  type PipelineSpec,
+  type Scenario,
+  type SubmitSpec,
+  type WorkerSpec,
+} from './scenario'
+import { Scheduler } from './scheduler'
+
+/** What a client has got for what it has asked for. */
+export type Answer = Outcome | { readonly refused: string }
+
+export interface SubmitRecord {
+  readonly pipeline: PipelineSpec
+  readonly submit: SubmitSpec
+  /** How often it was sent, as something new each time. */
+  tries: number
+  answer: Answer | undefined
+}
+
+export interface LonerRecord {
+  readonly loner: LonerSpec
+  readonly expected: Expected
+  sent: boolean
+  answer: Answer | undefined
+}
+
+export interface Recording {
+  readonly scenario: Scenario
+  readonly history: History
+  readonly journal: Journal
+  readonly faults: Faults
+  readonly submits: readonly SubmitRecord[]
+  readonly loners: readonly LonerRecord[]
+  readonly statuses: ReadonlyMap<string, PipelineStatus>
+  /** `<reason> <task's label>`. */
+  readonly letters: readonly string[]
+  /** Why it did not come to its end. */
+  readonly stuck: string | undefined
+  readonly steps: number
+}
+
+/** Long after the last thing has gone wrong, everything must have come. */
+const PATIENCE_MS = 2 * 3_600_000
+const RETENTION_MS = 12 * 3_600_000
+const MOST_STEPS = 1_000_000
+/** Who waits for longer than 15 s takes a submit that nobody knows of for one that is gone. */
+const LATEST_SUBMIT_MS = 10_000
+const DRAIN_MS = 60_000
+
+export async function simulate(scenario: Scenario, only?: ReadonlySet<string>): Promise<Recording> {
+  return new Cluster(scenario, only).run()
+}
+
+interface Slot {
+  readonly spec: WorkerSpec
+  readonly index: number
+  generation: number
+  process: Process | undefined
+  worker: Worker | undefined
+  passes: number
+}
+
+interface ClientSlot {
+  readonly index: number
+  generation: number
+  process: Process | undefined
+  passes: number
+}
+
+class Cluster {
+  readonly #scenario: Scenario
+  readonly #scheduler = new Scheduler()
+  readonly #history = new History(this.#scheduler)
+  readonly #journal = new Journal(this.#history)
+  readonly #faults: Faults
+  readonly #store: MemoryStore
+  readonly #slots: readonly Slot[]
+  readonly #clients: readonly ClientSlot[]
+  readonly #submits: readonly SubmitRecord[]
+  readonly #loners: readonly LonerRecord[]
+  readonly #finished = new Set<string>()
+  #healed = false
+
+  constructor(scenario: Scenario, only: ReadonlySet<string> | undefined) {
+    this.#scenario = scenario
+    this.#faults = new Faults(scenario.seed, scenario.faults, only)
+    this.#store = memoryStore({ clock: this.#process('store').clock })
+    this.#store.create(NAMESPACE, scenario.partitions)
+    this.#slots = scenario.workers.map((spec, index) => ({
+      spec,
+      index,
+      generation: 0,
+      process: undefined,
+      worker: undefined,
+      passes: 0,
+    }))
+    this.#clients = Array.from({ length: scenario.clients }, (_, index) => ({
+      index,
+      generation: 0,
+      process: undefined,
+      passes: 0,
+    }))
+    this.#submits = scenario.pipelines.flatMap((pipeline) =>
+      pipeline.submits.map((submit) => ({ pipeline, submit, tries: 0, answer: undefined })),
+    )
+    this.#loners = scenario.loners.map((loner) => ({
+      loner,
+      expected: interpret(loner.program),
+      sent: false,
+      answer: undefined,
+    }))
+  }
+
+  async run(): Promise<Recording> {
+    for (const slot of this.#slots) this.#startWorker(slot)
+    for (const slot of this.#clients) this.#startClient(slot)
+    for (const mishap of this.#scenario.mishaps) this.#arrange(mishap)
+    this.#scheduler.after(this.#scenario.healAtMs, () => this.#healed || this.#heal())
+    const statuses = new Map<string, PipelineStatus>()
+    const stuck =
+      (await this.#until(
+        'what was asked for has not come',
+        () => this.#allCame(),
+        this.#scenario.healAtMs + PATIENCE_MS,
+      )) ??
+      (await this.#comeToRest()) ??
+      (await this.#audit(statuses)) ??
+      (await this.#cleanUp())
+    return {
+      scenario: this.#scenario,
+      history: this.#history,
+      journal: this.#journal,
+      faults: this.#faults,
+      submits: this.#submits,
+      loners: this.#loners,
+      statuses,
+      letters: this.#letters(),
+      stuck,
+      steps: this.#scheduler.steps,
+    }
+  }
+
+  /** Undefined if it came to that. */
+  async #until(what: string, reached: () => boolean, ms: number): Promise<string | undefined> {
+    const ending = await this.#scheduler.run(reached, ms, MOST_STEPS)
+    return ending === 'reached' ? undefined : `${what} (${ending})`
+  }
+
+  #heal(): void {
+    this.#healed = true
+    this.#faults.heal()
+    this.#history.note('sim', 'from here on nothing goes wrong')
+    for (const { process } of this.#slots) process?.resume()
+  }
+
+  // ---- Processes ----------------------------------------------------------------------------------------------------
+
+  #process(name: string, onPass: (process: Process) => void = () => undefined): Process {
+    const [most, seldom] = this.#scenario.latencyMs
+    const latency = (random: Random): number => (random.chance(0.02) ? seldom : most) * random.next()
+    return new Process(this.#scheduler, name, { seed: this.#scenario.seed, latency, onPass })
+  }
+
+  #transport(process: Process, latestMs = Infinity) {
+    const { maxMessageBytes, maxCommitItems } = this.#scenario
+    const told = (fault: string): void => {
+      if (fault.startsWith('commit') && fault.endsWith('unanswered')) this.#journal.unanswered()
+      this.#history.add(process.name, { what: 'fault', fault })
+    }
+    const inner = memoryTransport({
+      store: this.#store,
+      clock: process.clock,
+      faults: this.#faults.hooks(() => process.runs, latestMs, told),
+      maxMessageBytes,
+      maxCommitItems,
+    })
+    return processTransport({ process, inner, faults: this.#faults, history: this.#history, journal: this.#journal })
+  }
+
+  #logger(process: Process): Logger {
+    const log =
+      (level: 'warn' | 'error') =>
+      ({ error, ...fields }: Record<string, unknown>, message: string): void => {
+        const cause = error instanceof Error ? `: ${error.message}` : ''
+        if (!process.dead)
+          this.#history.add(process.name, { what: 'log', level, text: `${message}${cause} ${JSON.stringify(fields)}` })
+      }
+    return { debug: () => undefined, info: () => undefined, warn: log('warn'), error: log('error') }
+  }
+
+  // ---- Workers ------------------------------------------------------------------------------------------------------
+
+  #startWorker(slot: Slot): void {
+    const { spec } = slot
+    const process = this.#process(`w${slot.index}.${slot.generation++}`, () => this.#passedWorker(slot))
+    slot.process = process
+    slot.worker = undefined
+    this.#history.note(process.name, 'starts')
+    const { tasks } = Author.worker(process, this.#history, spec.knows)
+    const start = async (): Promise<void> => {
+      const worker = await startWorker({
+        tasks,
+        transport: this.#transport(process),
+        clock: process.clock,
+        logger: this.#logger(process),
+        leaseMs: this.#scenario.leaseMs,
+        concurrency: spec.concurrency,
+        roles: spec.roles,
+        localLane: spec.localLane,
+        queues: spec.queues,
+        drainMs: DRAIN_MS,
+        // How often a task may be lost is not what is looked at here.
+        maxDeliveries: this.#scenario.calm ? 5 : 100_000,
+        unknownTaskGraceMs: RETENTION_MS,
+      })
+      if (slot.process === process) slot.worker = worker
+    }
+    void start().catch((error: unknown) => {
+      this.#history.note(process.name, `did not start: ${String(error)}`)
+      this.#crash(slot)
+    })
+  }
+
+  #crash(slot: Slot): void {
+    if (slot.process === undefined || slot.process.dead) return
+    this.#history.note(slot.process.name, 'CRASHES')
+    slot.process.die()
+    this.#startLater(slot)
+  }
+
+  #startLater(slot: Slot): void {
+    slot.process = undefined
+    slot.worker = undefined
+    // From at once to long after its leases have run out.
+    const waitMs = [0, 50, 700, 20_000][slot.generation % 4]!
+    this.#scheduler.after(waitMs, () => {
+      if (slot.process === undefined) this.#startWorker(slot)
+    })
+  }
+
+  #passedWorker(slot: Slot): void {
+    if (this.#healed) return
+    const pass = slot.passes++
+    for (const mishap of this.#scenario.mishaps)
+      if (mishap.kind === 'crash' && mishap.worker === slot.index && mishap.pass === pass) this.#crash(slot)
+  }
+
+  #arrange(mishap: Mishap): void {
+    if (mishap.kind === 'crash' || mishap.kind === 'crash of a client') return
+    this.#scheduler.after(mishap.atMs, () => {
+      if (this.#healed) return
+      if (mishap.kind === 'blackout') {
+        this.#history.note('sim', 'BLACKOUT')
+        for (const slot of this.#slots) this.#crash(slot)
+        return
+      }
+      const slot = this.#slots[mishap.worker]!
+      const { process, worker } = slot
+      if (process === undefined) return
+      this.#history.note(process.name, JSON.stringify(mishap))
+      switch (mishap.kind) {
+        case 'pause':
+          process.pause()
+          this.#scheduler.after(mishap.forMs, () => process.resume())
+          return
+        case 'jump':
+          return process.jump(mishap.byMs)
+        case 'deploy':
+          if (worker === undefined) return
+          void worker.close().then(() => {
+            if (slot.process !== process) return
+            process.die()
+            this.#startLater(slot)
+          })
+      }
+    })
+  }
+
+  // ---- Clients ------------------------------------------------------------------------------------------------------
+
+  #startClient(slot: ClientSlot): void {
+    const process = this.#process(`c${slot.index}.${slot.generation++}`, () => this.#passedClient(slot))
+    slot.process = process
+    const author = Author.client()
+    const client = createClient({
+      namespace: NAMESPACE,
+      transport: this.#transport(process, LATEST_SUBMIT_MS),
+      clock: process.clock,
+      logger: this.#logger(process),
+      tasks: author.tasks,
+    })
+    for (const record of this.#submits)
+      if (record.submit.client === slot.index) this.#drive(process, () => this.#submit(process, client, author, record))
+    for (const record of this.#loners)
+      if (record.loner.client === slot.index) this.#drive(process, () => this.#enqueue(process, client, author, record))
+  }
+
+  #drive(process: Process, job: () => Promise<void>): void {
+    job().catch((error: unknown) => {
+      if (!process.dead) this.#journal.broken.push(`a client of ${process.name} got ${String(error)}`)
+    })
+  }
+
+  #passedClient(slot: ClientSlot): void {
+    if (this.#healed) return
+    const pass = slot.passes++
+    for (const mishap of this.#scenario.mishaps) {
+      if (mishap.kind !== 'crash of a client' || mishap.client !== slot.index || mishap.pass !== pass) continue
+      this.#history.note(slot.process!.name, 'CRASHES')
+      slot.process!.die()
+      this.#scheduler.after(300, () => this.#startClient(slot))
+    }
+  }
+
+  /** Submits until it is known to be submitted, and waits for the result. What it has begun in another life it submits again, with the same id. */
+  async #submit(process: Process, client: Client, author: Author, record: SubmitRecord): Promise<void> {
+    const { pipeline, submit } = record
+    const { atMs, program, onDuplicate, delayMs } = submit
+    if (record.answer !== undefined) return
+    await sleep(process.clock, atMs - process.clock.monotonic())
+    const options = {
+      id: pipeline.id,
+      retentionMs: RETENTION_MS,
+      ...(onDuplicate === undefined ? {} : { onDuplicate }),
+      ...(delayMs === undefined ? {} : { delayMs }),
+    }
+    for (;;) {
+      this.#history.note(
+        process.name,
+        `submits ${pipeline.id}${onDuplicate === undefined ? '' : ` or ${onDuplicate}s`}`,
+      )
+      record.tries++
+      try {
+        const run = await client.submit(author.pipeline(program), options)
+        this.#history.note(process.name, `has submitted ${pipeline.id}`)
+        record.answer = await this.#result(process, () => run.result())
+        break
+      } catch (error) {
+        if (!TaskError.is(error)) throw error
+        this.#history.note(process.name, `could not submit ${pipeline.id}: ${error.message}`)
+        if (error.code !== 'TASKS_UNAVAILABLE') {
+          record.answer = { refused: error.code }
+          break
+        }
+        await sleep(process.clock, 1_000)
+      }
+    }
+    this.#history.note(process.name, `has for ${pipeline.id}: ${JSON.stringify(record.answer)}`)
+  }
+
+  /** What cannot be reached now is asked for again. */
+  async #result(process: Process, ask: () => Promise<unknown>): Promise<Answer> {
+    for (;;) {
+      const answer = await answerOf(ask())
+      if (!('refused' in answer) || answer.refused !== 'TASKS_UNAVAILABLE') return answer
+      await sleep(process.clock, 1_000)
+    }
+  }
+
+  async #enqueue(process: Process, client: Client, author: Author, record: LonerRecord): Promise<void> {
+    const { program, atMs } = record.loner
+    await sleep(process.clock, atMs - process.clock.monotonic())
+    while (!record.sent) {
+      try {
+        // A reply is best effort: only when nothing goes wrong is it waited for.
+        const calm = this.#scenario.calm
+        const task = await client.enqueue(author.pipeline(program), { reply: calm })
+        record.sent = true
+        if (calm) record.answer = await answerOf(task.result())
+      } catch (error) {
+        if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
+        await sleep(process.clock, 1_000)
+      }
+    }
+  }
+
+  // ---- Ends ---------------------------------------------------------------------------------------------------------
+
+  #allCame(): boolean {
+    return (
+      this.#submits.every(({ answer }) => answer !== undefined) && this.#loners.every((record) => this.#isDone(record))
+    )
+  }
+
+  #isDone({ loner, expected, sent, answer }: LonerRecord): boolean {
+    if (!sent || (this.#scenario.calm && answer === undefined)) return false
+    const [unit] = loner.program
+    if (unit?.kind !== 'task') return true
+    if ('failure' in expected.outcome) return this.#letters().includes(`failed ${unit.label}`)
+    const last = expected.attempts
+    return this.#hasFinished(unit.label, last)
+  }
+
+  #seen = 0
+  #hasFinished(label: string, attempt: number): boolean {
+    const { entries } = this.#history
+    for (; this.#seen < entries.length; this.#seen++) {
+      const { happening } = entries[this.#seen]!
+      if (happening.what === 'finished') this.#finished.add(`${happening.label} ${happening.attempt}`)
+    }
+    return this.#finished.has(`${label} ${attempt}`)
+  }
+
+  #letters(): string[] {
+    const letters = this.#store.namespaces.get(NAMESPACE)?.letters.list(undefined, 10_000) ?? []
+    return letters.map(({ info, body }) => {
+      const label = /"label":"(\w+)"/.exec(Buffer.from(body).toString())?.[1]
+      return `${info.reason} ${label ?? info.message}`
+    })
+  }
+
+  /** What is on its way still arrives; some of it, as a restart that was tried twice, may start a run. */
+  async #comeToRest(): Promise<string | undefined> {
+    if (!this.#healed) this.#heal()
+    await this.#scheduler.run(() => false, this.#faults.lateMs === 0 ? 0 : this.#faults.lateMs + 1_000, MOST_STEPS)
+    return this.#until('a run does not end', () => this.#journal.allEnded, PATIENCE_MS)
+  }
+
+  /** Asks, as anybody could, what has become of the pipelines. */
+  async #audit(statuses: Map<string, PipelineStatus>): Promise<string | undefined> {
+    const process = this.#process('audit')
+    const client = createClient({
+      namespace: NAMESPACE,
+      transport: this.#transport(process),
+      clock: process.clock,
+      logger: this.#logger(process),
+    })
+    let asked = 0
+    const ask = async (id: string): Promise<void> => {
+      const status = await client.status(id)
+      if (status !== undefined) statuses.set(id, status)
+      asked++
+    }
+    const { pipelines } = this.#scenario
+    for (const { id } of pipelines) this.#drive(process, () => ask(id))
+    return this.#until('owners do not answer', () => asked === pipelines.length, 60_000)
+  }
+
+  /** Closes every worker. When all retentions have passed, a new one finds what is left, and leaves nothing. */
+  async #cleanUp(): Promise<string | undefined> {
+    let closing = 0
+    for (const slot of this.#slots) {
+      const { process, worker } = slot
+      // Nobody starts in its place.
+      slot.process = this.#process('gone')
+      if (worker === undefined || process === undefined) process?.die()
+      else {
+        closing++
+        void worker.close().then(() => {
+          closing--
+          process.die()
+        })
+      }
+    }
+    const stuck = await this.#until('a worker does not close', () => closing === 0, 10 * DRAIN_MS)
+    if (stuck !== undefined) return stuck
+    for (const { process } of this.#clients) process?.die()
+    await this.#scheduler.run(() => false, RETENTION_MS + 3_600_000, MOST_STEPS)
+    const everything: WorkerSpec = {
+      roles: ['owner', 'worker'],
+      concurrency: 10,
+      localLane: true,
+      queues: this.#scenario.workers[0]!.queues,
+      knows: ALL_TASKS,
+    }
+    this.#startWorker({ spec: everything, index: 9, generation: 0, process: undefined, worker: undefined, passes: 0 })
+    return this.#until('rows are left behind', () => this.#journal.rows().length === 0, 900_000)
+  }
+}
+
+async function answerOf(result: Promise<unknown>): Promise<Answer> {
+  try {
+    return { result: plainOf(await result) }
+  } catch (error) {
+    if (!TaskError.is(error)) throw error
+    return REFUSALS.has(error.code) ? { refused: error.code } : { failure: failedOf(error) }
+  }
+}
+
+const REFUSALS = new Set([
+  'TASKS_CANCELLED',
+  'TASKS_ID_CONFLICT',
+  'TASKS_ID_EXISTS',
+  'TASKS_NOT_FOUND',
+  'TASKS_UNAVAILABLE',
+])

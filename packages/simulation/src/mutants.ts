@@ -1,0 +1,240 @@
+// Mistakes made on purpose, each the breach of a rule whose other side is a failure: the simulator must find every one of them within its number of seeds.
+// `file` is below core's src; the text must be there exactly once. Whoever changes such a line changes its mutant with it.
+
+export interface Mutant {
+  readonly name: string
+  readonly changes: readonly Change[]
+  /** It must be found within so many seeds. */
+  readonly within: number
+}
+
+export interface Change {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+function mutant(name: string, within: number, file: string, from: string, to: string, ...more: Change[]): Mutant {
+  return { name, within, changes: [{ file, from, to }, ...more] }
+}
+
+export const mutants: readonly Mutant[] = [
+  // ---- Ownership
+  mutant(
+    'no fence: commits of owners that were relieved go through',
+    300,
+    'memory/partition.ts',
+    'if (this.session !== session)\n',
+    'if (session === undefined)\n',
+    { file: 'memory/partition.ts', from: 'if (commit.seq !== this.seq + 1) {', to: 'if (commit.seq < 0) {' },
+  ),
+  mutant(
+    'the position is not part of the commit',
+    300,
+    'engine/owner.ts',
+    '...(position === undefined ? {} : { through: position }),',
+    '',
+  ),
+  mutant(
+    'timers are lost at restore',
+    300,
+    'engine/owner.ts',
+    'await this.#timers.restore(this.#scan)',
+    'await Promise.resolve()',
+  ),
+  mutant(
+    'long work is lost at restore',
+    300,
+    'engine/owner.ts',
+    'for await (const [key, row] of this.#rows<JobRow>(JOBS)) this.#jobs.start(key, row)',
+    '',
+  ),
+  mutant(
+    'dispatch windows are lost at restore',
+    300,
+    'engine/owner.ts',
+    'await this.#watch.adopt(windows)',
+    'await Promise.resolve(windows)',
+  ),
+  mutant(
+    'what an earlier owner had in its own process is not sent again',
+    300,
+    'engine/window-watch.ts',
+    "if (item.lane === 'local' && lane?.isRunning(entry) !== true) lost.set(entry, row)",
+    '',
+    {
+      file: 'engine/window-watch.ts',
+      from: 'lost.push({ lane: item.lane, ...entry })',
+      to: "if (item.lane !== 'local') lost.push({ lane: item.lane, ...entry })",
+    },
+  ),
+  mutant(
+    'a window is never sent again',
+    300,
+    'engine/window-watch.ts',
+    "await say({ type: 'resend', items: lost }, lost.length)",
+    '',
+  ),
+  mutant(
+    'what waits in a queue is sent again: no look at the backlog',
+    1_000,
+    'engine/window-watch.ts',
+    'if (age !== undefined && age + leaseMs >= clock.monotonic() - sentAt) return true',
+    '',
+  ),
+  mutant(
+    'what a worker reports as running is sent again',
+    1_000,
+    'engine/window-watch.ts',
+    'lane?.isRunning(entry) || windows.reportedSince(entry, since)',
+    'lane?.isRunning(entry)',
+  ),
+  mutant(
+    'what this process runs is sent again',
+    1_000,
+    'engine/window-watch.ts',
+    'lane?.isRunning(entry) || windows.reportedSince(entry, since)',
+    'windows.reportedSince(entry, since)',
+  ),
+  mutant(
+    'the time of a partition goes back',
+    300,
+    'engine/partition-clock.ts',
+    'return Math.max(now, this.#last)',
+    'return now',
+  ),
+
+  // ---- Identity
+  mutant(
+    'no dedupe of submits: one that comes again is a new one',
+    1_000,
+    'engine/submit.ts',
+    'if (firstRun(existing.row.run) === message.run) return answer(draft, existing, message)',
+    '',
+  ),
+  mutant(
+    'a restart that comes again restarts again, after another',
+    3_000,
+    'engine/submit.ts',
+    'return row.earlier?.includes(run) === true',
+    'return row.id === run',
+  ),
+  mutant(
+    'late outcomes of an earlier run are taken',
+    1_000,
+    'engine/reducer.ts',
+    'if (run === undefined || run.row.run !== runId) return',
+    'if (run === undefined || runId === undefined) return',
+  ),
+  mutant(
+    'who was refused gets the outcome of another definition',
+    3_000,
+    'engine/reducer.ts',
+    'hash !== undefined && hash !== row.hash',
+    'hash === null',
+  ),
+  mutant(
+    'a failure counts whatever attempt it is of',
+    300,
+    'engine/places.ts',
+    "open.row.phase === 'sent' && open.row.attempt === attempt ? open",
+    "open.row.phase === 'sent' ? open",
+  ),
+  mutant(
+    'an outcome counts whatever entry its chain is at: a result is applied twice',
+    300,
+    'engine/places.ts',
+    'row.hop !== hop || row.at !== entry.index',
+    'row.hop !== hop',
+  ),
+  mutant(
+    'a tail call keeps its caller’s name',
+    300,
+    'engine/advance.ts',
+    'const hop = isTail ? row.hop + 1 : 0',
+    'const hop = isTail ? row.hop : 0',
+  ),
+  mutant(
+    'blobs of a run are named after its pipeline alone',
+    3_000,
+    'engine/row-keys.ts',
+    '`${escapeId(id)}/${firstRun(run)}/`',
+    '`${escapeId(id)}/`',
+  ),
+
+  // ---- Groups
+  mutant(
+    'a chain of a group ends as often as it is told',
+    300,
+    'engine/groups.ts',
+    'if (chunk === undefined || hasBit(chunk.ended, bit)) return undefined',
+    'if (chunk === undefined) return undefined',
+  ),
+  mutant(
+    'a chain that has a row of its own is not marked as such',
+    300,
+    'engine/groups.ts',
+    'if (!this.isLive(index)) setBit(',
+    'if (index < 0) setBit(',
+  ),
+  mutant(
+    'results of one chunk take the place of each other',
+    300,
+    'engine/row-keys.ts',
+    '.${digits(seq, 1)}`',
+    '.${digits(seq & 1, 1)}`',
+  ),
+  mutant(
+    'maxParallelism is not kept to',
+    1_000,
+    'engine/pump.ts',
+    'Math.min(OUT_AT_ONCE, waiting.most || Infinity)',
+    'OUT_AT_ONCE',
+  ),
+
+  // ---- Retries and lone tasks
+  mutant(
+    'a retry does not wait',
+    1_000,
+    'engine/chains.ts',
+    'const due = draft.now + Math.ceil(',
+    'const due = draft.now + 0 * Math.ceil(',
+  ),
+  mutant(
+    'one retry too many',
+    300,
+    'engine/chains.ts',
+    'attempt <= retry.maxRetries',
+    'attempt <= retry.maxRetries + 1',
+  ),
+  mutant(
+    'the policy that a task was bound with is not heard of',
+    300,
+    'engine/chains.ts',
+    'policyOf(draft, run, open) ?? verdict.retry',
+    'policyOf(draft, run, open)',
+  ),
+  mutant(
+    'a lone task is promoted without a tombstone',
+    3_000,
+    'engine/finish.ts',
+    'const TOMBSTONE_MS = 3_600_000',
+    'const TOMBSTONE_MS = 0',
+  ),
+
+  // ---- Clients and workers
+  mutant(
+    'a result that was not heard of is not asked for again',
+    300,
+    'client/replies.ts',
+    'if (sent === undefined) this.#askFor([waiter]).catch(reject)\n        this.#askRegularly()',
+    'if (sent === undefined) this.#askFor([waiter]).catch(reject)',
+  ),
+  mutant(
+    'an unknown task is a dead letter at once',
+    300,
+    'worker/consumer.ts',
+    'if (this.#unknown.see(message) > unknownTaskGraceMs) {',
+    'if (this.#unknown.see(message) >= 0) {',
+  ),
+]

@@ -1,0 +1,91 @@
+// Messages and rows in words. What cannot be read says so.
+import type { Bytes, Send } from '@tasks/core'
+import { decodeRow } from '@tasks/core/src/engine/row-codec'
+import type { PipelineRow } from '@tasks/core/src/engine/rows'
+import { Kind } from '@tasks/core/src/value'
+import { decodeInbox, decodeReply, decodeTask, type Status } from '@tasks/core/src/wire'
+
+const KINDS = Object.fromEntries(Object.entries(Kind).map(([name, kind]) => [kind, name]))
+
+export function sayTask(body: Bytes): string {
+  return reading(() => {
+    const { id, path, attempt, resends } = decodeTask(body)
+    return `task ${id}${path} attempt ${attempt}${resends > 0 ? `, sent again ${resends}` : ''}`
+  })
+}
+
+export function sayInbox(body: Bytes): string {
+  return reading(() => {
+    const message = decodeInbox(body)
+    switch (message.type) {
+      case 'submit':
+        return `submit ${message.id}, run ${message.run}`
+      case 'outcomes':
+        return `outcomes ${message.outcomes.map(({ id, path, attempt, value }) => `${id}${path} attempt ${attempt}: ${KINDS[value.kind]}`).join('; ')}`
+      case 'running':
+        return `running ${message.items.map(([id, , path, attempt]) => `${id}${path} attempt ${attempt}`).join('; ')}`
+      case 'command':
+        return `${message.command} ${message.id}`
+      case 'query':
+        return `query ${JSON.stringify(message.question)}`
+    }
+  })
+}
+
+export function saySend({ target, body }: Send): string {
+  switch (target.to) {
+    case 'task':
+      return `→ queue ${target.queue}: ${sayTask(body)}`
+    case 'inbox':
+      return `→ inbox ${target.partition}: ${sayInbox(body)}`
+    case 'reply':
+      return `→ reply: ${sayReply(body)}`
+    case 'dead':
+      return `→ dead letters: ${target.letter.reason} ${sayTask(body)}`
+  }
+}
+
+function sayReply(body: Bytes): string {
+  return reading(() => {
+    const reply = decodeReply(body)
+    return reply.type === 'ended'
+      ? `${reply.id}, run ${reply.run}, has ended: ${reply.status}`
+      : `${reply.type}${'id' in reply ? ` ${reply.id}` : ''}`
+  })
+}
+
+export interface EndedReply {
+  readonly run: string
+  readonly status: Status
+  readonly bytes: string
+}
+
+/** If this tells of the end of a run: of which, and what. */
+export function endedReplyOf({ target, body }: Send): EndedReply | undefined {
+  if (target.to !== 'reply') return undefined
+  const reply = decodeReply(body)
+  return reply.type === 'ended' && reply.run !== ''
+    ? { run: reply.run, status: reply.status, bytes: Buffer.from(reply.value.bytes).toString('latin1') }
+    : undefined
+}
+
+export interface PipelineState {
+  readonly id: string
+  readonly run: string
+  readonly status: string
+}
+
+/** The state of a pipeline, if this is its row. */
+export function pipelineStateOf(key: string, bytes: Bytes | null): PipelineState | undefined {
+  if (!key.startsWith('M/') || bytes === null) return undefined
+  const { id, run, status } = decodeRow(key, bytes) as PipelineRow
+  return { id, run, status }
+}
+
+function reading(read: () => string): string {
+  try {
+    return read()
+  } catch (error) {
+    return `(unreadable: ${String(error)})`
+  }
+}

@@ -1,0 +1,205 @@
+// What is simulated, as data: drawn from a seed, made simpler when it fails, printed when somebody is to read it.
+import { generateProgram, type Program } from '@tasks/oracle'
+import { FAULTS, type FaultKind } from './faults'
+import { QUEUES } from './pipelines'
+import { randomOf, type Random } from './random'
+
+export interface Scenario {
+  readonly seed: number
+  /** Nothing goes wrong, and calls are quick: then every task runs exactly as often as the oracle says. */
+  readonly calm: boolean
+  readonly partitions: number
+  readonly leaseMs: number
+  readonly maxMessageBytes: number
+  readonly maxCommitItems: number
+  /** How long a call takes each way: mostly up to the first, now and then up to the second; in ms. */
+  readonly latencyMs: readonly [number, number]
+  readonly workers: readonly WorkerSpec[]
+  readonly clients: number
+  readonly pipelines: readonly PipelineSpec[]
+  readonly loners: readonly LonerSpec[]
+  readonly faults: Partial<Record<FaultKind, number>>
+  readonly mishaps: readonly Mishap[]
+  /** From then on nothing goes wrong. */
+  readonly healAtMs: number
+}
+
+export interface WorkerSpec {
+  readonly roles: readonly ('owner' | 'worker')[]
+  readonly concurrency: number
+  readonly localLane: boolean
+  readonly queues: readonly string[]
+  /** Of the tasks that there are, how many. */
+  readonly knows: number
+}
+
+export interface PipelineSpec {
+  readonly id: string
+  readonly submits: readonly SubmitSpec[]
+}
+
+export interface SubmitSpec {
+  readonly client: number
+  readonly atMs: number
+  readonly program: Program
+  readonly onDuplicate?: 'reject' | 'restart'
+  readonly delayMs?: number
+}
+
+export interface LonerSpec {
+  readonly client: number
+  readonly atMs: number
+  readonly program: Program
+}
+
+export type Mishap =
+  /** The worker dies at its so many-th await of the transport, before or after the call has its effect. */
+  | { readonly kind: 'crash'; readonly worker: number; readonly pass: number }
+  | { readonly kind: 'crash of a client'; readonly client: number; readonly pass: number }
+  | { readonly kind: 'pause'; readonly worker: number; readonly atMs: number; readonly forMs: number }
+  | { readonly kind: 'jump'; readonly worker: number; readonly atMs: number; readonly byMs: number }
+  /** Closed as it should be, and started again. */
+  | { readonly kind: 'deploy'; readonly worker: number; readonly atMs: number }
+  /** Every worker dies; each partition is restored from its rows. */
+  | { readonly kind: 'blackout'; readonly atMs: number }
+
+export const ALL_TASKS = 5
+const CALM_DURATIONS = [0, 0, 0, 1, 20, 400]
+const DURATIONS = [...CALM_DURATIONS, 3_000, 25_000]
+
+export function scenarioOf(seed: number): Scenario {
+  const random = randomOf(seed, 'scenario')
+  const { below, chance, pick } = random
+  const calm = chance(0.15)
+  const leaseMs = pick([1_000, 10_000, 10_000])
+  const clients = 1 + below(2)
+  const workers = Array.from({ length: 1 + below(3) }, (_, index) => workerSpec(random, index === 0))
+  const healAtMs = calm ? 0 : pick([2_000, 20_000, 120_000])
+  return {
+    seed,
+    calm,
+    partitions: 1 + below(4),
+    leaseMs,
+    maxMessageBytes: pick([64_000, 64_000, 1 << 20]),
+    maxCommitItems: pick([24, 200, 10_000]),
+    // A lease that may run out while it is being extended is a fault.
+    latencyMs: pick([[0.5, 2], [1, 20], calm && leaseMs === 1_000 ? [2, 40] : [5, 400]] as const),
+    workers,
+    clients,
+    pipelines: Array.from({ length: 1 + below(3) }, (_, index) => pipelineSpec(random, index, clients)),
+    loners: Array.from({ length: chance(0.4) ? 1 + below(3) : 0 }, (_, index) => lonerSpec(random, index, clients)),
+    faults: calm ? {} : faultsOf(random),
+    mishaps: calm ? [] : mishapsOf(random, workers.length, clients, healAtMs),
+    healAtMs,
+  }
+}
+
+/** The first one is able to do everything, so that whatever can be done is done in the end. */
+function workerSpec({ below, chance, pick }: Random, isFirst: boolean): WorkerSpec {
+  return {
+    roles: isFirst ? ['owner', 'worker'] : pick([['owner', 'worker'], ['owner', 'worker'], ['owner'], ['worker']]),
+    concurrency: pick([1, 2, 5, 20]),
+    localLane: chance(0.8),
+    queues: isFirst || chance(0.7) ? QUEUES : [QUEUES[below(2)]!],
+    knows: isFirst || chance(0.8) ? ALL_TASKS : 1 + below(ALL_TASKS - 1),
+  }
+}
+
+function pipelineSpec(random: Random, index: number, clients: number): PipelineSpec {
+  const { below, chance, pick } = random
+  const id = `p${index + 1}`
+  const submit = (number: number, program: Program, more: Partial<SubmitSpec> = {}): SubmitSpec => ({
+    client: below(clients),
+    atMs: number === 0 ? below(500) : below(5_000),
+    program,
+    ...more,
+  })
+  const programFor = (letter: string): Program =>
+    chance(0.02) ? [wideGroup(letter, 1 + below(1_500))] : programOf(random, `${id}${letter}`)
+  const first = programFor('a')
+  const submits = [submit(0, first, chance(0.15) ? { delayMs: pick([1, 900, 15_000]) } : {})]
+  if (chance(0.3)) {
+    submits.push(
+      pick([
+        () => submit(1, first),
+        () => submit(1, first, { onDuplicate: 'reject' }),
+        () => submit(1, programFor('b'), { onDuplicate: 'restart' }),
+        () => submit(1, first, { onDuplicate: 'restart' }),
+        () => submit(1, programFor('c')),
+      ])(),
+    )
+  }
+  return { id, submits }
+}
+
+function programOf(random: Random, prefix: string): Program {
+  return generateProgram(random.below, {
+    prefix,
+    size: random.pick([3, 8, 20]),
+    durations: random.chance(0.7) ? CALM_DURATIONS : DURATIONS,
+    failings: ['throws', 'throws', 'throws for good', 'asks for time', 'hangs'],
+    queues: [undefined, undefined, undefined, ...QUEUES],
+  })
+}
+
+/** Enough chains for several chunks, windows and commits. */
+function wideGroup(prefix: string, size: number): Program[number] {
+  return {
+    kind: 'group',
+    returnExceptions: false,
+    chains: Array.from({ length: size }, (_, index) => [
+      {
+        kind: 'task',
+        label: `${prefix}w${index}`,
+        open: false,
+        gives: 'one',
+        fails: 0,
+        how: 'throws',
+        policy: 'used',
+        ms: 0,
+      },
+    ]),
+  }
+}
+
+function lonerSpec(random: Random, index: number, clients: number): LonerSpec {
+  const { below } = random
+  for (;;) {
+    const [unit] = generateProgram(below, {
+      prefix: `l${index + 1}`,
+      size: 1,
+      durations: CALM_DURATIONS,
+      failings: ['throws', 'throws for good', 'asks for time', 'hangs'],
+      queues: [undefined, ...QUEUES],
+    })
+    if (unit?.kind === 'task')
+      return { client: below(clients), atMs: below(2_000), program: [{ ...unit, open: false }] }
+  }
+}
+
+/** Some kinds of faults, often or seldom: each seed has its own weather. */
+function faultsOf({ chance, pick }: Random): Scenario['faults'] {
+  const share = pick([0, 0.1, 0.4, 1])
+  return Object.fromEntries(FAULTS.filter(() => chance(share)).map((kind) => [kind, pick([0.003, 0.02, 0.1])]))
+}
+
+function mishapsOf({ below, chance, pick }: Random, workers: number, clients: number, healAtMs: number): Mishap[] {
+  const mishaps: Mishap[] = []
+  const pass = (): number => below(pick([20, 100, 500]))
+  const atMs = (): number => below(healAtMs)
+  while (chance(0.65) && mishaps.length < 8) {
+    const worker = below(workers)
+    mishaps.push(
+      pick<() => Mishap>([
+        () => ({ kind: 'crash', worker, pass: pass() }),
+        () => ({ kind: 'crash', worker, pass: pass() }),
+        () => ({ kind: 'pause', worker, atMs: atMs(), forMs: pick([500, 3_000, 15_000, 60_000]) }),
+        () => ({ kind: 'deploy', worker, atMs: atMs() }),
+        () => ({ kind: 'jump', worker, atMs: atMs(), byMs: pick([-600_000, -5_000, 5_000, 3_600_000]) }),
+        () => ({ kind: 'crash of a client', client: below(clients), pass: below(20) }),
+        () => ({ kind: 'blackout', atMs: atMs() }),
+      ])(),
+    )
+  }
+  return mishaps
+}

@@ -1,0 +1,126 @@
+// From a scenario that fails to the simplest that is found to fail in the same way: fewer faults, fewer submits, smaller programs, fewer processes.
+import { simplerPrograms, type Program } from '@tasks/oracle'
+import { check } from './check'
+import { simulate, type Recording } from './cluster'
+import type { Scenario } from './scenario'
+
+export interface Failure {
+  readonly recording: Recording
+  readonly broken: readonly string[]
+  /** The faults that it takes. */
+  readonly faults: readonly string[]
+}
+
+const MOST_TRIES = 600
+
+export async function simplify(failure: Failure): Promise<Failure> {
+  return new Search(failure).run()
+}
+
+/** What kind of failure it is: the invariant, or how the sentence begins. */
+const kindOf = ([first = '']: readonly string[]): string => /^I\d+/.exec(first)?.[0] ?? first.slice(0, 12)
+
+class Search {
+  #best: Failure
+  readonly #kind: string
+  #tries = 0
+
+  constructor(failure: Failure) {
+    this.#best = failure
+    this.#kind = kindOf(failure.broken)
+  }
+
+  async run(): Promise<Failure> {
+    for (let again = true; again;) {
+      again = (await this.#withoutFaults()) || (await this.#simplerScenario())
+      if (this.#tries >= MOST_TRIES) break
+    }
+    return this.#best
+  }
+
+  /** Leaves out as many faults as can be: all, halves, quarters, single ones. */
+  async #withoutFaults(): Promise<boolean> {
+    let better = false
+    for (let size = this.#best.faults.length; size >= 1; size = Math.floor(size / 2)) {
+      for (let from = 0; from < this.#best.faults.length;) {
+        const { faults, recording } = this.#best
+        const left = [...faults.slice(0, from), ...faults.slice(from + size)]
+        if (await this.#try(recording.scenario, left)) better = true
+        else from += size
+      }
+    }
+    return better
+  }
+
+  async #simplerScenario(): Promise<boolean> {
+    let better = false
+    for (let found = true; found && this.#tries < MOST_TRIES;) {
+      found = false
+      for (const scenario of simplerScenarios(this.#best.recording.scenario)) {
+        if (!(await this.#try(scenario, this.#best.faults))) continue
+        found = better = true
+        break
+      }
+    }
+    return better
+  }
+
+  async #try(scenario: Scenario, faults: readonly string[]): Promise<boolean> {
+    if (this.#tries++ >= MOST_TRIES) return false
+    const failure = await play(scenario, new Set(faults))
+    if (failure === undefined || kindOf(failure.broken) !== this.#kind) return false
+    this.#best = failure
+    return true
+  }
+}
+
+/** Undefined if all is well. */
+export async function play(scenario: Scenario, only?: ReadonlySet<string>): Promise<Failure | undefined> {
+  const recording = await simulate(scenario, only)
+  const broken = check(recording)
+  return broken.length === 0 ? undefined : { recording, broken, faults: recording.faults.struck }
+}
+
+function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
+  const { pipelines, loners, mishaps, workers, clients } = scenario
+  for (const list of without(loners)) yield { ...scenario, loners: list }
+  for (const list of without(pipelines)) yield { ...scenario, pipelines: list }
+  for (const list of without(mishaps)) yield { ...scenario, mishaps: list }
+  if (workers.length > 1) {
+    const left = workers.length - 1
+    const kept = mishaps.filter((mishap) => !('worker' in mishap) || mishap.worker < left)
+    yield { ...scenario, workers: workers.slice(0, left), mishaps: kept }
+  }
+  if (clients > 1) {
+    yield {
+      ...scenario,
+      clients: 1,
+      pipelines: pipelines.map((pipeline) => ({
+        ...pipeline,
+        submits: pipeline.submits.map((submit) => ({ ...submit, client: 0 })),
+      })),
+      loners: loners.map((loner) => ({ ...loner, client: 0 })),
+      mishaps: mishaps.filter(({ kind }) => kind !== 'crash of a client'),
+    }
+  }
+  if (scenario.partitions > 1) yield { ...scenario, partitions: 1 }
+  for (const [at, pipeline] of pipelines.entries()) {
+    const replaced = (submits: typeof pipeline.submits): Scenario => ({
+      ...scenario,
+      pipelines: pipelines.map((one, index) => (index === at ? { ...pipeline, submits } : one)),
+    })
+    for (const submits of without(pipeline.submits)) if (submits.length > 0) yield replaced(submits)
+    // Submits of the same program go on having the same one.
+    for (const program of new Set(pipeline.submits.map((submit) => submit.program))) {
+      const withProgram = (simpler: Program): Scenario =>
+        replaced(
+          pipeline.submits.map((submit) => (submit.program === program ? { ...submit, program: simpler } : submit)),
+        )
+      for (const simpler of simplerPrograms(program)) yield withProgram(simpler)
+    }
+  }
+}
+
+function* without<T>(list: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < list.length; at++) yield [...list.slice(0, at), ...list.slice(at + 1)]
+}

@@ -1,0 +1,27 @@
+// A simulator that finds nothing proves nothing. In the short tier a few mistakes must be found, in the long one each of them.
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { expect, test } from 'vitest'
+import { bundle } from '../src/bundle'
+import { hunt, tableOf } from '../src/hunt'
+import { mutants, type Mutant } from '../src/mutants'
+
+const quick = mutants.filter(({ within }) => within <= 300)
+const chosen = process.env['TASKS_TIER'] === 'all' ? mutants : quick.filter((_, index) => index % 4 === 0)
+
+test.each(chosen.map((mutant) => [mutant.name, mutant] as const))('finds: %s', async (_, mutant) => {
+  const found = await hunt(mutant)
+  console.log(tableOf([found]))
+  expect(found.seed).toBeDefined()
+})
+
+test('there are at least twenty mutants, each with a name of its own, and their text is where they say', async () => {
+  expect(new Set(mutants.map(({ name }) => name)).size).toBe(mutants.length)
+  expect(mutants.length).toBeGreaterThanOrEqual(20)
+  for (const mutant of mutants) rmSync(dirname(await bundle(mutant)), { recursive: true })
+})
+
+test('a mutant whose text is gone is refused', async () => {
+  const gone: Mutant = { name: 'gone', within: 1, changes: [{ file: 'engine/owner.ts', from: 'not there', to: '' }] }
+  await expect(bundle(gone)).rejects.toThrow('holds 0 times, not once: not there')
+})

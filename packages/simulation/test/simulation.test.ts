@@ -1,0 +1,40 @@
+import { spawn } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bundle } from '../src/bundle'
+
+const all = process.env['TASKS_TIER'] === 'all'
+let file = ''
+
+beforeAll(async () => {
+  file = await bundle()
+})
+afterAll(() => rmSync(dirname(file), { recursive: true, force: true }))
+
+function run(...args: string[]): Promise<{ readonly code: number | null; readonly text: string }> {
+  const child = spawn(process.execPath, [file, ...args])
+  let text = ''
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, text })))
+}
+
+test('what has failed once does not fail again', async () => {
+  const { code, text } = await run('--once-failed')
+  expect({ code, text }).toMatchObject({ code: 0 })
+  expect(text).toMatch(/^passes/)
+})
+
+test.each([7, 42])('seed %i replays to the byte', async (seed) => {
+  const [first, second] = await Promise.all([run('--seed', String(seed)), run('--seed', String(seed))])
+  expect(first.text).toMatch(/sha256 of the trace/)
+  expect(second.text === first.text).toBe(true)
+})
+
+test('whatever goes wrong, every run comes to what the oracle says, once, and nothing is left', async () => {
+  const count = all ? 20_000 : 400
+  const { code, text } = await run('--seeds', String(count), '--start', '1')
+  expect({ code, text }).toMatchObject({ code: 0 })
+  expect(text).toContain(`${count} seeds from 1 passed`)
+}, 1_700_000)
