@@ -46,8 +46,10 @@ export interface TaskContext<State extends object = Record<string, unknown>> {
    * @param note for people; at most 200 characters are kept
    */
   progress(fraction: number, note?: string): void
-  /** What was submitted as `meta`. */
+  /** What was submitted as `meta`, with the pipeline that this one is part of. */
   readonly meta: Readonly<Record<string, unknown>>
+  /** The W3C trace context that the pipeline was submitted with, as `meta.traceparent`: to go on with the trace. */
+  readonly traceparent: string | undefined
   /** For calls to others that must have effect once: equal over retries and deliveries of this entry, different for another run. */
   readonly idempotencyKey: string
   /** The pipeline's state. A pipeline that a task returned has one of its own, unless it is `inline`. */

@@ -42,6 +42,18 @@ test.each([
     'TASKS_OPTIONS',
     /meta is 5\d+ bytes; the limit is 4096/,
   ],
+  [
+    'a trace context of zeros',
+    [task.send(1), { meta: { traceparent: '00-00000000000000000000000000000000-b7ad6b7169203331-01' } }],
+    'TASKS_OPTIONS',
+    /meta\.traceparent must be a W3C trace context/,
+  ],
+  [
+    'a trace context that is none',
+    [task.send(1), { meta: { traceparent: 7 } }],
+    'TASKS_OPTIONS',
+    /meta\.traceparent must .* not 7/,
+  ],
   ['an empty id', [task.send(1), { id: '' }], 'TASKS_ID_INVALID', /pipeline id ""/],
   ['an argument that cannot be encoded', [task.send(() => 1)], 'TASKS_UNENCODABLE', /\$/],
 ] as const)('submit refuses %s', async (_, args, code, message) => {

@@ -49,7 +49,10 @@ export interface ClientOptions {
 export interface SubmitOptions {
   /** 1-256 UTF-8 bytes without control characters. Default: a new one. Submitting an id again returns the run that exists. */
   readonly id?: string
-  /** JSON that travels with the pipeline: `taskContext().meta`. At most 4 KiB. */
+  /**
+   * JSON that travels with the pipeline, and with those that its tasks return: `taskContext().meta`. At most 4 KiB. A `traceparent` in it is the W3C trace
+   * context that the tasks go on with: `taskContext().traceparent`.
+   */
   readonly meta?: Readonly<Record<string, unknown>>
   /**
    * What to do if the id exists. `return` (default): its run, if the definition is the same, else `TASKS_ID_CONFLICT`. `reject`:

@@ -8,6 +8,8 @@ import { isPipeline, taskRefOf, type Submittable, type Task } from '../pipeline'
 
 const META_BYTES = 4 << 10
 const MOST_PRIORITY = 9
+/** https://www.w3.org/TR/trace-context: later versions may say more behind the flags. */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$/
 const ON_DUPLICATE = ['return', 'reject', 'restart'] as const
 
 const SUBMIT = ['id', 'meta', 'onDuplicate', 'retentionMs', 'delayMs', 'runAt'] as const
@@ -84,6 +86,9 @@ export function checkMeta(meta: unknown): Readonly<Record<string, unknown>> | un
   }
   const bytes = Buffer.byteLength(text)
   if (bytes > META_BYTES) throw new TaskError('TASKS_OPTIONS', `meta is ${bytes} bytes; the limit is ${META_BYTES}`)
+  const { traceparent } = meta as { readonly traceparent?: unknown }
+  if (traceparent !== undefined && !(typeof traceparent === 'string' && TRACEPARENT.test(traceparent)))
+    throw badOption('meta.traceparent', 'a W3C trace context, like 00-<32 hex digits>-<16 hex digits>-01', traceparent)
   return meta as Readonly<Record<string, unknown>>
 }
 

@@ -28,6 +28,7 @@ export function withTaskContext<R>(context: TestContext, fn: () => R): R {
       progress: silent,
       logger: { debug: silent, info: silent, warn: silent, error: silent },
       meta: {},
+      traceparent: undefined,
       idempotencyKey: 'test:test:/0',
       ...context,
       state: stateIn(context.state ?? {}),

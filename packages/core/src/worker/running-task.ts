@@ -87,6 +87,10 @@ export class RunningTask implements TaskContext {
     return this.message.options.meta ?? NO_META
   }
 
+  get traceparent(): string | undefined {
+    return this.meta['traceparent'] as string | undefined
+  }
+
   get idempotencyKey(): string {
     return `${this.rootId}:${this.run}:${this.#path}`
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { taskContext } from '../../src/context'
+import type { TaskError } from '../../src/errors'
 import { inParallel } from '../../src/pipeline'
 import { PATIENCE_MS, system } from '../support/system'
 
@@ -38,6 +39,31 @@ test.each([true, false])(
       'after the group': { taskId: 'p/0:/1', pipelineId: 'p/0:', parentId: 'p', rootId: 'p' },
       last: { taskId: 'p/1', pipelineId: 'p', parentId: undefined, rootId: 'p' },
     })
+  },
+)
+
+test.each([true, false])(
+  'the trace context of a submit is that of every task: of retries, handlers, returned pipelines, and the finally (local lane: %s)',
+  async (localLane) => {
+    const { tasks, worker, client } = system()
+    const seen: (readonly [string, string | undefined])[] = []
+    const see = tasks.bind('see', (name: string) => void seen.push([name, taskContext().traceparent]))
+    const fail = tasks.bind('fail', (): void => {
+      seen.push([`fail ${taskContext().attempt}`, taskContext().traceparent])
+      throw new Error('no luck')
+    })
+    const mend = tasks.bind('mend', (_: TaskError) => inParallel([see.send('in a group')]))
+    await worker({ localLane })
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const failing = fail.send().set({ retry: { maxRetries: 1, delayMs: 1 } })
+    const run = await client().submit(failing.exceptionally(mend).finallyDo(see, 'finally'), { meta: { traceparent } })
+    await run.result(waiting)
+    expect(seen).toEqual(['fail 1', 'fail 2', 'in a group', 'finally'].map((name) => [name, traceparent]))
+    const alone = await client().enqueue(see.send('alone'), { reply: true, meta: { traceparent } })
+    await alone.result(waiting)
+    expect(seen.at(-1)).toEqual(['alone', traceparent])
+    await (await client().enqueue(see.send('without'), { reply: true })).result(waiting)
+    expect(seen.at(-1)).toEqual(['without', undefined])
   },
 )
 
