@@ -84,7 +84,7 @@ export interface Step {
   readonly taskId?: string
   /** The pipeline is paused when the entry has ended. */
   readonly pauseAfter?: 1
-  /** Its result is not stored: it may run again to be had again. */
+  /** Its result need not be stored: it may run again to be had again. */
   readonly checkpoint?: 0
 }
 

@@ -24,7 +24,7 @@ export interface StepOptions {
   readonly taskId?: string
   /** The pipeline is paused when the entry has ended. */
   readonly pauseAfter?: true
-  /** Its result is not stored: it may run again to be had again. */
+  /** Its result need not be stored: it may run again to be had again. */
   readonly checkpoint?: false
 }
 

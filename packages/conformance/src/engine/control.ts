@@ -153,4 +153,59 @@ export const control: readonly EngineCase[] = [
       await assert.rejects(client.pause('retried'), (error) => TaskError.is(error) && error.code === 'TASKS_NOT_FOUND')
     },
   },
+  {
+    name: 'tells a pipeline entry by entry, and its failures by pages',
+    because: 'what cannot be looked into cannot be mended',
+    async play(stage) {
+      const tasks = createTasks({ namespace: stage.namespace })
+      const one = tasks.bind('one', () => 1)
+      const odd = tasks.bind('odd', (n: number): number => {
+        if (n % 2 === 1) throw new RangeError(`${n} is odd`)
+        return n
+      })
+      let release!: () => void
+      const gate = new Promise<void>((resolve) => (release = resolve))
+      const held = tasks.bind('held', () => gate)
+      const inner = tasks.bind('inner', () => held.send().continueWith(one.send()))
+      const group = tasks.bind('group', () => inParallel(Array.from({ length: 250 }, (_, n) => odd.send(n))))
+      await stage.workers(tasks)
+      const client = await stage.client()
+      const run = await client.submit(
+        one.send().continueWith(inner.send()).continueWith(group.send()).continueWith(one.send()),
+        { id: 'told' },
+      )
+      await eventually(stage.patienceMs, async () => {
+        const entries = (await run.describe()).chain?.entries ?? []
+        assert.deepEqual(
+          entries.map(({ name, state }) => `${name} ${state}`),
+          ['one done', 'inner running', 'group pending', 'one pending'],
+        )
+        const below = entries[1]!.returned!.entries
+        assert.deepEqual(
+          below.map(({ taskId, state }) => `${taskId} ${state}`),
+          ['told/1:/0 running', 'told/1:/1 pending'],
+        )
+      })
+      release()
+      await assert.rejects(run.result({ timeoutMs: stage.patienceMs }), { code: 'TASKS_GROUP_FAILED' })
+      const { chain, error, failures } = await run.describe({ maxChains: 2, failuresAfter: -1 })
+      assert.deepEqual([error?.code, error?.errorCount], ['TASKS_GROUP_FAILED', 125])
+      assert.deepEqual(
+        chain?.entries.map(({ state }) => state),
+        ['done', 'done', 'failed', 'skipped'],
+      )
+      const told = chain?.entries[2]?.returned?.entries[0]?.group
+      assert.deepEqual([told?.size, told?.ended, told?.failed], [250, 250, 125])
+      assert.equal(told?.chains[0]?.entries[0]?.error?.message, '1 is odd')
+      assert.equal(failures?.errors.length, 100)
+      const rest = await run.describe({ failuresAfter: failures!.errors.at(-1)!.index })
+      assert.deepEqual(
+        [...failures!.errors, ...rest.failures!.errors].map(({ index }) => index),
+        Array.from({ length: 125 }, (_, n) => 2 * n + 1),
+      )
+      const found = await client.list({ name: 'one', status: 'FAILED', since: 0 })
+      assert.deepEqual([found.pipelines.map(({ id }) => id), found.incomplete], [['told'], false])
+      assert.deepEqual((await client.list({ name: 'two' })).pipelines, [])
+    },
+  },
 ]
