@@ -113,8 +113,11 @@ function inspectPath(path: string, create: boolean): void {
   const refuse = (message: string, cause?: unknown): TaskError =>
     new TaskError('TASKS_UNAVAILABLE', `${path}: ${message}`, { cause, details: { path } })
   const folder = dirname(path)
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw refuse(`the folder ${folder} does not exist; create it first`)
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new TaskError('TASKS_NOT_FOUND', `${path}: the folder ${folder} does not exist; create it first`, {
+      details: { path },
+    })
+  }
   const found = statSync(path, { throwIfNoEntry: false })
   if (!found && !create) throw missing(path)
   if (found?.isDirectory()) throw refuse('this is a folder, not a file')

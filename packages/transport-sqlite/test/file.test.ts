@@ -112,7 +112,7 @@ describe('the file', () => {
   test('in a folder that does not exist is refused, and the folder is not made', async () => {
     const folder = join(newFolder(), 'missing')
     const error = await refusal(join(folder, 'tasks.db'))
-    expect(error.code).toBe('TASKS_UNAVAILABLE')
+    expect(error.code).toBe('TASKS_NOT_FOUND')
     expect(error.message).toContain(`the folder ${folder} does not exist`)
     expect(existsSync(folder)).toBe(false)
   })
@@ -151,7 +151,7 @@ describe('the file', () => {
     const folder = newFolder()
     const path = join(folder, 'late', 'tasks.db')
     const transport = use(sqliteTransport({ path }))
-    await expect(transport.open({ namespace: 'n' })).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
+    await expect(transport.open({ namespace: 'n' })).rejects.toMatchObject({ code: 'TASKS_NOT_FOUND' })
     mkdirSync(join(folder, 'late'))
     await transport.open({ namespace: 'n' })
   })
