@@ -19,7 +19,10 @@ export const exitCodeMeanings: readonly (readonly [code: ExitCode, meaning: stri
   [exitCodes.failed, 'the run failed or was cancelled; an error that has no other number'],
   [exitCodes.usage, 'wrong usage or configuration: nothing was sent'],
   [exitCodes.notFound, 'no such pipeline, dead letter, task or store'],
-  [exitCodes.unavailable, 'the transport or its owners did not answer, or --timeout is over; the run goes on'],
+  [
+    exitCodes.unavailable,
+    'the transport or its owners did not answer, or --timeout is over; a run that was submitted goes on',
+  ],
   [
     exitCodes.refused,
     'refused: the id is taken, the command is not for its status, or the store is newer, foreign, unsafe, damaged, or cannot do it',

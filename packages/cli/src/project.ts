@@ -114,8 +114,7 @@ export class Project {
 
   /**
    * Opens the transport. With `existing` nothing is created: a mistyped path is an error, not an empty store.
-   * @throws TaskError TASKS_CONFIG if none is set; TASKS_UNSUPPORTED if what is created there would end with this
-   *   command
+   * @throws TaskError TASKS_CONFIG if none is set; TASKS_UNSUPPORTED if what is there ends with this command
    */
   async connect(mode: 'create' | 'existing'): Promise<Connection> {
     const { transport, adapters } = this.config.settings
@@ -129,8 +128,7 @@ export class Project {
       ...(adapters.value === undefined ? {} : { adapters: adapters.value }),
       from: this.folders(),
     })
-    if (mode === 'existing') return { transport: existingOnly(opened), close }
-    if (opened.capabilities.shared) return { transport: opened, close }
+    if (opened.capabilities.shared) return { transport: mode === 'existing' ? existingOnly(opened) : opened, close }
     await close()
     throw new TaskError(
       'TASKS_UNSUPPORTED',

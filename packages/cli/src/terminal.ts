@@ -1,5 +1,5 @@
 // Where a command speaks. Answers go to stdout, everything else to stderr. With `--json` stdout is one JSON document,
-// whatever happens.
+// of an error too; only what ends the process at once leaves it empty.
 import { exitCodes, type ExitCode } from './exit-codes'
 import { printable } from './printable'
 

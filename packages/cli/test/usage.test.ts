@@ -126,11 +126,11 @@ test('a task that the module does not have is exit code 3, with those that it ha
   )
 })
 
-test('a folder that does not exist is exit code 4, a store of somebody else 5', async () => {
+test('a folder that does not exist is exit code 3, a store of somebody else 5', async () => {
   const { run, folder } = place()
   const missing = await run('submit', 'add', '1', '--transport', 'sqlite:./nowhere/tasks.db')
   expect(missing.stderr).toMatch(/the folder .*nowhere does not exist/)
-  expect(missing.code).toBe(4)
+  expect(missing.code).toBe(3)
   writeFileSync(join(folder, 'text.db'), 'this is not a database, by any means'.repeat(40))
   const foreign = await run('list', '--transport', 'sqlite:./text.db')
   expect(foreign.stderr).toMatch(/text\.db/)
@@ -142,6 +142,7 @@ test('a transport that no other process sees is refused by what would be lost wi
   for (const words of [
     ['submit', 'add', '1', '2'],
     ['worker', module('tasks.ts')],
+    ['list'],
   ]) {
     const { code, stderr, stdout } = await run(...words, '--transport', 'memory:')
     expect(stderr).toContain('memory: is seen by this process only, and is gone with it')
