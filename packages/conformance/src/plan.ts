@@ -8,9 +8,9 @@ import { transportCases } from './transport/cases'
 export interface SuiteOptions {
   /** By the name of the case: why this adapter is not held to it. A name that is no case's fails the suite. */
   readonly skip?: Readonly<Record<string, string>>
-  /** How many times each case runs, at the same time, in namespaces of their own. Default: `CONFORMANCE_STRESS`, or 1. */
+  /** How many times each case runs, at the same time, in namespaces of their own. Default: `TASKS_CONFORMANCE_STRESS`, or 1. */
   readonly stress?: number
-  /** A folder to put `<adapter>.json` and the table `REPORT.md` of all adapters into. Default: `CONFORMANCE_REPORT`, or none. */
+  /** A folder to put `<adapter>.json` and the table `REPORT.md` of all adapters into. Default: `TASKS_CONFORMANCE_REPORT`, or none. */
   readonly report?: string
   /** Default: all of them. */
   readonly cases?: readonly ConformanceCase[]
@@ -39,7 +39,7 @@ let namespaces = 0
 
 export function planSuite(harness: TransportHarness, options: SuiteOptions = {}): Plan {
   const { skip = {}, cases = conformanceCases } = options
-  const stress = options.stress ?? Math.max(1, Number(process.env['CONFORMANCE_STRESS'] ?? 1))
+  const stress = options.stress ?? Math.max(1, Number(process.env['TASKS_CONFORMANCE_STRESS'] ?? 1))
   const names = new Set(cases.map(({ name }) => name))
   return {
     unknownSkips: Object.keys(skip).filter((name) => !names.has(name)),

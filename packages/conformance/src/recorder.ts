@@ -14,7 +14,7 @@ export class Recorder {
   constructor(adapter: string, harness: TransportHarness, options: SuiteOptions) {
     this.#adapter = adapter
     this.#harness = harness
-    this.#folder = options.report ?? process.env['CONFORMANCE_REPORT']
+    this.#folder = options.report ?? process.env['TASKS_CONFORMANCE_REPORT']
   }
 
   async run(planned: PlannedCase): Promise<void> {
