@@ -37,7 +37,9 @@ export interface TaskContext<State extends object = Record<string, unknown>> {
   readonly attempt: number
   /** Ms since the epoch at which the task times out; undefined without `timeoutMs`. */
   readonly deadline: number | undefined
-  /** Aborts when the task times out, or its worker stops before the task has ended. Made when first asked for. */
+  /**
+   * Aborts when the task times out, when its pipeline is cancelled, or when its worker stops before the task has ended. Made when first asked for.
+   */
   readonly signal: AbortSignal
   readonly logger: Logger
   /**

@@ -32,7 +32,7 @@ export const taskErrorCodes = {
   TASKS_VALUE_TOO_LARGE: 'A value is over the limit for its size or depth.',
   // ---- Clients
   TASKS_RESULT_TIMEOUT: 'Waiting for a result took longer than asked; nothing was cancelled, and the work goes on.',
-  TASKS_NOT_FOUND: 'There is no pipeline, result or letter of that id; it may have expired.',
+  TASKS_NOT_FOUND: 'There is no pipeline, result, letter or store of that name; it may have expired.',
   TASKS_ID_CONFLICT: 'The id belongs to a run with another definition.',
   TASKS_ID_EXISTS: 'The id is taken, and `onDuplicate` is `reject`.',
   TASKS_STATUS: 'A command was given that is not for the status that the pipeline has; the message names both.',
@@ -45,7 +45,8 @@ export const taskErrorCodes = {
   TASKS_TOO_LARGE: 'A message or commit is over the limit of the transport; nothing of it was applied.',
   TASKS_UNAVAILABLE: 'The transport cannot be reached, or did not answer; the outcome of the call is not known.',
   TASKS_CLOSED: 'The object was used after it was closed.',
-  TASKS_UNSUPPORTED: 'This transport cannot do what was asked.',
+  TASKS_UNSUPPORTED:
+    'What was asked cannot be done: not by this transport, not with this kind of task or letter, or not by a recording client.',
   TASKS_UNKNOWN_SCHEME: 'No transport is known for the scheme of that URL.',
   TASKS_MISSING_PACKAGE: 'The package of a transport, or the client library it needs, is not installed.',
   TASKS_PARTITIONS_MISMATCH: 'The store was created with another number of partitions.',
