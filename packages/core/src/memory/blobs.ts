@@ -1,3 +1,4 @@
+// Large values, by key and page.
 import type { Clock } from '../clock'
 import type { Bytes } from '../transport'
 import { SortedKeys } from './sorted-keys'

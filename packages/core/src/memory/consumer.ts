@@ -1,3 +1,4 @@
+// Leases on tasks: handed out in batches (a suspect alone), extended, settled.
 import type { Clock } from '../clock'
 import { sleep } from '../clock'
 import { TaskError } from '../errors'

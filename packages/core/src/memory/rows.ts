@@ -1,3 +1,4 @@
+// Rows by entity: an entity's keys are sorted when a scan asks for them.
 import type { Bytes, RowKey } from '../transport'
 import { LASTING, PASSING, Slab } from './slab'
 import { SortedKeys } from './sorted-keys'

@@ -1,3 +1,4 @@
+// What an owner has of a partition: it polls its inbox, and commits, if no later claim was made. A commit is one synchronous step.
 import type { Clock } from '../clock'
 import { sleep } from '../clock'
 import { TaskError } from '../errors'

@@ -1,3 +1,4 @@
+// One namespace, as one connection sees it: what was opened through it ends with it.
 import { leasedPartitions } from '../adapter/leased-partitions'
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
