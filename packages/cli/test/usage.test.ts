@@ -139,11 +139,7 @@ test('a folder that does not exist is exit code 3, a store of somebody else 5', 
 
 test('a transport that no other process sees is refused by what would be lost with it', async () => {
   const { run, module } = place()
-  for (const words of [
-    ['submit', 'add', '1', '2'],
-    ['worker', module('tasks.ts')],
-    ['list'],
-  ]) {
+  for (const words of [['submit', 'add', '1', '2'], ['worker', module('tasks.ts')], ['list']]) {
     const { code, stderr, stdout } = await run(...words, '--transport', 'memory:')
     expect(stderr).toContain('memory: is seen by this process only, and is gone with it')
     expect({ code, stdout }).toEqual({ code: 5, stdout: '' })
