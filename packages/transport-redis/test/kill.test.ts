@@ -99,7 +99,7 @@ test(
         expect(await run.status()).toMatchObject({ status: 'COMPLETED', done: work.tasks, tasks: work.tasks })
       }
     }
-    const ended = await client.list({ limit: 10_000 })
+    const { pipelines: ended } = await client.list({ limit: 10_000 })
     expect(ended).toHaveLength(ROUNDS * PIPELINES)
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['COMPLETED']))
     expect(await client.deadLetters.list()).toEqual([])
