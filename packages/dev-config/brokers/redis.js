@@ -2,9 +2,12 @@
 import { ask, startServer } from './server.js'
 import { inContainer, onPath } from './programs.js'
 
+/** @type {Readonly<Record<string, string>>} */
+const IMAGES = { 'redis-server': 'redis:7-alpine', 'valkey-server': 'valkey/valkey:8-alpine' }
+
 /**
  * @typedef {object} RedisOptions
- * @property {string} [program]                          default `TASKS_REDIS_SERVER`, else redis-server
+ * @property {string} [program]                          redis-server, valkey-server or a path; default `TASKS_REDIS_SERVER`, else redis-server
  * @property {'always' | 'everysec' | 'no' | 'off'} [appendfsync]   `off`: no append-only file at all. Default everysec
  * @property {readonly string[]} [settings]              further settings: `--maxmemory`, `100mb`
  */
@@ -13,8 +16,8 @@ import { inContainer, onPath } from './programs.js'
 export async function startRedis(options = {}) {
   const { appendfsync = 'everysec', settings = [] } = options
   const program = options.program ?? process.env['TASKS_REDIS_SERVER'] ?? 'redis-server'
-  const path = onPath(program, 'redis-server')
-  const boxed = path === undefined ? inContainer('redis:7-alpine', ['redis-server']) : undefined
+  const path = onPath(program)
+  const boxed = path === undefined ? inContainer(IMAGES[program] ?? 'redis:7-alpine', [program]) : undefined
   const persistence =
     appendfsync === 'off' ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', appendfsync]
   return startServer({

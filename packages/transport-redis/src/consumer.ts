@@ -30,12 +30,17 @@ export interface ConsumerParts {
   readonly newName: () => string
 }
 
-interface Token {
+/** What one receive got from one queue. */
+interface Batch {
   readonly queue: QueueKeys
-  batch: string
+  readonly name: string
+  /** How many messages it began with. */
+  readonly count: number
+}
+
+interface Token {
+  batch: Batch
   offset: number
-  /** How many messages the batch began with. */
-  count: number
 }
 
 interface Wish {
@@ -101,7 +106,7 @@ export class Consumer implements TaskConsumer {
         if (handed.value === undefined) continue
         waits = false
         return await this.#unlessStopped(
-          { leases: this.#leasesOf(handed.queue!, batch, handed.value), dueMs: 0 },
+          { leases: this.#leasesOf(handed.queueOf(this.#queues), batch, handed.value), dueMs: 0 },
           stopped,
         )
       }
@@ -117,8 +122,13 @@ export class Consumer implements TaskConsumer {
     check(sends)
     if (settlements.length === 0 && sends.length === 0) return
     const batches = byBatch(settlements, ({ lease }) => lease)
-    const parts = new Parts(outbox.commonKeys, [batches.length])
-    for (const { queue, batch, count, members } of batches) {
+    const parts = new Parts(outbox.commonKeys, [batches.size])
+    for (const [{ queue, name, count }, members] of batches) {
+      parts.args.push(parts.place(queue.all), name, count)
+      if (members.length === count && isEachAcknowledged(members)) {
+        parts.args.push(ALL, 0)
+        continue
+      }
       let acks = ''
       const others: Argument[] = []
       for (const settlement of members) {
@@ -128,7 +138,7 @@ export class Consumer implements TaskConsumer {
           others.push('return', offset, Math.max(0, Math.ceil(settlement.delayMs)), newName())
         else others.push('dead', offset, JSON.stringify(settlement.letter), '')
       }
-      parts.args.push(parts.place(queue.all), batch, count, acks, others.length / 4, ...others)
+      parts.args.push(acks, others.length / 4, ...others)
     }
     outbox.write(parts, sends)
     await connection.run(settle, parts.keys, parts.args)
@@ -139,16 +149,20 @@ export class Consumer implements TaskConsumer {
     lifetime.refuseIfOver()
     if (leases.length === 0) return
     const parts = new Parts([], [this.#leaseMs])
-    const batches = byBatch(leases, (lease) => lease).map((batch) => ({ ...batch, names: batch.members.map(newName) }))
-    for (const { queue, batch, count, members, names } of batches) {
-      parts.args.push(parts.place(queue.all), batch, count, members.length)
-      members.forEach((lease, i) => parts.args.push(digits((lease.token as Token).offset), names[i]!))
-    }
+    const batches = [...byBatch(leases, (lease) => lease)].map(([batch, members]) => {
+      const names = members.map(newName)
+      parts.args.push(parts.place(batch.queue.all), batch.name, batch.count, members.length)
+      members.forEach(({ token }, i) => parts.args.push(digits((token as Token).offset), names[i]!))
+      return { batch, members, names }
+    })
     const split = (await connection.run(extend, parts.keys, parts.args)) as readonly number[]
-    batches.forEach(({ members, names }, b) => {
+    batches.forEach(({ batch, members, names }, b) => {
       if (split[b] !== 1) return
       members.forEach(({ token }, i) =>
-        Object.assign(token as Token, { batch: names[i]!, offset: HEADER_BYTES, count: 1 }),
+        Object.assign(token as Token, {
+          batch: { queue: batch.queue, name: names[i]!, count: 1 },
+          offset: HEADER_BYTES,
+        } satisfies Token),
       )
     })
   }
@@ -183,18 +197,15 @@ export class Consumer implements TaskConsumer {
     return { leases, dueMs: due < 0 ? Infinity : due + 1 }
   }
 
-  #leasesOf(queue: QueueKeys | string, batch: string, value: Buffer): Lease[] {
-    const from = typeof queue === 'string' ? this.#queues.find(({ all }) => all[0] === queue)! : queue
+  #leasesOf(queue: QueueKeys, name: string, value: Buffer): Lease[] {
+    const offsets: number[] = []
+    for (let offset = HEADER_BYTES; offset < value.length; offset += frameLength(value, offset)) offsets.push(offset)
+    const batch: Batch = { queue, name, count: offsets.length }
     const deliveries = value[0]!
-    const leases: Lease[] = []
-    const tokens: Token[] = []
-    for (let offset = HEADER_BYTES; offset < value.length; offset += frameLength(value, offset)) {
-      const token: Token = { queue: from, batch, offset, count: 0 }
-      tokens.push(token)
-      leases.push({ ...decodeFrame(value, offset), queue: from.name, deliveries, token })
-    }
-    for (const token of tokens) token.count = tokens.length
-    return leases
+    return offsets.map((offset) => {
+      const { id, body } = decodeFrame(value, offset)
+      return { id, queue: queue.name, body, deliveries, token: { batch, offset } satisfies Token }
+    })
   }
 
   /** Whoever has cancelled has no hands left to take what came. */
@@ -211,6 +222,14 @@ export class Consumer implements TaskConsumer {
 
 /** Of a batch's value: the count of deliveries. */
 const HEADER_BYTES = 1
+/** In place of offsets: the whole batch is acknowledged. */
+const ALL = '*'
+
+function isEachAcknowledged(settlements: readonly Settlement[]): boolean {
+  const offsets = new Set<number>()
+  for (const { op, lease } of settlements) if (op === 'ack') offsets.add((lease.token as Token).offset)
+  return offsets.size === settlements.length
+}
 
 function digits(offset: number): string {
   return String(offset).padStart(8, '0')
@@ -219,7 +238,7 @@ function digits(offset: number): string {
 /** What a waiting receive was told since it last asked. */
 class Handed implements Waiter {
   readonly #batch: string
-  queue: string | undefined
+  #readyKey = ''
   value: Buffer | undefined
   #isToLook = false
   #wake: (() => void) | undefined
@@ -231,9 +250,13 @@ class Handed implements Waiter {
   take(batch: string, readyKey: string, value: Buffer): void {
     // Of an earlier receive, which has asked for it since.
     if (batch !== this.#batch) return
-    this.queue = readyKey
+    this.#readyKey = readyKey
     this.value = value
     this.#wake?.()
+  }
+
+  queueOf(queues: readonly QueueKeys[]): QueueKeys {
+    return queues.find(({ all }) => all[0] === this.#readyKey)!
   }
 
   look(): void {
@@ -253,21 +276,13 @@ class Handed implements Waiter {
   }
 }
 
-interface Batch<T> {
-  readonly queue: QueueKeys
-  readonly batch: string
-  readonly count: number
-  readonly members: T[]
-}
-
-function byBatch<T>(items: readonly T[], leaseOf: (item: T) => Lease): Batch<T>[] {
-  const batches = new Map<string, Batch<T>>()
+function byBatch<T>(items: readonly T[], leaseOf: (item: T) => Lease): Map<Batch, T[]> {
+  const batches = new Map<Batch, T[]>()
   for (const item of items) {
-    const { queue, batch, count } = leaseOf(item).token as Token
-    const name = `${batch} ${queue.all[0]!}`
-    const known = batches.get(name)
-    if (known === undefined) batches.set(name, { queue, batch, count, members: [item] })
-    else known.members.push(item)
+    const { batch } = leaseOf(item).token as Token
+    const known = batches.get(batch)
+    if (known === undefined) batches.set(batch, [item])
+    else known.push(item)
   }
-  return [...batches.values()]
+  return batches
 }

@@ -5,7 +5,7 @@ import type { Connection } from './connection'
 import type { Keys } from './keys'
 import { missing } from './scripts/missing'
 
-const LOOK_MS = 500
+const LOOK_MS = 300
 
 export interface NeighboursOptions {
   readonly connection: Connection

@@ -49,7 +49,8 @@ export class Host implements LeaseStore {
     lifetime.refuseIfOver()
     const ofPartition = keys.partition(partition)
     const nonce = clock.uid().slice(0, NONCE_CHARACTERS)
-    const answer = await connection.run(claim, [ofPartition.state], [this.#name, this.#leaseMs, nonce])
+    const { state, inbox, rows, index } = ofPartition
+    const answer = await connection.run(claim, [state, inbox, rows, index], [this.#name, this.#leaseMs, nonce])
     if (answer === null) return undefined
     const [name, epoch, seq, time, head] = (answer as readonly Buffer[]).map(String) as [string, ...string[]]
     const session = new Session(

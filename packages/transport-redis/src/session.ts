@@ -162,6 +162,7 @@ class Inbox implements Follower {
   /** Whether the server knows that what comes next is to be pushed. */
   #follows = false
   #polling = false
+  #asking = false
   #wake: (() => void) | undefined
 
   constructor(parts: SessionParts, claim: string, head: number, lost: AbortSignal) {
@@ -227,10 +228,12 @@ class Inbox implements Follower {
     // What is told from here on is told again by nobody.
     this.#follows = true
     const args = [this.#claim, this.#read, max, mailbox.channel]
+    this.#asking = true
     const answer = await connection.run(pollScript, [keys.state, keys.inbox], args).catch((error: unknown) => {
       this.#follows = false
       throw error
     })
+    this.#asking = false
     if (answer === null) throw fenced(`claim ${this.#claim} no longer owns its partition`)
     const [position, frames, whole] = answer as [Buffer, Buffer, number]
     if (whole !== 1) this.#follows = false
@@ -259,7 +262,7 @@ class Inbox implements Follower {
       else this.#ahead.push(push)
     }
     // Something in between was missed, unless it is being asked for.
-    if (this.#ahead.length > 0 && !this.#polling) this.#follows = false
+    if (this.#ahead.length > 0 && !this.#asking) this.#follows = false
   }
 
   #take(max: number): InboxMessage[] {

@@ -213,6 +213,8 @@ class Tenancy {
         if (session !== undefined && !this.#ending) this.#hold(session, lost)
         this.#claiming.delete(partition)
         if (session !== undefined && this.#ending) await this.#release(session)
+        // Somebody else was quicker, and there may be others.
+        if (session === undefined) this.#letRest(partition)
         this.#checkEnd()
       },
       () => {

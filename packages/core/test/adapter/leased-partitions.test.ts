@@ -247,6 +247,20 @@ describe('leased partitions', () => {
     expect(a.owns()).toEqual([0, 1, 2, 3])
   })
 
+  test('a host to which others were quicker takes what else is free, without waiting for time to pass', async () => {
+    const { clock, table, start } = setup(4)
+    await table.host('idle').heartbeat([])
+    const a = start('a')
+    const { claim } = a.store
+    let quicker = 2
+    a.store.claim = (partition, lost) => {
+      if (quicker-- > 0) table.steal(partition)
+      return claim(partition, lost)
+    }
+    await clock.settle()
+    expect(a.owns()).toHaveLength(2)
+  })
+
   test('a claim that hangs holds up neither the others nor the heartbeat', async () => {
     const { clock, start } = setup(4)
     const a = start('a')

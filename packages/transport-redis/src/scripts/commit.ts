@@ -2,7 +2,8 @@ import { lua, script } from '../script'
 import { DELIVER, NOW, TAKE } from './shared'
 
 /**
- * One commit. Nothing is written before the claim, the sequence number and the types of all keys are seen to be right.
+ * One commit. Nothing is written before the claim, the sequence number, the position and the types of what is sent to are seen to be right; those of the
+ * partition's own keys were at the claim.
  *
  * KEYS: waiting, order, dead, then the partition's state, inbox, rows and index, then those of the sends.
  * ARGV: claim, seq, time, through (empty: unchanged), number of rows put, key and value of each, number of rows deleted, key of each, groups of sends.
@@ -34,10 +35,6 @@ local consumed = 0
 if through ~= '' then
   consumed = tonumber(through) - (tonumber(state[3]) or 0)
   if consumed < 0 or consumed > redis.call('LLEN', INBOX) then return redis.error_reply('ERR the position is not in the inbox') end
-end
-if puts + dels > 0 then
-  redis.call('HLEN', ROWS)
-  redis.call('ZCARD', INDEX)
 end
 check(sends)
 

@@ -47,7 +47,7 @@ return answer
 )
 
 /**
- * KEYS: a partition's state. ARGV: host, leaseMs, nonce. Answers claim, epoch, seq, time, head; nil if somebody else owns it.
+ * KEYS: a partition's state, inbox, rows and index. ARGV: host, leaseMs, nonce. Answers claim, epoch, seq, time, head; nil if somebody else owns it.
  * The epoch is never less than the clock: a store that has lost its last writes does not give one out again.
  */
 export const claim = script(
@@ -56,6 +56,10 @@ export const claim = script(
 ${NOW}
 local EPOCHS_SINCE = 1750000000000
 local time = now()
+-- Fails on keys of another type: commits do not look again.
+redis.call('LLEN', KEYS[2])
+redis.call('HLEN', KEYS[3])
+redis.call('ZCARD', KEYS[4])
 local state = redis.call('HMGET', KEYS[1], 'owner', 'expires', 'claim', 'epoch', 'seq', 'time', 'head')
 local epoch
 if state[3] and string.sub(state[3], -#ARGV[3] - 1) == '-' .. ARGV[3] then

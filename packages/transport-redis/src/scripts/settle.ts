@@ -5,7 +5,7 @@ import { DELIVER, MARKS, NOW, TAKE } from './shared'
  * Settles messages of batches, after making the sends of the settlement. What is not held any more, or was settled before, is passed over.
  *
  * KEYS: waiting, order, dead, then those of queues and sends.
- * ARGV: number of batches, then of each: place of its queue's keys, batch, its number of frames, acknowledged offsets (eight digits each), number of others,
+ * ARGV: number of batches, then of each: place of its queue's keys, batch, its number of frames, acknowledged offsets (eight digits each, or `*` for all), number of others,
  * and of each of those: `return`, offset, delayMs, new batch, or `dead`, offset, info, ''. Then groups of sends.
  */
 export const settle = script(
@@ -33,7 +33,7 @@ for b = 1, #batches do
   local at = batches[b]
   local k, batch, count = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
   local acks, others = ARGV[at + 3], tonumber(ARGV[at + 4])
-  if #acks == 8 * count then dropBatch(k, batch)
+  if acks == '*' then dropBatch(k, batch)
   elseif redis.call('HEXISTS', KEYS[k + 2], batch) == 1 then
     local marks = redis.call('HGET', KEYS[k + 2], batch .. '!') or ''
     for i = 1, #acks, 8 do
