@@ -70,14 +70,19 @@ export class StateMerge {
     }
   }
 
-  /** @throws TaskError TASKS_STATE_CONFLICT naming the key */
-  result(): State {
+  /** @throws TaskError TASKS_STATE_CONFLICT naming the key, TASKS_VALUE_TOO_LARGE */
+  result(mostBytes: number): State {
     if (this.#conflict !== undefined) {
       throw new TaskError(
         'TASKS_STATE_CONFLICT',
         `chains of a group have set the state's key "${this.#conflict}" to different values: let each chain set keys of its own, or return the values`,
       )
     }
-    return encodeState(this.#values)
+    const state = encodeState(this.#values)
+    if (state === undefined || state.length <= mostBytes) return state
+    throw new TaskError(
+      'TASKS_VALUE_TOO_LARGE',
+      `chains of a group have set ${state.length} bytes of the pipeline's state; at most ${mostBytes} are allowed: pass large values as results`,
+    )
   }
 }

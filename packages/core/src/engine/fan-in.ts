@@ -45,6 +45,8 @@ export interface JoinLimits {
   readonly keys: number
   /** The most bytes of causes that a failure carries. */
   readonly causeBytes: number
+  /** The most bytes that its chains may have set of the pipeline's state, together. */
+  readonly stateBytes: number
 }
 
 export type ScanRows = (
@@ -125,7 +127,7 @@ export async function joinResults(
   await flush()
   let state: State
   try {
-    state = failed ? undefined : states.result()
+    state = failed ? undefined : states.result(limits.stateBytes)
   } catch (error) {
     if (!TaskError.is(error)) throw error
     refusal ??= error

@@ -8,12 +8,12 @@ import { AtMost } from './at-most'
 import type { Draft } from './draft'
 import { joinResults, type ScanRows } from './fan-in'
 import type { LocalLane } from './local-lane'
-import { MOST_INPUTS, mostInputs } from './arrivals'
-import type { Input } from './reducer'
+import { MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
+import { needs, type Input } from './reducer'
 import type { RowCache } from './row-cache'
 import { NONE } from '../value'
 import type { Status } from '../wire'
-import { failuresIn } from './retried'
+import { countFailures } from './retried'
 import { decodeRow } from './row-codec'
 import { blobPrefix, cleanedBy, JOBS, RunKeys } from './row-keys'
 import type { GroupRow, JobRow, MarkRow, PipelineRow } from './rows'
@@ -49,8 +49,10 @@ const REOPEN_PAUSE_MS = 20
 
 export class Jobs {
   readonly #options: JobsOptions
-  /** Groups with chains still to be started. */
+  /** Groups with chains to be started. */
   readonly #pumps = new Map<RowKey, PumpJob>()
+  /** The same of pipelines that have to change first, by the pipeline's row: they are paused, or have as many chains in flight as they may. */
+  readonly #parked = new Map<RowKey, Map<RowKey, PumpJob>>()
   #newPump = false
   readonly #fanIns = new AtMost(MOST_FAN_INS)
   readonly #cleans = new AtMost(MOST_CLEANS)
@@ -94,6 +96,31 @@ export class Jobs {
 
   get pumping(): boolean {
     return this.#pumps.size > 0
+  }
+
+  /** Groups that could start nothing are not looked at before something arrives for their pipeline: however many they are, others go on. */
+  park(batch: readonly Arrived[], changed: Draft['changed']): void {
+    for (const { input } of batch) {
+      if (input.type !== 'pump') continue
+      const { job } = input
+      const keys = new RunKeys(job.id, job.gen)
+      const key = keys.job('pump', job.path)
+      if (changed.has(keys.group(job.path)) || !this.#pumps.delete(key)) continue
+      const parked = this.#parked.get(keys.pipeline)
+      if (parked === undefined) this.#parked.set(keys.pipeline, new Map([[key, job]]))
+      else parked.set(key, job)
+    }
+  }
+
+  /** What these speak of may be different afterwards. */
+  wake(batch: readonly Arrived[]): void {
+    if (this.#parked.size === 0) return
+    for (const { input } of batch) {
+      for (const pipeline of needs(input)) {
+        for (const [key, job] of this.#parked.get(pipeline) ?? []) this.#pumps.set(key, job)
+        this.#parked.delete(pipeline)
+      }
+    }
   }
 
   /** Whether a group has come since this was last asked. */
@@ -146,7 +173,8 @@ export class Jobs {
     const key = new RunKeys(job.id, job.gen).group(job.path)
     await cache.load([key])
     const group = cache.get(key) as GroupRow | null | undefined
-    const limits = { keys: mostInputs(space.capabilities), causeBytes: values.limits.messageBytes >> 1 }
+    const { messageBytes, inlineBytes } = values.limits
+    const limits = { keys: mostInputs(space.capabilities), causeBytes: messageBytes >> 1, stateBytes: inlineBytes }
     const joined =
       // The run was restarted: what is left of the group goes with its other rows.
       group === null || group === undefined
@@ -220,9 +248,10 @@ export class Jobs {
       }
       const [row] = await scan(prefix, after, 1)
       if (row === undefined) break
-      const page = failuresIn(row[0], row[1], room)
-      if (page === undefined) after = row[0]
-      else await say({ type: 'reopened', job, page }, page.failed.length)
+      const [key, bytes] = row
+      const most = Math.min(room, countFailures(bytes))
+      if (most === 0) after = key
+      else await say({ type: 'reopened', job, page: { key, bytes, most } }, most)
     }
     await say({ type: 'reopened', job, page: undefined }, 1)
   }

@@ -242,6 +242,7 @@ export class Owner implements LaneOwner, TakesTurns {
     const { batch, left } = this.#arrivals.take(this.#space.capabilities)
     for (const { key, row } of this.#timers.due(this.#time.now(), left))
       batch.push({ input: { type: 'timer', key, timer: row }, weight: 1, bytes: 0 })
+    this.#jobs.wake(batch)
     if (!this.#ending)
       for (const [job, count] of this.#jobs.pumpsDue())
         batch.push({ input: { type: 'pump', job, count }, weight: count, bytes: 0 })
@@ -274,27 +275,15 @@ export class Owner implements LaneOwner, TakesTurns {
     }
     const [arrived] = batch
     const { input } = arrived!
-    if (input.type === 'outcomes' && input.outcomes.length > 1) {
-      const half = input.outcomes.length >> 1
-      const part = (outcomes: readonly Outcome[]): Input => ({ type: 'outcomes', outcomes })
+    const halves = halvesOf(input)
+    if (halves !== undefined) {
+      const [first, second] = halves
       // Only the last part consumes the message.
-      await this.#process([{ input: part(input.outcomes.slice(0, half)), weight: half, bytes: 0 }])
-      return this.#process([{ ...arrived!, input: part(input.outcomes.slice(half)) }])
+      await this.#process([{ input: first, weight: arrived!.weight >> 1, bytes: 0 }])
+      return this.#process([{ ...arrived!, input: second }])
     }
-    if (input.type === 'resend' && input.items.length > 1) {
-      const half = input.items.length >> 1
-      await this.#process([{ input: { ...input, items: input.items.slice(0, half) }, weight: half, bytes: 0 }])
-      return this.#process([{ ...arrived!, input: { ...input, items: input.items.slice(half) } }])
-    }
-    if (input.type === 'requeue' && input.dispatches.length > 1) {
-      const half = input.dispatches.length >> 1
-      await this.#process([
-        { input: { ...input, dispatches: input.dispatches.slice(0, half) }, weight: half, bytes: 0 },
-      ])
-      return this.#process([{ ...arrived!, input: { ...input, dispatches: input.dispatches.slice(half) } }])
-    }
-    if (input.type === 'pump' && input.count > 1)
-      return this.#process([{ ...arrived!, input: { ...input, count: input.count >> 1 } }])
+    const less = halfOf(input)
+    if (less !== undefined) return this.#process([{ ...arrived!, input: less }])
     if (arrived!.message === undefined && input.type !== 'outcomes') throw error
     return this.#commit({ draft: this.#newDraft(), batch, poison: [{ arrived: arrived!, error }] })
   }
@@ -320,7 +309,7 @@ export class Owner implements LaneOwner, TakesTurns {
       ])
       this.#finishTurn(draft, batch)
       await this.#passIfOld()
-      return false
+      return this.#mayPump(batch)
     }
 
     const closing = this.#windows.close(draft, mostInputs(this.#space.capabilities))
@@ -354,7 +343,12 @@ export class Owner implements LaneOwner, TakesTurns {
     if (local.length > 0) this.#lane!.submit(local)
     if (draft.cancelled.length > 0) this.#tellCancelled(draft.cancelled)
     this.#finishTurn(draft, batch)
-    const pumped = batch.some(({ input }) => input.type === 'pump') && draft.dispatches.length > 0
+    return this.#mayPump(batch)
+  }
+
+  /** Each pump has started something, or is out of the way: there may be more to start at once. */
+  #mayPump(batch: readonly Arrived[]): boolean {
+    const pumped = batch.some(({ input }) => input.type === 'pump')
     return (this.#jobs.takeNewPump() || pumped) && this.#jobs.pumpsDue().length > 0
   }
 
@@ -367,6 +361,7 @@ export class Owner implements LaneOwner, TakesTurns {
   }
 
   #finishTurn(draft: Draft, batch: readonly Arrived[]): void {
+    this.#jobs.park(batch, draft.changed)
     this.#waiters.apply(draft)
     for (const look of draft.looks) void this.#look(look)
     for (const { done, message } of batch) {
@@ -574,6 +569,39 @@ function isBundle(input: Input): boolean {
   if (type === 'outcomes') return input.outcomes.length > 1
   if (type === 'resend') return input.items.length > 1
   return type === 'requeue' && input.dispatches.length > 1
+}
+
+/** The same in two steps. */
+function halvesOf(input: Input): readonly [Input, Input] | undefined {
+  switch (input.type) {
+    case 'outcomes':
+      return halved(input.outcomes, (outcomes) => ({ ...input, outcomes }))
+    case 'resend':
+      return halved(input.items, (items) => ({ ...input, items }))
+    case 'requeue':
+      return halved(input.dispatches, (dispatches) => ({ ...input, dispatches }))
+    case 'released':
+      return halved(input.paths, (paths, isLast) => ({ ...input, paths, done: input.done && isLast }))
+    case 'finals':
+      return halved(input.bases, (bases, isLast) => ({ ...input, bases, done: input.done && isLast }))
+    default:
+      return undefined
+  }
+}
+
+function halved<T>(
+  items: readonly T[],
+  make: (items: readonly T[], isLast: boolean) => Input,
+): readonly [Input, Input] | undefined {
+  const half = items.length >> 1
+  return half === 0 ? undefined : [make(items.slice(0, half), false), make(items.slice(half), true)]
+}
+
+/** Less of it: its job goes on with the rest. */
+function halfOf(input: Input): Input | undefined {
+  if (input.type === 'pump') return input.count > 1 ? { ...input, count: input.count >> 1 } : undefined
+  if (input.type !== 'reopened' || input.page === undefined || input.page.most < 2) return undefined
+  return { ...input, page: { ...input.page, most: input.page.most >> 1 } }
 }
 
 /** Nothing is to be stored: replies need no commit. */

@@ -1,7 +1,7 @@
 // A failed pipeline is retried: a new run of the same id starts where the old one failed, and what had ended well stays as it is.
 //
 // A chain that fails leaves its row, a group its results: from the root they lead down to every entry that failed.
-import { FrameReader, FrameWriter, isFailure, Kind, NONE } from '../value'
+import { FrameReader, FrameWriter, isFailure, NONE } from '../value'
 import { proceed, startEntry } from './advance'
 import type { Draft, RunView } from './draft'
 import { expiryKey } from './finish'
@@ -48,26 +48,33 @@ function restart(draft: Draft, run: RunView, from: Place, failed: ChainRow): voi
   }
 }
 
-/** A row of results in which there are failures. */
+/** A row of results in which there are failures, of which at most so many chains are to be started again. */
 export interface FailedPage {
   readonly key: RowKey
-  /** The chains that failed, and are to be started again. */
-  readonly failed: readonly number[]
-  /** The results that stay. */
-  readonly kept: Bytes
+  readonly bytes: Bytes
+  readonly most: number
 }
 
-/** Takes up to `most` failures out of a row of results. Undefined if it has none. */
-export function failuresIn(key: RowKey, bytes: Bytes, most: number): FailedPage | undefined {
+export function countFailures(bytes: Bytes): number {
+  let count = 0
+  for (const reader = new FrameReader(bytes); !reader.done;) {
+    reader.number()
+    if (isFailure(reader.value())) count++
+  }
+  return count
+}
+
+/** The chains that failed, and are to be started again; and the results that stay. */
+function takeFailures({ bytes, most }: FailedPage): { readonly failed: readonly number[]; readonly kept: Bytes } {
   const failed: number[] = []
   const kept = new FrameWriter(bytes.length)
   for (const reader = new FrameReader(bytes); !reader.done;) {
     const index = reader.number()
     const value = reader.value()
-    if (value.kind !== Kind.state && isFailure(value) && failed.length < most) failed.push(index)
+    if (isFailure(value) && failed.length < most) failed.push(index)
     else kept.addNumbered(index, value)
   }
-  return failed.length === 0 ? undefined : { key, failed, kept: kept.bytes() }
+  return { failed, kept: kept.bytes() }
 }
 
 /** A step of reopening a group; without a page, the last one. */
@@ -84,9 +91,10 @@ export function reopened(draft: Draft, job: JobRow, page: FailedPage | undefined
     group.joinIfComplete()
     return
   }
-  if (page.kept.length === 0) draft.delete(page.key)
-  else draft.keepResults(page.key, page.kept)
-  for (const index of page.failed) startAgain(draft, run, group, job.path, index)
+  const { failed, kept } = takeFailures(page)
+  if (kept.length === 0) draft.delete(page.key)
+  else draft.keepResults(page.key, kept)
+  for (const index of failed) startAgain(draft, run, group, job.path, index)
 }
 
 function startAgain(draft: Draft, run: RunView, group: GroupView, path: string, index: number): void {

@@ -4,14 +4,22 @@ import { encodeDefinition } from '../../src/definition'
 import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
-import { failuresIn } from '../../src/engine/retried'
+import { countFailures } from '../../src/engine/retried'
 import { decodeRow, encodeRow } from '../../src/engine/row-codec'
-import { cleanedBy, JOBS, RunKeys, TIMERS } from '../../src/engine/row-keys'
-import type { GroupRow, JobRow, MarkRow, Row, TimerRow } from '../../src/engine/rows'
+import { cleanedBy, JOBS, pipelineKey, RunKeys, TIMERS } from '../../src/engine/row-keys'
+import type { GroupRow, JobRow, MarkRow, PipelineRow, Row, TimerRow } from '../../src/engine/rows'
 import { jsonCodec } from '../../src/json-codec'
+import { isPipeline } from '../../src/pipeline'
+import { encodeState } from '../../src/state'
 import type { Bytes, RowKey } from '../../src/transport'
-import type { Kind, Value } from '../../src/value'
-import type { SubmitMessage, SubmitOptions } from '../../src/wire'
+import { failureValue, Kind, NONE, type Value } from '../../src/value'
+import {
+  encodeDefinitionValue,
+  type Command,
+  type PackedDefinition,
+  type SubmitMessage,
+  type SubmitOptions,
+} from '../../src/wire'
 
 export const codec = jsonCodec()
 
@@ -22,6 +30,7 @@ export class ReducerWorld {
   readonly dispatches: Dispatch[] = []
   readonly ended: Ended[] = []
   readonly sends: Draft['sends'] = []
+  #seen = 0
 
   /** Folds a batch and commits it. */
   fold(inputs: readonly Input[]): Draft {
@@ -77,7 +86,7 @@ export class ReducerWorld {
         {
           type: 'joined',
           job,
-          joined: await joinResults(this.scan, job, group, sink, { keys: 3, causeBytes: 1 << 20 }),
+          joined: await joinResults(this.scan, job, group, sink, { keys: 3, causeBytes: 1 << 20, stateBytes: 1 << 16 }),
         },
       ])
     } else if (job.kind === 'resume') {
@@ -88,13 +97,60 @@ export class ReducerWorld {
       this.fold([{ type: 'finals', job, bases, done: true }])
     } else if (job.kind === 'reopen') {
       const rows = this.keys(new RunKeys(job.id, job.gen).resultsPrefix(job.path))
-      const page = rows.map((key) => failuresIn(key, this.rows.get(key)!, 2)).find((found) => found !== undefined)
+      const key = rows.find((key) => countFailures(this.rows.get(key)!) > 0)
+      const page = key === undefined ? undefined : { key, bytes: this.rows.get(key)!, most: 2 }
       this.fold([{ type: 'reopened', job, page }])
     } else {
       const keys = this.keys(cleanedBy(job)).slice(0, 7)
       this.fold([{ type: 'cleaned', job, keys, done: keys.length < 7 }])
     }
     return true
+  }
+
+  /** Does all long work that there is. */
+  async settle(): Promise<void> {
+    while (await this.work(100));
+  }
+
+  /** The task at this entry, as it was dispatched last, returns; `changes` is what it has set of the state. */
+  returns(path: string, result?: unknown, changes: Readonly<Record<string, unknown>> = {}): Draft {
+    const { id, run, attempt } = this.dispatched(path)
+    const state = encodeState(new Map(Object.entries(changes).map(([key, value]) => [key, codec.encode(value)])))
+    const value: Value = isPipeline(result)
+      ? { kind: Kind.pipeline, bytes: encodeDefinitionValue(packed(result)) }
+      : result === undefined
+        ? NONE
+        : { kind: Kind.one, bytes: codec.encode(result) }
+    return this.fold([{ type: 'outcomes', outcomes: [{ id, run, path, attempt, value, state }] }])
+  }
+
+  /** It fails for good. */
+  fails(path: string, message = 'failed'): Draft {
+    const { id, run, attempt } = this.dispatched(path)
+    const value = failureValue({ code: 'TASKS_TASK_FAILED', name: 'Error', message })
+    const outcome = { id, run, path, attempt, value, verdict: { retryable: false } }
+    return this.fold([{ type: 'outcomes', outcomes: [outcome] }])
+  }
+
+  dispatched(path: string): Dispatch {
+    const dispatch = this.dispatches.findLast((one) => one.path === path)
+    if (dispatch === undefined) throw new Error(`${path} was never dispatched`)
+    return dispatch
+  }
+
+  /** Takes the paths that were dispatched since this was last called. */
+  takeDispatched(): string[] {
+    const paths = this.dispatches.slice(this.#seen).map(({ path }) => path)
+    this.#seen = this.dispatches.length
+    return paths
+  }
+
+  command(command: Command, id = 'p', commandId = `command ${this.seq}`): Draft {
+    return this.fold([{ type: 'command', command, id, commandId, replyTo: 'me', correlation: 'c' }])
+  }
+
+  pipeline(id = 'p'): PipelineRow {
+    return this.row<PipelineRow>(pipelineKey(id))
   }
 
   #marked(keys: readonly RowKey[]): string[] {
@@ -115,11 +171,15 @@ export class ReducerWorld {
 }
 
 export function submitOf(id: string, run: string, pipeline: object, options: SubmitOptions = {}): SubmitMessage {
+  return { type: 'submit', id, run, options, definition: packed(pipeline) }
+}
+
+function packed(pipeline: object): PackedDefinition {
   const { pages, hash, taskCount } = encodeDefinition(pipeline, {
     codec,
     inlineBytes: 1 << 20,
     pageBytes: 1 << 20,
     blobName: () => 'blob',
   })
-  return { type: 'submit', id, run, options, definition: { hash, tasks: taskCount, pages, pageCount: pages.length } }
+  return { hash, tasks: taskCount, pages, pageCount: pages.length }
 }
