@@ -1,5 +1,16 @@
 // From a due entry to the message that asks a worker to run it.
-import { dataBytes, isTask, type ArgsData, type Definition, type EachEntry, type Step } from '../definition'
+import {
+  dataBytes,
+  isEach,
+  isSleep,
+  isTask,
+  type ArgsData,
+  type Chain,
+  type Definition,
+  type EachEntry,
+  type Step,
+  type TaskEntry,
+} from '../definition'
 import { encodeReference, Kind, NONE, type Value } from '../value'
 import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire'
 import type { Bytes } from '../transport'
@@ -32,9 +43,23 @@ export const EACH_TASK = '@tasks/each'
 
 /** How an `each` entry is run: in the queue of its first task, by whoever serves that. */
 export function eachStep({ steps }: Definition, { each }: EachEntry): Step {
-  const first = each.find(isTask)
-  const queue = first === undefined ? undefined : steps[first[0]]!.queue
-  return { task: EACH_TASK, open: 1, ...(queue === undefined ? {} : { queue }) }
+  return { task: EACH_TASK, open: 1, ...queueOf(steps, each) }
+}
+
+/** The queue of the first task of a template, if that is not the default one. */
+export function queueOf(steps: readonly Step[], template: Chain): Pick<Step, 'queue'> {
+  const first = firstTask(template)
+  const queue = first && steps[first[0]]!.queue
+  return queue === undefined ? {} : { queue }
+}
+
+function firstTask(chain: Chain): TaskEntry | undefined {
+  for (const entry of chain) {
+    const inner = isTask(entry) || isSleep(entry) ? [] : isEach(entry) ? [entry.each] : (entry.chains ?? [])
+    const first = isTask(entry) ? entry : inner.map(firstTask).find((task) => task !== undefined)
+    if (first !== undefined) return first
+  }
+  return undefined
 }
 
 /** What the worker that runs an `each` entry needs: the entry, and the steps that it names. */

@@ -2,9 +2,9 @@
 import type { Codec } from '../codec'
 import { decodeArguments } from '../decoding'
 import { isEach, isGroup, isSleep, isTask, type Chain, type Entry, type EachEntry, type Step } from '../definition'
-import { argsValue, EACH_TASK, type EachTemplate } from '../engine/dispatch'
+import { argsValue, EACH_TASK, queueOf, type EachTemplate } from '../engine/dispatch'
 import { TaskError } from '../errors'
-import { Plan, type StepOptions, type TaskUse, type Use } from '../plan'
+import { Plan, type StepOptions, type TaskRef, type TaskUse, type Use } from '../plan'
 import type { AnyTask } from '../tasks'
 import type { Value } from '../value'
 import type { TaskSource } from './task-source'
@@ -47,7 +47,9 @@ export async function groupForEach(
   const { steps, entry } = JSON.parse(template) as EachTemplate
   const elements = arrayOf(decodeArguments(codec, await fetch(upstream)))
   const uses = await new Template(steps, codec, fetch).uses(entry.each)
-  const chains = elements.map((element) => chainFor(uses, element))
+  // Whoever serves the tasks of the template need not serve the default queue.
+  const value = { name: VALUE_TASK, step: queueOf(steps, entry.each) }
+  const chains = elements.map((element) => chainFor(uses, element, value))
   return new Plan(undefined, { chains, ...parallelOf(entry) })
 }
 
@@ -58,13 +60,13 @@ function arrayOf(args: readonly unknown[]): readonly unknown[] {
   throw new TaskError('TASKS_ARGUMENTS', `a fan-out needs an array from upstream, and got ${what}`)
 }
 
-/** The template with its first entry bound to an element. */
-function chainFor(template: readonly Use[], element: unknown): Plan {
+/** The template with its first entry bound to an element; `value`: the task that gives what it is sent. */
+function chainFor(template: readonly Use[], element: unknown, value: TaskRef): Plan {
   const [first, ...rest] = template
   const bound: Use[] =
     'task' in first!
       ? [first.open ? { ...first, open: false, args: [element, ...first.args] } : first]
-      : [{ task: { name: VALUE_TASK, step: {} }, open: false, args: [element], overrides: undefined }, first!]
+      : [{ task: value, open: false, args: [element], overrides: undefined }, first!]
   return chainOf([...bound, ...rest])
 }
 
