@@ -94,7 +94,9 @@ export function finallyEnded(
   failure: Value | undefined,
 ): void {
   const { value, at, phase } = row.saved!
-  const outcome = failure === undefined ? value : isFailure(value) ? withSuppressed(value, failure) : failure
+  // All but the finally has ended well: a retry has nothing else to run again.
+  if (failure !== undefined && !isFailure(value)) return run(draft, view, { do: 'end', place, row, outcome: failure })
+  const outcome = failure === undefined ? value : withSuppressed(value, failure)
   run(draft, view, { do: 'end', place, row: { ...row, saved: undefined, at, phase }, outcome })
 }
 
@@ -183,11 +185,11 @@ const age = (draft: Draft, { row }: RunView): number => draft.now - row.createdA
 
 /** Goes on with the entry that a chain is at, as if it had just become due. */
 export function proceed(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
-  const entries = entriesOf(draft, view, place, row.hop)
-  const entry = entries.entries[row.at]
-  if (row.saved !== undefined || isTask(entry!) || isEach(entry!)) return send(draft, view, place, row)
-  if (isSleep(entry!)) return goOn(draft, view, place, row, row.input)
-  startEntry(draft, view, place, row, row.at, row.input)
+  if (row.attempt === 0) return startEntry(draft, view, place, row, row.at, row.input)
+  const entry = entriesOf(draft, view, place, row.hop).entries[row.at]
+  // A sleep that was waited for has ended.
+  if (row.saved === undefined && isSleep(entry!)) goOn(draft, view, place, row, row.input)
+  else send(draft, view, place, row)
 }
 
 /** Lets the chain's entry wait for its time; the timer is a row, so it survives everything. */
@@ -340,8 +342,10 @@ export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed:
   const isLast = row.at === entries.length - 1
   const pauses = (isTask(entry) ? definition.steps[entry[0]]! : entry).pauseAfter === 1
   const hasFinally = isFrame(open, row.hop) && definition.finally !== undefined
+  // Whether what the chain has set of the state is looked at again once the returned pipeline has ended.
+  const keepsState = row.state !== undefined && open.parent.kind !== 'root' && sharesState(open, row)
   // The caller's frame is done with: recursion costs a step each, neither rows nor depth.
-  const isTail = isLast && !pauses && !hasFinally && (isInline || row.state === undefined)
+  const isTail = isLast && !pauses && !hasFinally && (isInline || !keepsState)
   const base = isTail ? open.base : framePath(open.path)
   if (base.length > MOST_PATH) {
     const failure = failureValue({

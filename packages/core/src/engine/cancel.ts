@@ -10,7 +10,7 @@ import { forgetFinally } from './frames'
 import { entriesOf, isFrame, placeOf, readChain, writeChain, type OpenEntry } from './places'
 import { ROOT } from './paths'
 import { RunKeys } from './row-keys'
-import type { JobRow } from './rows'
+import type { JobRow, MarkRow } from './rows'
 
 export const CANCEL_GRACE_MS = 30_000
 
@@ -43,7 +43,11 @@ export function finalsDue(draft: Draft, job: JobRow, bases: readonly string[], d
   if (done) draft.delete(new RunKeys(job.id, job.gen).job('finals', ''))
   const run = draft.run(job.id)
   if (run === undefined || run.row.run !== job.run || run.row.status !== 'CANCELLING') return
-  for (const base of bases) if (!startFinally(draft, run, base)) forgetFinally(draft, run, base)
+  for (const base of bases) {
+    // Else it has ended since it was looked for.
+    const isOpen = draft.get<MarkRow>(run.keys.final(base)) !== undefined
+    if (isOpen && !startFinally(draft, run, base)) forgetFinally(draft, run, base)
+  }
   if (done && run.row.finals === 0) startRootFinally(draft, run)
 }
 

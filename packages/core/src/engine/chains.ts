@@ -102,14 +102,16 @@ export function requeueEntry(draft: Draft, run: RunView, dispatch: Dispatch): vo
   const { id, path, attempt } = dispatch
   const open = sentEntry(draft, run, path, attempt)
   if (open === undefined) return
-  if (run.row.status === 'RUNNING') {
+  if (isCancelled(run, open)) {
+    close(draft, run, open)
+    settledWhileCancelling(draft, run, open)
+  } else if (run.row.status === 'PAUSED') {
+    close(draft, run, open)
+    send(draft, run, open, open.row)
+  } else {
     draft.closed.push({ id, run: dispatch.run, path, attempt, group: undefined, child: 0 })
     draft.dispatches.push({ ...dispatch, shared: true })
-    return
   }
-  close(draft, run, open)
-  if (isCancelled(run, open)) settledWhileCancelling(draft, run, open)
-  else send(draft, run, open, open.row)
 }
 
 /** Of a run that is being cancelled nothing but finallys goes on. */
@@ -140,7 +142,7 @@ function close(draft: Draft, run: RunView, { path, row, parent }: OpenEntry): vo
 export function startRoot(draft: Draft, run: RunView, input: Value, runAt: number): void {
   const place = placeOf('')
   const row: ChainRow = { ...run.row.chain!, input }
-  if (runAt > draft.now) waitUntil(draft, run, place, row, runAt)
+  if (runAt > draft.now) waitUntil(draft, run, place, { ...row, attempt: 0 }, runAt)
   else startEntry(draft, run, place, row, 0, input)
 }
 

@@ -45,15 +45,15 @@ export function command(draft: Draft, message: CommandMessage): void {
     const { from, done } = FROM[message.command]
     if (message.command === 'retry' && row.lone)
       return refuse('TASKS_UNSUPPORTED', `"${id}" is a lone task: redrive its dead letter instead of retrying it`)
-    if (from.includes(row.status)) {
-      row.commands = [...(row.commands ?? []), commandId].slice(-MOST_COMMANDS)
-      obey(draft, run, message)
-    } else if (!done.includes(row.status)) {
+    const isDue = from.includes(row.status)
+    if (!isDue && !done.includes(row.status)) {
       return refuse(
         'TASKS_STATUS',
         `the pipeline "${id}" is ${row.status}: ${message.command} is for one that is ${from.join(' or ')}`,
       )
     }
+    row.commands = [...(row.commands ?? []), commandId].slice(-MOST_COMMANDS)
+    if (isDue) obey(draft, run, message)
   }
   answer({ status: row.status, run: row.run })
 }
@@ -67,7 +67,9 @@ function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMes
     case 'resume': {
       row.status = 'RUNNING'
       const { id, gen } = row
-      draft.put(keys.job('resume', ''), { kind: 'resume', id, run: row.run, gen, path: '' })
+      // A job of its own: that of an earlier resume may be about to end, and has not seen what was held since.
+      const path = String(draft.seq)
+      draft.put(keys.job('resume', path), { kind: 'resume', id, run: row.run, gen, path })
       return
     }
     case 'cancel':
@@ -84,5 +86,5 @@ export function released(draft: Draft, job: JobRow, paths: readonly string[], do
   const run = draft.run(job.id)
   const goesOn = run !== undefined && run.row.run === job.run && run.row.status === 'RUNNING'
   if (goesOn) for (const path of paths) entryReleased(draft, run, path)
-  if (done || !goesOn) draft.delete(new RunKeys(job.id, job.gen).job('resume', ''))
+  if (done || !goesOn) draft.delete(new RunKeys(job.id, job.gen).job('resume', job.path))
 }

@@ -41,8 +41,10 @@ export function expiryKey({ row, keys }: RunView): RowKey {
 }
 
 /** Forgets a run that is over. */
-export function takeAway(draft: Draft, { row, keys }: RunView): void {
+export function takeAway(draft: Draft, run: RunView): void {
+  const { row, keys } = run
   row.leaving = true
+  draft.delete(expiryKey(run))
   draft.put(keys.job('clean', ''), cleanJob(row, { whole: true, blobs: true }))
 }
 

@@ -28,7 +28,7 @@ export interface PipelineStatus {
 }
 
 export function statusOf(row: PipelineRow | undefined): PipelineStatus | null {
-  if (row === undefined) return null
+  if (row === undefined || row.leaving) return null
   const { id, run, name, status, createdAt, finishedAt, meta, tasks, done, attempts, notes } = row
   return {
     id,

@@ -13,7 +13,7 @@
 //   W/<seq>                         a dispatch window: what one commit sent out                       WindowRow
 //   X/<id>/<gen><job>               long work that goes in steps: pump, fan-in, clean, …              JobRow
 //
-// `gen` counts the runs of an id: rows of an old run never meet those of a new one.
+// `gen` is another for each run of an id, and grows: rows of an old run never meet those of a new one.
 import { parseDefinition, parsePage, type Chain, type Definition } from '../definition'
 import type { State } from '../state'
 import type { Bytes } from '../transport'
@@ -81,6 +81,7 @@ export interface ChainRow {
   /** The entry that runs now. */
   at: number
   phase: Phase
+  /** 0: the entry has not begun, because its run is to start later. */
   attempt: number
   resends: number
   /** Since when the entry is in this phase, in ms after the pipeline was created; negative: not known. */

@@ -6,7 +6,7 @@ import type { SubmitMessage } from '../wire'
 import { entryFailed, startRoot } from './chains'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
-import { cleanJob, finish } from './finish'
+import { cleanJob, expiryKey, finish } from './finish'
 import { openPages, sourceOf, writePages } from './frames'
 import { entryPath, ROOT } from './paths'
 import { firstRun } from './row-keys'
@@ -19,11 +19,12 @@ const MOST_EARLIER = 8
 export function submit(draft: Draft, message: SubmitMessage): void {
   const { id, options } = message
   const existing = draft.run(id)
-  if (existing === undefined) return start(draft, message, 1, undefined)
+  if (existing === undefined) return start(draft, message, undefined)
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
   if (firstRun(existing.row.run) === message.run) return answer(draft, existing, message)
   if (isEarlier(existing.row, message.run)) return refuseEarlier(draft, existing.row, message.run, options.replyTo)
-  if (options.onDuplicate === 'restart') return restart(draft, existing, message)
+  // What is being taken away has left its id already.
+  if (existing.row.leaving || options.onDuplicate === 'restart') return restart(draft, existing, message)
   if (options.onDuplicate === 'reject')
     return refuse(draft, existing.row, message.run, options.replyTo, 'TASKS_ID_EXISTS', 'exists')
   if (existing.row.hash !== message.definition.hash)
@@ -31,8 +32,12 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   answer(draft, existing, message)
 }
 
-function start(draft: Draft, message: SubmitMessage, gen: number, earlier: PipelineRow['earlier']): void {
+/** `before`: the row of the run that had the id. */
+function start(draft: Draft, message: SubmitMessage, before: PipelineRow | undefined): void {
   const { id, run, options, definition } = message
+  const earlier = before && [...(before.earlier ?? []), firstRun(before.run)].slice(-MOST_EARLIER)
+  // Never that of a run before, though it be forgotten: long work for that one may still be under way.
+  const gen = Math.max(draft.seq, (before?.gen ?? 0) + 1)
   const row: PipelineRow = {
     id,
     run,
@@ -56,7 +61,7 @@ function start(draft: Draft, message: SubmitMessage, gen: number, earlier: Pipel
     litter: false,
     finishing: false,
     leaving: false,
-    commands: undefined,
+    commands: before?.commands,
     chain: undefined,
     outcome: NONE,
   }
@@ -96,8 +101,9 @@ function restart(draft: Draft, existing: RunView, message: SubmitMessage): void 
     draft.cancelled.push({ id: row.id, run: row.run })
     finish(draft, existing, 'CANCELLED', NONE)
   }
+  draft.delete(expiryKey(existing))
   draft.put(keys.job('clean', ''), cleanJob(row, { whole: false, blobs: true }))
-  start(draft, message, row.gen + 1, [...(row.earlier ?? []), firstRun(row.run)].slice(-MOST_EARLIER))
+  start(draft, message, row)
 }
 
 export function isEarlier(row: PipelineRow, run: string): boolean {

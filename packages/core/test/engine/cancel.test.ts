@@ -1,0 +1,72 @@
+// What is cancelled runs its finallys, each once, and then nothing more.
+import { expect, test } from 'vitest'
+import { inParallel } from '../../src/pipeline'
+import { JOBS } from '../../src/engine/row-keys'
+import type { JobRow } from '../../src/engine/rows'
+import { createTasks } from '../../src/tasks'
+import { ReducerWorld, submitOf } from './reducer-world'
+
+const tasks = createTasks({ namespace: 'test' })
+const step = tasks.bind('step', (): unknown => undefined)
+
+test('a finally that ends while the others are being looked for is not run again', async () => {
+  const world = new ReducerWorld()
+  world.fold([submitOf('p', 'run', inParallel([step.send(), step.send()]).finallyDo(step))])
+  await world.settle()
+  world.returns('/0.0/0', step.send().finallyDo(step))
+  world.returns('/0.1/0', step.send().finallyDo(step))
+  // One is at its finally, the other before.
+  world.returns('/0.0~1/0')
+  world.command('cancel')
+  world.fireTimer('grace')
+  const [job] = world.keys(JOBS).map((key) => world.row<JobRow>(key))
+  expect(job!.kind).toBe('finals')
+  // As it was found before that finally ended.
+  world.returns('/0.0~1/1')
+  world.takeDispatched()
+  world.fold([{ type: 'finals', job: job!, bases: ['/0.0', '/0.1'], done: true }])
+  expect(world.takeDispatched()).toEqual(['/0.1~1/1'])
+  expect(world.pipeline().finals).toBe(1)
+  world.returns('/0.1~1/1')
+  expect(world.takeDispatched()).toEqual(['/1'])
+  world.returns('/1')
+  expect(world.pipeline()).toMatchObject({ status: 'CANCELLED', finals: 0 })
+  await world.settle()
+  expect(world.keys('P')).toEqual([])
+})
+
+test('a finally that is given back goes through the shared queue', () => {
+  const world = new ReducerWorld()
+  world.fold([submitOf('p', 'run', step.send().finallyDo(step))])
+  world.command('cancel')
+  world.returns('/0')
+  const { dispatches } = world.fold([{ type: 'requeue', dispatches: [world.dispatched('/1')] }])
+  expect(dispatches).toMatchObject([{ path: '/1', shared: true, final: true }])
+  world.returns('/1')
+  expect(world.pipeline()).toMatchObject({ status: 'CANCELLED', out: 0 })
+})
+
+test('a pause that stands in the way of a finally ends with the cancelling', () => {
+  const world = new ReducerWorld()
+  world.fold([submitOf('p', 'run', step.send().pauseAfter().finallyDo(step))])
+  world.returns('/0')
+  expect(world.pipeline().status).toBe('PAUSED')
+  world.command('cancel')
+  expect(world.takeDispatched()).toEqual(['/0', '/1'])
+  world.returns('/1')
+  expect(world.pipeline().status).toBe('CANCELLED')
+})
+
+test('a command that comes again does nothing, in a new run of the id either, and if it had nothing to do', () => {
+  const world = new ReducerWorld()
+  const submit = (run: string) => submitOf('p', run, step.send(), { onDuplicate: 'restart' })
+  world.fold([submit('run 1')])
+  world.command('cancel', 'p', 'cancel')
+  world.fold([submit('run 2')])
+  world.command('cancel', 'p', 'cancel')
+  expect(world.pipeline().status).toBe('RUNNING')
+  world.command('resume', 'p', 'resume')
+  world.command('pause', 'p', 'pause')
+  world.command('resume', 'p', 'resume')
+  expect(world.pipeline().status).toBe('PAUSED')
+})
