@@ -28,6 +28,8 @@ import { firstStep, type Caught, type ChainRow } from './rows'
 
 /** The longest path: pipelines that are returned within each other, other than in tail position, make it longer. */
 const MOST_PATH = 4_096
+/** What a chain remembers of handlers that ran, for people: it is written with each step. */
+const MOST_CAUGHT = 100
 
 type Next =
   /** Entry `index` is to be started with this upstream value. */
@@ -221,7 +223,7 @@ function fail(draft: Draft, view: RunView, place: Place, row: ChainRow, failure:
   for (let at = row.at + 1; at < entries.length; at++) {
     const entry: Entry = entries[at]!
     if (!isTask(entry) || definition.steps[entry[0]]!.catch !== 1) continue
-    const caught: Caught[] = [...(row.caught ?? []), [row.at, at]]
+    const caught: Caught[] = [...(row.caught ?? []).slice(1 - MOST_CAUGHT), [row.at, at]]
     send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure, caught })
     return undefined
   }

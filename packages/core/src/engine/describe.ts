@@ -213,7 +213,9 @@ class Description {
     const path = hopPath(place.base, row.hop)
     // While its finally runs it has failed already.
     const saved = row.saved !== undefined && isFailure(row.saved.value) ? describeError(row.saved.value) : undefined
-    const error = failure ?? saved
+    // What failed may be the finally alone.
+    const ofFinally = row.saved !== undefined && saved === undefined ? failure : undefined
+    const error = ofFinally === undefined ? (failure ?? saved) : undefined
     const last = definition.finally
     const hasFinally = last !== undefined && (place.parent.kind !== 'group' || row.hop > 0)
     return {
@@ -225,7 +227,9 @@ class Description {
           ...(index === at ? { row, error } : {}),
         }),
       ),
-      ...(hasFinally ? { finally: this.#finally(definition, last, path, entries, row, failure !== undefined) } : {}),
+      ...(hasFinally
+        ? { finally: this.#finally(definition, last, path, entries, row, failure !== undefined, ofFinally) }
+        : {}),
     }
   }
 
@@ -261,11 +265,13 @@ class Description {
     entries: Chain,
     row: ChainRow,
     isOver: boolean,
+    error: DescribedError | undefined,
   ): EntryDescription {
     const isRunning = row.saved !== undefined
     return this.#entry(definition, last, entryPath(path, entries.length), {
       kind: 'finally',
       state: isRunning ? stateOf(row) : isOver ? 'done' : 'pending',
+      error,
       ...(isRunning ? { row: { ...row, saved: undefined } } : {}),
     })
   }

@@ -573,20 +573,14 @@ function isBundle(input: Input): boolean {
 
 /** The same in two steps. */
 function halvesOf(input: Input): readonly [Input, Input] | undefined {
-  switch (input.type) {
-    case 'outcomes':
-      return halved(input.outcomes, (outcomes) => ({ ...input, outcomes }))
-    case 'resend':
-      return halved(input.items, (items) => ({ ...input, items }))
-    case 'requeue':
-      return halved(input.dispatches, (dispatches) => ({ ...input, dispatches }))
-    case 'released':
-      return halved(input.paths, (paths, isLast) => ({ ...input, paths, done: input.done && isLast }))
-    case 'finals':
-      return halved(input.bases, (bases, isLast) => ({ ...input, bases, done: input.done && isLast }))
-    default:
-      return undefined
-  }
+  if (input.type === 'outcomes') return halved(input.outcomes, (outcomes) => ({ ...input, outcomes }))
+  if (input.type === 'resend') return halved(input.items, (items) => ({ ...input, items }))
+  if (input.type === 'requeue') return halved(input.dispatches, (dispatches) => ({ ...input, dispatches }))
+  if (input.type === 'released')
+    return halved(input.paths, (paths, isLast) => ({ ...input, paths, done: input.done && isLast }))
+  if (input.type === 'finals')
+    return halved(input.bases, (bases, isLast) => ({ ...input, bases, done: input.done && isLast }))
+  return undefined
 }
 
 function halved<T>(

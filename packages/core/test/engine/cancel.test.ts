@@ -7,7 +7,7 @@ import { createTasks } from '../../src/tasks'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })
-const step = tasks.bind('step', (): unknown => undefined)
+const step = tasks.bind('step', (value?: unknown): unknown => value)
 
 test('a finally that ends while the others are being looked for is not run again', async () => {
   const world = new ReducerWorld()

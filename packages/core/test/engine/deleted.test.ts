@@ -8,7 +8,7 @@ import { createTasks } from '../../src/tasks'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })
-const step = tasks.bind('step', (): unknown => undefined)
+const step = tasks.bind('step', (value?: unknown): unknown => value)
 
 test('an id can be used again as soon as its pipeline is deleted, for another definition too', async () => {
   const world = new ReducerWorld()

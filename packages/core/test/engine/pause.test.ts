@@ -7,7 +7,7 @@ import { createTasks } from '../../src/tasks'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })
-const step = tasks.bind('step', (): unknown => undefined)
+const step = tasks.bind('step', (value?: unknown): unknown => value)
 
 test('an earlier resume that ends late takes nothing from a later one', async () => {
   const world = new ReducerWorld()

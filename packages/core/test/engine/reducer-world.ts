@@ -133,7 +133,7 @@ export class ReducerWorld {
   }
 
   dispatched(path: string): Dispatch {
-    const dispatch = this.dispatches.findLast((one) => one.path === path)
+    const dispatch = this.dispatches.filter((one) => one.path === path).at(-1)
     if (dispatch === undefined) throw new Error(`${path} was never dispatched`)
     return dispatch
   }

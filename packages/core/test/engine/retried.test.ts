@@ -5,7 +5,7 @@ import { createTasks } from '../../src/tasks'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })
-const step = tasks.bind('step', (): unknown => undefined)
+const step = tasks.bind('step', (value?: unknown): unknown => value)
 
 test('after a finally that failed, however the chain before it ended: the finally alone', async () => {
   const chains = {
@@ -102,4 +102,18 @@ test('a pipeline that fails again can be retried again, and its first submit sti
   const before = new Map(world.rows)
   world.fold([submitOf('p', 'run', inParallel([step.send(), step.send()]))])
   expect(world.rows).toEqual(before)
+})
+
+test('a long run of handlers that all fail costs the same for each', () => {
+  const world = new ReducerWorld()
+  let chain = step.send()
+  for (let handler = 0; handler < 1_000; handler++) chain = chain.exceptionally(step)
+  world.fold([submitOf('p', 'run', chain)])
+  for (let at = 0; at < 1_000; at++) world.fails(`/${at}`)
+  expect(world.rows.get('M/p')!.length).toBeLessThan(2_500)
+  world.fails('/1000')
+  expect(world.pipeline().status).toBe('FAILED')
+  world.takeDispatched()
+  world.command('retry')
+  expect(world.takeDispatched()).toEqual(['/1000'])
 })
