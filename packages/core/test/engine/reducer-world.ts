@@ -145,11 +145,11 @@ export class ReducerWorld {
     return paths
   }
 
-  command(command: Command, id = 'p', commandId = `command ${this.seq}`): Draft {
+  give(command: Command, id = 'p', commandId = `command ${this.seq}`): Draft {
     return this.fold([{ type: 'command', command, id, commandId, replyTo: 'me', correlation: 'c' }])
   }
 
-  pipeline(id = 'p'): PipelineRow {
+  pipelineRow(id = 'p'): PipelineRow {
     return this.row<PipelineRow>(pipelineKey(id))
   }
 

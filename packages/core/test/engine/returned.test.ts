@@ -20,9 +20,9 @@ test('recursion in tail position takes no room, also of pipelines with a state o
   const [path] = world.takeDispatched()
   expect(path).toBe('~2000/0')
   expect(rows).toBeLessThan(5)
-  expect(world.pipeline().chain!.state!.length).toBeLessThan(100)
+  expect(world.pipelineRow().chain!.state!.length).toBeLessThan(100)
   world.returns(path!, 'end')
-  expect(world.pipeline().status).toBe('COMPLETED')
+  expect(world.pipelineRow().status).toBe('COMPLETED')
 })
 
 test('what a chain of a group has set before its last task returned a pipeline is kept', async () => {
@@ -32,7 +32,7 @@ test('what a chain of a group has set before its last task returned a pipeline i
   world.returns('/0.0/0', step.send().withInitial({ state: { own: 1 } }), { kept: true })
   world.returns('/0.0/0:/0', undefined, { lost: true })
   await world.settle()
-  const chain = world.pipeline().chain as ChainRow
+  const chain = world.pipelineRow().chain as ChainRow
   expect(Buffer.from(chain.state!).toString()).toContain('kept')
   expect(Buffer.from(chain.state!).toString()).not.toMatch(/lost|own/)
 })
