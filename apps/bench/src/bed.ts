@@ -19,9 +19,10 @@ import type { Cost } from './cost'
 import { median } from './figures'
 import { envelopeFloors } from './floors/envelopes'
 import type { Floors } from './floors/floor'
+import { countLeft } from './left'
 import { sqliteFloors, usedBytesOf } from './floors/sqlite-rows'
 import { fileOf, placeOf, schemeOf, type Place } from './place'
-import { startPeer, type Peer } from './peer-process'
+import { startWorkerProcess, type WorkerProcess } from './worker-process'
 import { Profiler, type Profile } from './profiler'
 import type { Aim, Figure, Unit } from './workload'
 
@@ -118,14 +119,15 @@ export class Bed {
   /** A worker whose probes answer with this label: in a process of its own where the store can be shared, else in this one. */
   async startHost(label: string): Promise<Host> {
     const { url, namespace, lane } = this
-    if (this.transport.capabilities.shared) return this.#closedWithIt(await startPeer({ url, namespace, lane, label }))
+    if (this.transport.capabilities.shared)
+      return this.#closedWithIt(await startWorkerProcess({ url, namespace, lane, label }))
     return this.startWorker({ tasks: bindBenchTasks(namespace, label).tasks })
   }
 
   /** A worker in a process of its own. */
-  async startPeer(): Promise<Peer> {
+  async startWorkerProcess(): Promise<WorkerProcess> {
     const { url, namespace, lane } = this
-    return this.#closedWithIt(await startPeer({ url, namespace, lane, label: 'peer' }))
+    return this.#closedWithIt(await startWorkerProcess({ url, namespace, lane, label: 'elsewhere' }))
   }
 
   /** A worker that owns every partition, and a client. */
@@ -232,13 +234,7 @@ export class Bed {
 
   /** Every lone task was acknowledged. Only when no worker is up, which would hold some. */
   async checkQueueIsEmpty(): Promise<void> {
-    const space = await this.transport.open({ namespace: this.namespace })
-    const consumer = space.consume({ queues: ['default'], leaseMs: PATIENCE_MS })
-    const left = await consumer.receive({ max: 10, waitMs: 0, suspects: true })
-    assert.equal(left.length, 0, 'tasks were left in the queue')
-    assert.equal(await space.backlog('default'), undefined)
-    await consumer.close()
-    await space.close()
+    assert.equal(await countLeft(this.transport, this.namespace), 0, 'tasks were left in the queue')
   }
 
   /** Nothing was given up. */

@@ -9,6 +9,7 @@ import { build } from 'esbuild'
 export interface Bundle {
   readonly folder: string
   readonly round: string
+  readonly peersRound: string
   remove(): void
 }
 
@@ -21,7 +22,14 @@ export async function compile(): Promise<Bundle> {
   const folder = mkdtempSync(join(parent, 'run-'))
   await build({
     absWorkingDir: app,
-    entryPoints: ['src/round.ts', 'src/peer.ts'],
+    entryPoints: [
+      'src/round.ts',
+      'src/worker-program.ts',
+      'src/peers/peers-round.ts',
+      'src/peers/contender-program.ts',
+    ],
+    // All in one folder: they start each other.
+    entryNames: '[name]',
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -30,9 +38,14 @@ export async function compile(): Promise<Bundle> {
     platform: 'node',
     target: 'node20',
     conditions: ['@tasks/source'],
-    external: ['@photostructure/sqlite', 'ioredis'],
+    external: ['@photostructure/sqlite', 'bee-queue', 'bullmq', 'ioredis'],
     sourcemap: true,
     logLevel: 'warning',
   })
-  return { folder, round: join(folder, 'round.mjs'), remove: () => rmSync(folder, { recursive: true, force: true }) }
+  return {
+    folder,
+    round: join(folder, 'round.mjs'),
+    peersRound: join(folder, 'peers-round.mjs'),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  }
 }

@@ -1,8 +1,12 @@
 import { parseArgs } from 'node:util'
 import { workloads } from './catalogue'
+import type { AppendFsync } from './peers/compare'
+import type { Contest } from './peers/contest'
+import { contests } from './peers/contests'
 import type { Workload } from './workload'
 
 export interface CommandLine {
+  readonly peers?: undefined
   readonly workloads: readonly Workload[]
   readonly transports: readonly string[]
   readonly rounds: number
@@ -10,6 +14,16 @@ export interface CommandLine {
   readonly quick: boolean
   readonly json: boolean
   readonly profile?: string
+}
+
+/** The comparison with other engines. */
+export interface PeersCommandLine {
+  readonly peers: 'redis'
+  readonly contests: readonly Contest[]
+  readonly rounds: number
+  readonly appendfsync: AppendFsync
+  readonly quick: boolean
+  readonly json: boolean
 }
 
 export const HELP = `npm run bench -- [options]
@@ -22,20 +36,26 @@ export const HELP = `npm run bench -- [options]
   --quick             small sizes, one round: checks that everything works, measures nothing
   --json              one JSON document on stdout instead of the table
   --profile FOLDER    one round under the CPU profiler, whose files go there; prints where the time went instead of rates
-  --list              the workloads
+  --peers redis       instead: this engine, BullMQ and bee-queue side by side on a Redis server started for it; with --only, --rounds, --quick, --json
+  --appendfsync HOW   of that server: always, everysec, no         (everysec)
+  --list              the workloads; with --peers, what is compared
   --help              this
 
 A workload that finds a task run too often, too seldom, or a wrong result fails, and so does the command.`
 
 /** @throws Error with a message for people */
-export function parseCommandLine(args: readonly string[]): CommandLine | 'help' | 'list' {
+export function parseCommandLine(
+  args: readonly string[],
+): CommandLine | PeersCommandLine | 'help' | 'list' | 'list peers' {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      transport: { type: 'string', multiple: true, default: ['memory:', 'sqlite:'] },
+      peers: { type: 'string' },
+      appendfsync: { type: 'string' },
+      transport: { type: 'string', multiple: true },
       only: { type: 'string', multiple: true },
       rounds: { type: 'string' },
-      lane: { type: 'string', default: 'local' },
+      lane: { type: 'string' },
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       profile: { type: 'string' },
@@ -44,15 +64,25 @@ export function parseCommandLine(args: readonly string[]): CommandLine | 'help' 
     },
   })
   if (values.help) return 'help'
-  if (values.list) return 'list'
-  const { lane, quick, json, profile } = values
+  if (values.list) return values.peers === undefined ? 'list' : 'list peers'
+  const { peers, lane = 'local', quick, json, profile } = values
   if (lane !== 'local' && lane !== 'queue') throw new Error(`--lane is local or queue, not "${lane}"`)
   const rounds = Number(values.rounds ?? (quick || profile !== undefined ? 1 : 5))
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new Error(`--rounds is a number of at least 1, not "${values.rounds}"`)
+  if (peers !== undefined) {
+    if (peers !== 'redis') throw new Error(`--peers is redis, not "${peers}"`)
+    for (const name of ['transport', 'lane', 'profile'] as const)
+      if (values[name] !== undefined) throw new Error(`--${name} says nothing to --peers`)
+    const { appendfsync = 'everysec' } = values
+    if (appendfsync !== 'always' && appendfsync !== 'everysec' && appendfsync !== 'no')
+      throw new Error(`--appendfsync is always, everysec or no, not "${appendfsync}"`)
+    return { peers, contests: choose(contests, values.only), rounds, appendfsync, quick, json }
+  }
+  if (values.appendfsync !== undefined) throw new Error('--appendfsync belongs to --peers')
   return {
-    workloads: choose(values.only),
-    transports: values.transport,
+    workloads: choose(workloads, values.only),
+    transports: values.transport ?? ['memory:', 'sqlite:'],
     rounds,
     lane,
     quick,
@@ -61,13 +91,15 @@ export function parseCommandLine(args: readonly string[]): CommandLine | 'help' 
   }
 }
 
-function choose(only: readonly string[] | undefined): readonly Workload[] {
-  if (only === undefined) return workloads
+function choose<T extends { readonly name: string }>(
+  all: readonly T[],
+  only: readonly string[] | undefined,
+): readonly T[] {
+  if (only === undefined) return all
   const names = only.flatMap((text) => text.split(','))
   for (const name of names) {
-    if (workloads.every((workload) => workload.name !== name)) {
-      throw new Error(`there is no workload "${name}"; known: ${workloads.map((workload) => workload.name).join(', ')}`)
-    }
+    if (all.every((each) => each.name !== name))
+      throw new Error(`there is no workload "${name}"; known: ${all.map((each) => each.name).join(', ')}`)
   }
-  return workloads.filter(({ name }) => names.includes(name))
+  return all.filter(({ name }) => names.includes(name))
 }

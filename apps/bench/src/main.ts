@@ -2,17 +2,22 @@
 import { mkdirSync } from 'node:fs'
 import { compile } from './bundle'
 import { workloads } from './catalogue'
-import { HELP, parseCommandLine, type CommandLine } from './command-line'
+import { HELP, parseCommandLine, type CommandLine, type PeersCommandLine } from './command-line'
 import { describeThisMachine } from './machine'
+import { contests } from './peers/contests'
+import { runComparison } from './peers/run-comparison'
 import { runRounds } from './schedule'
 import { summarize } from './summary'
 import { renderProfiles, renderTable } from './table'
 
-function readCommandLine(): CommandLine | undefined {
+const listOf = (all: readonly { readonly name: string; readonly title: string }[]): string =>
+  all.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join('\n')
+
+function readCommandLine(): CommandLine | PeersCommandLine | undefined {
   try {
     const parsed = parseCommandLine(process.argv.slice(2))
     if (typeof parsed === 'object') return parsed
-    console.log(parsed === 'help' ? HELP : workloads.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join('\n'))
+    console.log(parsed === 'help' ? HELP : listOf(parsed === 'list' ? workloads : contests))
   } catch (error) {
     console.error(`bench: ${(error as Error).message}; --help says more`)
     process.exitCode = 2
@@ -40,4 +45,5 @@ async function runBench(commandLine: CommandLine): Promise<void> {
 }
 
 const commandLine = readCommandLine()
-if (commandLine !== undefined) await runBench(commandLine)
+if (commandLine?.peers !== undefined) process.exitCode = (await runComparison(commandLine)) ? 0 : 1
+else if (commandLine !== undefined) await runBench(commandLine)

@@ -42,14 +42,14 @@ export function renderTable(machine: Machine, settings: string, summaries: reado
 }
 
 /** An assertion says over several lines what it expected; where it stood is in the progress. */
-function oneLineOf(failure: string): string {
+export function oneLineOf(failure: string): string {
   return failure
     .split(/\n\s+at /, 1)[0]!
     .replace(/\s+/g, ' ')
     .slice(0, 200)
 }
 
-function describeMachine({ cpu, cores, load, node, platform, commit, versions }: Machine): string {
+export function describeMachine({ cpu, cores, load, node, platform, commit, versions }: Machine): string {
   const ours = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   return `${cpu}, ${cores} cores (load ${load.toFixed(1)} before), ${platform}, Node ${node}, ${ours.join(', ')}${commit === undefined ? '' : ` at ${commit}`}`
 }

@@ -30,6 +30,18 @@ export class Tally {
     return new Promise((resolve) => (this.#reached = resolve))
   }
 
+  /** How often it ran with each number. */
+  counts(): readonly number[] {
+    return [...this.#counts]
+  }
+
+  /** Counts what ran elsewhere as well. */
+  addCounts(counts: readonly number[]): void {
+    counts.forEach((times, index) => {
+      for (let i = 0; i < times; i++) this.add(index)
+    })
+  }
+
   reset(): void {
     this.#counts.fill(0)
     this.#total = 0

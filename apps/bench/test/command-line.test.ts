@@ -22,6 +22,15 @@ test('options that make no sense are refused with what would', () => {
   expect(() => parseCommandLine(['--lane', 'fast'])).toThrow('local or queue')
 })
 
+test('--peers compares with other engines, and takes only what means something then', () => {
+  const parsed = parseCommandLine(['--peers', 'redis', '--only', 'chain', '--appendfsync', 'always'])
+  expect(parsed).toMatchObject({ peers: 'redis', contests: [{ name: 'chain' }], rounds: 5, appendfsync: 'always' })
+  expect(() => parseCommandLine(['--peers', 'kafka'])).toThrow('not "kafka"')
+  expect(() => parseCommandLine(['--peers', 'redis', '--transport', 'memory:'])).toThrow('--transport')
+  expect(() => parseCommandLine(['--peers', 'redis', '--only', 'fan-out-large'])).toThrow(/known: .*pipelines/)
+  expect(() => parseCommandLine(['--appendfsync', 'no'])).toThrow('--peers')
+})
+
 test('a workload that fails makes the command fail', () => {
   const { status, stdout } = bench('--quick', '--only', 'chain', '--transport', 'nowhere:')
   expect(stdout).toContain('FAILED on nowhere:')

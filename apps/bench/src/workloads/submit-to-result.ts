@@ -17,12 +17,12 @@ export const submitToResult: Workload = {
     if (!bed.transport.capabilities.shared) return
 
     await worker.close()
-    const peer = await bed.startPeer()
+    const elsewhere = await bed.startWorkerProcess()
     await everyPartitionAnswers(client)
     const before = bed.size(500, 10)
     await timeEach(bed, client, before, 'elsewhere')
     noteTimes(bed, 'two processes', await timeEach(bed, client, count, 'elsewhere'))
-    const { step } = await peer.counts()
+    const { step } = await elsewhere.counts()
     assert.equal(step, before + count, 'tasks did not run once each')
     await bed.checkNoDeadLetters(client)
   },

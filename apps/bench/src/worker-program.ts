@@ -1,13 +1,13 @@
-// A worker in a process of its own. See peer-process.ts.
+// A worker in a process of its own. See worker-process.ts.
 import { connect, startWorker } from '@tasks/core'
 import { adaptersOf } from './adapters'
 import { bindBenchTasks } from './bench-tasks'
 import { CONCURRENCY } from './concurrency'
-import type { PeerAnswer, PeerOptions, PeerRequest } from './peer-process'
+import type { WorkerAnswer, WorkerProcessOptions, WorkerRequest } from './worker-process'
 
-const say = (answer: PeerAnswer): void => void process.send!(answer)
+const say = (answer: WorkerAnswer): void => void process.send!(answer)
 
-async function work({ url, namespace, lane, label }: PeerOptions): Promise<void> {
+async function work({ url, namespace, lane, label }: WorkerProcessOptions): Promise<void> {
   const { tasks, ran } = bindBenchTasks(namespace, label)
   const connection = await connect(url, { adapters: await adaptersOf(url) })
   const worker = await startWorker({
@@ -17,7 +17,7 @@ async function work({ url, namespace, lane, label }: PeerOptions): Promise<void>
     localLane: lane === 'local',
   })
   process.on('message', (request) => {
-    if ((request as PeerRequest).type === 'counts') {
+    if ((request as WorkerRequest).type === 'counts') {
       say({
         type: 'counts',
         counts: Object.fromEntries(Object.entries(ran).map(([name, tally]) => [name, tally.total])),
@@ -32,6 +32,6 @@ async function work({ url, namespace, lane, label }: PeerOptions): Promise<void>
   say({ type: 'ready' })
 }
 
-process.once('message', (options) => void work(options as PeerOptions))
+process.once('message', (options) => void work(options as WorkerProcessOptions))
 // Without its parent nobody would end it.
 process.once('disconnect', () => process.exit())
