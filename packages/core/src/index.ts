@@ -31,7 +31,7 @@ export type {
   Step,
   TaskEntry,
 } from './definition'
-export { parseDefinition } from './definition'
+export { parseDefinition } from './definition-parser'
 export type { DrawOptions } from './draw'
 export { toMermaid, toText } from './draw'
 export type { TaskContext, TaskState } from './context'

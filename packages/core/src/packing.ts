@@ -1,6 +1,6 @@
 // From a pipeline to the definition that travels: encoded, checked whole, and its large parts stored before anything names them.
 import type { Codec } from './codec'
-import { encodeDefinition } from './definition'
+import { encodeDefinition } from './definition-encoder'
 import type { LargeValues } from './large-values'
 import type { Submittable } from './pipeline'
 import type { Space } from './transport'

@@ -1,6 +1,7 @@
 // How work is described. A pipeline is a value: nothing is sent by making one, it is never changed, and it may be used twice.
 import { toMermaid, toText, type DrawOptions } from './draw'
-import { encodeDefinition, type Definition } from './definition'
+import { encodeDefinition } from './definition-encoder'
+import type { Definition } from './definition'
 import { TaskError } from './errors'
 import { jsonCodec } from './json-codec'
 import { badOption, checkKeys } from './option-checks'

@@ -2,19 +2,16 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   childChain,
-  encodeDefinition,
   isEach,
   isGroup,
   isTask,
-  parseDefinition,
-  parsePage,
   type ArgsData,
   type Chain,
-  type EncodedDefinition,
-  type EncodeOptions,
   type Parallel,
   type TaskEntry,
 } from '../src/definition'
+import { encodeDefinition, type EncodedDefinition, type EncodeOptions } from '../src/definition-encoder'
+import { parseDefinition, parsePage } from '../src/definition-parser'
 import type { Codec } from '../src/codec'
 import { jsonCodec } from '../src/json-codec'
 import { fanOut, inParallel, sleep, sleepUntil, type Pipeline, type Submittable } from '../src/pipeline'

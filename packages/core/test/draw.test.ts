@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { encodeDefinition, parseDefinition, parsePage } from '../src/definition'
+import { encodeDefinition } from '../src/definition-encoder'
+import { parseDefinition, parsePage } from '../src/definition-parser'
 import { toMermaid, toText } from '../src/draw'
 import { jsonCodec } from '../src/json-codec'
 import { fanOut, inParallel, sleep, sleepUntil, type Pipeline } from '../src/pipeline'

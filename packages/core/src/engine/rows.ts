@@ -14,7 +14,8 @@
 //   X/<id>/<gen><job>               long work that goes in steps: pump, fan-in, clean, …              JobRow
 //
 // `gen` is another for each run of an id, and grows: rows of an old run never meet those of a new one.
-import { parseDefinition, parsePage, type Chain, type Definition } from '../definition'
+import { parseDefinition, parsePage } from '../definition-parser'
+import type { Chain, Definition } from '../definition'
 import type { State } from '../state'
 import type { Bytes } from '../transport'
 import type { Value } from '../value'

@@ -1,6 +1,6 @@
 // A world for the reducer alone: rows as bytes in a map, and nothing else. Each fold reads rows from their bytes and writes them back, so
 // that encodings are part of every test; what the owner does around the reducer is done here in the plainest way.
-import { encodeDefinition } from '../../src/definition'
+import { encodeDefinition } from '../../src/definition-encoder'
 import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
