@@ -1,9 +1,10 @@
 import { describeTransport } from '@tasks/conformance/vitest'
+import { startRedis } from '@tasks/dev-config/brokers'
+import { serverOrReason } from '@tasks/dev-config/brokers/in-tests'
 import { test } from 'vitest'
 import { conformanceHarness } from './support/harness'
-import { serverOrReason } from './support/server'
 
-const server = await serverOrReason()
+const server = await serverOrReason(() => startRedis())
 // oxlint-disable-next-line vitest/no-conditional-tests, vitest/expect-expect
 if (typeof server === 'string') test('conforms', (ctx) => ctx.skip(server))
 else describeTransport('redis', await conformanceHarness(server))
