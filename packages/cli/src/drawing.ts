@@ -33,7 +33,7 @@ const STYLES: Readonly<Partial<Record<EntryState, Style>>> = {
 /** @param now ms since the epoch */
 export function drawDescription(told: PipelineDescription, now: number): readonly Line[] {
   const { id, name, status, done, tasks, attempts, createdAt, finishedAt, chain, error } = told
-  const took = createdAt === 0 ? '' : `, ${showDuration((finishedAt ?? now) - createdAt)}`
+  const took = createdAt === undefined ? '' : `, ${showDuration((finishedAt ?? now) - createdAt)}`
   const head = `${status}  ${id}  ${name}  ${done} of ${tasks} tasks, ${attempts} attempts${took}`
   const lines: Line[] = [{ text: plain(head), style: 'bold' }]
   if (chain !== undefined) new Drawing(lines, now).chain(chain, '', '')

@@ -6,6 +6,7 @@ import {
   createClient,
   loadConfig,
   redactUrl,
+  stderrLogger,
   TaskError,
   type Client,
   type Connection,
@@ -109,7 +110,7 @@ export class Project {
   }
 
   logger(): Logger {
-    return this.config.settings.logger.value ?? terminalLogger(this.#flags.verbose === true)
+    return this.config.settings.logger.value ?? stderrLogger({ verbose: this.#flags.verbose === true })
   }
 
   /**
@@ -181,21 +182,5 @@ function existingOnly(transport: Transport): Transport {
     },
     open: (options) => transport.open({ ...options, provision: 'verify' }),
     close: () => transport.close(),
-  }
-}
-
-function terminalLogger(verbose: boolean): Logger {
-  const line = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
-    const text = JSON.stringify(fields, (_, value: unknown) =>
-      value instanceof Error ? `${value.name}: ${value.message}` : value,
-    )
-    process.stderr.write(`[tasks] ${level} ${message}${text === '{}' ? '' : ` ${text}`}\n`)
-  }
-  const silent = (): void => undefined
-  return {
-    debug: verbose ? line('debug') : silent,
-    info: verbose ? line('info') : silent,
-    warn: line('warn'),
-    error: line('error'),
   }
 }

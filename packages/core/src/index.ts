@@ -65,7 +65,8 @@ export type {
 export type { DescribedError, FailuresPage, GroupFailure } from './engine/group-failures'
 export type { GroupProgress, PipelineStatus } from './engine/queries'
 export type { Status } from './wire'
-export type { Logger, LogFields } from './logger'
+export { stderrLogger } from './logger'
+export type { Logger, LogFields, StderrLoggerOptions } from './logger'
 
 // Transports
 export type { Adapter, Connection, ConnectOptions } from './connect'

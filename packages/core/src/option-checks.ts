@@ -9,6 +9,13 @@ export function checkKeys(call: string, given: object, known: readonly string[])
   }
 }
 
+/** As `checkKeys`, of options that may be anything. */
+export function checkOptions(call: string, given: unknown, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw badOption(`${call}: options`, 'an object', given)
+  checkKeys(call, given, known)
+}
+
 export function checkMs(name: string, value: unknown): void {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
     throw badOption(name, 'a finite number of milliseconds of at least 0', value)
@@ -17,6 +24,27 @@ export function checkMs(name: string, value: unknown): void {
 export function checkCount(name: string, value: unknown, most: number): void {
   if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > most)
     throw badOption(name, `an integer from 1 to ${most}`, value)
+}
+
+export function checkFlag(name: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw badOption(name, 'true or false', value)
+}
+
+/** What callers make themselves: a codec, a logger, a clock, a signal. */
+export function checkMethods(name: string, value: unknown, methods: readonly string[]): void {
+  const has = (method: string): boolean => typeof (value as Record<string, unknown>)[method] === 'function'
+  if (typeof value !== 'object' || value === null || !methods.every(has))
+    throw badOption(name, `an object with the functions ${methods.join(', ')}`, value)
+}
+
+export const LOGGER_METHODS = ['debug', 'info', 'warn', 'error']
+export const CODEC_METHODS = ['encode', 'decode']
+
+/** What workers and clients take alike. */
+export function checkParts({ codec, logger, clock }: { codec?: unknown; logger?: unknown; clock?: unknown }): void {
+  if (codec !== undefined) checkMethods('codec', codec, CODEC_METHODS)
+  if (logger !== undefined) checkMethods('logger', logger, LOGGER_METHODS)
+  if (clock !== undefined) checkMethods('clock', clock, ['now', 'monotonic', 'after', 'uid', 'random'])
 }
 
 export function checkTransport(value: unknown): void {

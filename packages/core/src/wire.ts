@@ -247,12 +247,18 @@ export type Question =
 
 /** Answered from committed rows, beside whatever else there is to do. */
 export type Look =
-  | { readonly ask: 'status'; readonly id: string }
+  | ({ readonly ask: 'status' } & MeantRun)
   | ({ readonly ask: 'describe' } & DescribeQuestion)
   | ({ readonly ask: 'list' } & ListQuestion)
 
-export interface DescribeQuestion {
+/** A pipeline, for whoever holds a run of it: nothing is told of a run that is not theirs. `hash`: of what they submitted. */
+export interface MeantRun {
   readonly id: string
+  readonly run?: string
+  readonly hash?: string
+}
+
+export interface DescribeQuestion extends MeantRun {
   /** The most that is told of each group, and of each chain. */
   readonly maxChains: number
   readonly maxEntries: number

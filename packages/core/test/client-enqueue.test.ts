@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { taskContext } from '../src/context'
+import type { TaskError } from '../src/errors'
 import { virtualClock } from '../src/testing/virtual-clock'
 import { eventually, PATIENCE_MS, system } from './support/system'
 
@@ -103,4 +104,56 @@ test('queue, priority and meta are those of the call; else those that the task w
   await called.close()
   await worker()
   await eventually(() => expect(seen[4]).toEqual(['bound', undefined]))
+})
+
+test.each([
+  ['lone', {}],
+  ['kept', { keepResult: true }],
+])('of many that could not all be sent, the error tells which were: %s', async (_, options) => {
+  const { tasks, client, connect } = system()
+  const note = tasks.bind('note', (_value: number) => undefined)
+  const stored = new Set<string>()
+  let sends = 0
+  const send = ({ id }: { readonly id: string }) => {
+    if (sends++ === 700) return 'refused' as const
+    stored.add(id)
+    return undefined
+  }
+  const transport = connect({ faults: { send } })
+  const inputs = Array.from({ length: 1_700 }, (_value, index) => index)
+  const error = await client({}, transport)
+    .enqueueMany(note, inputs, options)
+    .catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({
+    name: 'TaskError',
+    message: expect.stringContaining('; 999 of 1700 tasks have been sent') as string,
+  })
+  const { ids } = (error as TaskError).details as { readonly ids: readonly (string | null)[] }
+  // Two parts of 500: the third was not tried.
+  expect(ids.map((id, index) => (id === null ? index : -1)).filter((index) => index >= 0)).toEqual([700])
+  expect(ids.length).toBe(1_000)
+  expect(ids.filter((id) => id !== null).length).toBe(stored.size)
+  expect(sends).toBe(1_000)
+})
+
+test('of many none of which could be sent, the error is that of the first', async () => {
+  const { tasks, client } = system()
+  const note = tasks.bind('note', (_value: unknown) => undefined)
+  await expect(client().enqueueMany(note, [() => 1, 2])).rejects.toMatchObject({
+    code: 'TASKS_UNENCODABLE',
+    message: expect.not.stringContaining('have been sent') as string,
+  })
+})
+
+test('how long a kept result is kept can be said', async () => {
+  const clock = virtualClock()
+  const { tasks, worker, client } = system({ clock })
+  const double = tasks.bind('double', (value: number) => 2 * value)
+  await worker()
+  const sender = client()
+  const { id } = await sender.enqueue(double, 4, { keepResult: true, retentionMs: HOUR_MS })
+  await clock.advance(HOUR_MS / 2)
+  expect(await sender.status(id)).toMatchObject({ status: 'COMPLETED' })
+  await clock.advance(HOUR_MS)
+  expect(await sender.status(id)).toBeUndefined()
 })

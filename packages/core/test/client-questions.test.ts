@@ -8,7 +8,7 @@ import { createTasks } from '../src/tasks'
 import { virtualClock } from '../src/testing/virtual-clock'
 import { decodeInbox, encodeReply, type QueryMessage } from '../src/wire'
 import { startWorker, type Worker } from '../src/worker/worker'
-import { eventually, PATIENCE_MS, silent, system } from './support/system'
+import { eventually, ownersOnly, PATIENCE_MS, silent, system } from './support/system'
 
 // Enough on a machine that is busy with something else.
 vi.setConfig({ testTimeout: 60_000 })
@@ -79,6 +79,59 @@ test('a question that comes before the submit it asks about says nothing of it',
   expect(await result).toBe(1)
   // It did ask.
   expect(submits).toBeGreaterThan(2)
+})
+
+// Where rows can be read, and where only owners answer.
+test.each([true, false])(
+  'a handle is of its run: one that was restarted tells nothing of the next (reader: %s)',
+  async (reader) => {
+    const { tasks, worker, client: clientOn, connect } = system()
+    const client = () => clientOn({}, reader ? connect() : ownersOnly(connect()))
+    const echo = tasks.bind('echo', (value: number) => value)
+    const other = tasks.bind('other', (value: number) => value)
+    await worker()
+    const [here, there] = [client(), client()]
+    const first = await here.submit(echo, 1, { id: 'p' })
+    expect(await first.result({ timeoutMs: PATIENCE_MS })).toBe(1)
+    const same = await there.submit(echo, 1, { id: 'p' })
+    const second = await there.submit(other, 2, { id: 'p', onDuplicate: 'restart' })
+    expect(await second.result({ timeoutMs: PATIENCE_MS })).toBe(2)
+    expect(await second.status()).toMatchObject({ status: 'COMPLETED', name: 'other' })
+    expect(await second.describe()).toMatchObject({ status: 'COMPLETED', name: 'other' })
+    expect(await here.attach('p').status()).toMatchObject({ name: 'other' })
+    // The one that found the run there was told which it is.
+    for (const handle of [first, same]) {
+      for (const ask of ['status', 'describe', 'progress'] as const)
+        await expect(handle[ask]()).rejects.toMatchObject({ code: 'TASKS_NOT_FOUND' })
+    }
+  },
+)
+
+test('a handle of a run that was there tells of it, and goes on to the run that retries it', async () => {
+  const { tasks, worker, client } = system()
+  let fails = true
+  const shaky = tasks.bind('shaky', (value: number) => {
+    if (fails) throw new Error('no')
+    return value
+  })
+  await worker()
+  const [here, there] = [client(), client()]
+  const first = await here.submit(shaky, 1, { id: 'p' })
+  await expect(first.result({ timeoutMs: PATIENCE_MS })).rejects.toMatchObject({ message: 'no' })
+  const same = await there.submit(shaky, 1, { id: 'p' })
+  expect(await same.status()).toMatchObject({ status: 'FAILED' })
+  fails = false
+  const retried = await there.retry('p')
+  expect(await retried.result({ timeoutMs: PATIENCE_MS })).toBe(1)
+  for (const handle of [first, same, retried]) expect(await handle.status()).toMatchObject({ status: 'COMPLETED' })
+})
+
+test('what no owner has taken is pending, and was created at no time', async () => {
+  const { tasks, client } = system()
+  const echo = tasks.bind('echo', (value: number) => value)
+  const status = await (await client().submit(echo, 1)).status()
+  expect(status).toMatchObject({ status: 'PENDING' })
+  expect(status).not.toHaveProperty('createdAt')
 })
 
 test('an answer of an owner that has been replaced is not taken for one of today', async () => {

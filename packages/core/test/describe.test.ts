@@ -1,28 +1,13 @@
 import { expect, test, vi } from 'vitest'
 import type { ListOptions } from '../src/client/questions'
 import type { ChainDescription, EntryDescription } from '../src/engine/describe'
-import type { MemoryTransport } from '../src/memory'
 import { fanOut, inParallel, sleep, type Pipeline } from '../src/pipeline'
 import type { TaskError } from '../src/errors'
 import { taskContext } from '../src/context'
-import type { Transport } from '../src/transport'
-import { eventually, PATIENCE_MS, system } from './support/system'
+import { eventually, ownersOnly, PATIENCE_MS, system } from './support/system'
 
 // Enough on a machine that is busy with something else.
 vi.setConfig({ testTimeout: 60_000 })
-
-/** Of which nobody but owners can read the rows. */
-function ownersOnly(transport: MemoryTransport): MemoryTransport {
-  const open: Transport['open'] = async (options) =>
-    new Proxy(await transport.open(options), {
-      get(space, key) {
-        if (key === 'reader') return undefined
-        const value: unknown = Reflect.get(space, key, space)
-        return typeof value === 'function' ? (value.bind(space) as unknown) : value
-      },
-    })
-  return Object.assign(Object.create(transport) as MemoryTransport, { open, close: () => transport.close() })
-}
 
 const ways = ['by a client that reads rows', 'by owners'] as const
 
@@ -104,7 +89,7 @@ test.each(ways)('each entry is told with its state while the pipeline runs, %s',
     since: expect.any(Number) as number,
     group: { size: 5, started: 5, ended: 2, failed: 0, maxParallelism: 4 },
   })
-  expect(entries[5]!.since).toBeGreaterThanOrEqual(told.createdAt)
+  expect(entries[5]!.since).toBeGreaterThanOrEqual(told.createdAt!)
   const [first, second, third, fourth] = entries[5]!.group!.chains
   expect(first).toEqual({ index: 0, state: 'done', entries: [] })
   expect(second!.entries[1]).toMatchObject({ taskId: 'p/5.1/1', kind: 'task', attempt: 1 })
@@ -242,7 +227,7 @@ test.each(ways)('list finds by name, time and status, and says where it goes on,
   await worker()
   const first = await client.submit(inParallel([one.send(), two.send()]), { id: 'a' })
   await first.result()
-  const { createdAt } = await first.status()
+  const createdAt = (await first.status()).createdAt!
   await eventually(() => expect(Date.now()).toBeGreaterThan(createdAt))
   const since = new Date(createdAt + 1)
   await (await client.submit(two.send().continueWith(one.send()), { id: 'b' })).result()

@@ -48,8 +48,8 @@ export function addList(program: Command, terminal: Terminal): void {
         name,
         its,
         `${done}/${tasks}`,
-        new Date(createdAt).toISOString(),
-        finishedAt === undefined ? '' : showDuration(finishedAt - createdAt),
+        createdAt === undefined ? '' : new Date(createdAt).toISOString(),
+        createdAt === undefined || finishedAt === undefined ? '' : showDuration(finishedAt - createdAt),
       ])
       terminal.answer(
         { ...list, pipelines: pipelines.map(statusDocument) },

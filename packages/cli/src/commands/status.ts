@@ -20,8 +20,8 @@ export function addStatus(program: Command, terminal: Terminal): void {
           ['id', status.id],
           ['status', style(styleOf(status), status.status)],
           ['tasks', `${done} of ${tasks} done, ${attempts} attempts`],
-          ['created', new Date(createdAt).toISOString()],
-          ...(finishedAt === undefined
+          ...(createdAt === undefined ? [] : [['created', new Date(createdAt).toISOString()] as const]),
+          ...(createdAt === undefined || finishedAt === undefined
             ? []
             : [
                 [
@@ -43,7 +43,7 @@ export function statusDocument({
 }: PipelineStatus): Readonly<Record<string, unknown>> {
   return {
     ...status,
-    createdAt: new Date(createdAt),
+    ...(createdAt === undefined ? {} : { createdAt: new Date(createdAt) }),
     ...(finishedAt === undefined ? {} : { finishedAt: new Date(finishedAt) }),
   }
 }

@@ -14,25 +14,36 @@ import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
 import { stderrLogger, type Logger } from '../logger'
 import { loneEntryOf } from '../lone-task'
-import { checkKeys, checkTransport } from '../option-checks'
+import { checkKeys, checkOptions, checkParts, checkTransport } from '../option-checks'
 import { packPipeline } from '../packing'
 import type { Flat, Pipeline, Submittable, Task } from '../pipeline'
 import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
-import type { Space, Transport } from '../transport'
+import type { Send, Space, Transport } from '../transport'
 import { isFailure } from '../value'
-import { encodeInbox, type Command, type SubmitOptions as WireOptions } from '../wire'
+import { encodeInbox, type Command, type MeantRun, type SubmitOptions as WireOptions } from '../wire'
 import { giveCommand, type CancelOptions, type Obeyed } from './commands'
 import { DeadLetterBox } from './dead-letter-box'
+import { inParts } from './enqueue-many'
 import type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './handle'
-import { checkEnqueue, checkEnqueueMany, checkMeta, checkSubmit, dueOf, workOf } from './options'
+import {
+  checkAnswerMs,
+  checkEnqueue,
+  checkEnqueueMany,
+  checkMeta,
+  checkSubmit,
+  checkWait,
+  dueOf,
+  isKept,
+  workOf,
+} from './options'
 import { LoneSends } from './lone-sends'
 import { Questions, type DescribeOptions, type ListOptions, type Owners, type PipelineList } from './questions'
 import { Replies, type Ended, type RunRef } from './replies'
 import { Sender } from './sender'
 
 export interface ClientOptions {
-  /** A URL, or a transport made by hand (which stays open when the client closes). Default: `TASKS_URL`. */
+  /** A URL, or a transport made by hand (which stays open when the client closes). Default: `TASKS_URL`, else that of `tasks.config.*`. */
   readonly transport?: string | Transport
   /** For a URL: adapters for further schemes, or in place of the published ones. */
   readonly adapters?: ConnectOptions['adapters']
@@ -75,9 +86,12 @@ export interface EnqueueOptions {
   readonly runAt?: Date | number
   /** 0 (default) to 9; higher first. */
   readonly priority?: number
+  /** Default: that of the task. */
   readonly queue?: string
   /** Keep the result as a pipeline's is kept. */
   readonly keepResult?: boolean
+  /** How long it is kept, in ms. Default 24 h. Only with `keepResult`, `id`, `delayMs` or `runAt`: else there is nothing to keep. */
+  readonly retentionMs?: number
   /** Ask for a reply, so that `result()` works. Default false. */
   readonly reply?: boolean
 }
@@ -104,7 +118,11 @@ export interface Client {
     options?: EnqueueOptions,
   ): Promise<TaskHandle<Plain<Flat<Result>>>>
   enqueue<Out>(entry: Pipeline<Out, void>, options?: EnqueueOptions): Promise<TaskHandle<Plain<Out>>>
-  /** Many lone tasks in few calls. Returns their ids. */
+  /**
+   * Many lone tasks in few calls. Returns their ids, in the order of the inputs.
+   * @throws TaskError as `submit`. If some have been sent by then, `error.details.ids` has the id of each input, or null for those that were not
+   *   sent, or of which nobody knows; inputs behind its end were not tried
+   */
   enqueueMany<In>(
     task: Task<[In], unknown>,
     inputs: readonly In[],
@@ -139,8 +157,6 @@ export interface Client {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const MANY = 500
-
 const CLIENT_OPTIONS = ['transport', 'adapters', 'namespace', 'tasks', 'codec', 'logger', 'clock', 'answerMs']
 
 /**
@@ -152,6 +168,8 @@ export function createClient(options: ClientOptions): Client {
     throw new TaskError('TASKS_OPTIONS', 'createClient needs options, like { namespace }')
   checkKeys('createClient', options, CLIENT_OPTIONS)
   checkTransport(options.transport)
+  checkParts(options)
+  checkAnswerMs(options.answerMs)
   return new ConnectedClient(options)
 }
 
@@ -181,7 +199,7 @@ class ConnectedClient implements Client {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#codec = options.codec ?? jsonCodec()
-    this.#logger = options.logger ?? stderrLogger
+    this.#logger = options.logger ?? stderrLogger()
     this.#answerMs = options.answerMs ?? 5_000
     this.#questions = new Questions(() => this.#connect(), this.#clock, this.#answerMs)
     this.deadLetters = new DeadLetterBox(() => this.#connect(), this.#codec, this.#clock)
@@ -292,25 +310,28 @@ class ConnectedClient implements Client {
           'TASKS_NOT_FOUND',
           `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
         )
-      return { id, run, name: '', status: 'PENDING', createdAt: 0, tasks: 0, done: 0, attempts: 0 }
+      return { id, run, name: '', status: 'PENDING', tasks: 0, done: 0, attempts: 0 }
     }
+    const meant = async (): Promise<MeantRun> => (await this.#connect()).replies.meant(ref)
+    const status = async (): Promise<PipelineStatus> => orPending(this.#questions.status(await meant()))
     return {
       id,
       result: (options = {}) => this.#result(ref, options) as Promise<never>,
-      status: () => orPending(this.status(id)),
-      describe: (options) => orPending(this.describe(id, options)),
+      status,
+      describe: async (options = {}) => orPending(this.#questions.describe(await meant(), options)),
       pause: () => this.pause(id),
       resume: () => this.resume(id),
       cancel: (options) => this.cancel(id, options),
       retry: () => this.retry(id) as Promise<PipelineHandle<never>>,
       progress: async (): Promise<Progress> => {
-        const { done, tasks } = await orPending(this.status(id))
+        const { done, tasks } = await status()
         return { done, total: tasks }
       },
     }
   }
 
   async #result(ref: RunRef, options: WaitOptions): Promise<unknown> {
+    checkWait(options)
     const { id, run } = ref
     const { space, replies, values } = await this.#connect()
     let ended: Ended
@@ -354,12 +375,7 @@ class ConnectedClient implements Client {
     const [pipeline, options] = workOf<EnqueueOptions>('enqueue', work, second, third)
     checkEnqueue(options)
     this.#options.tasks?.assertKnows(pipeline)
-    if (
-      options.id !== undefined ||
-      options.keepResult === true ||
-      options.delayMs !== undefined ||
-      options.runAt !== undefined
-    ) {
+    if (isKept(options)) {
       const { queue, priority, reply: _, keepResult: __, ...rest } = options
       const entry =
         queue === undefined && priority === undefined
@@ -375,13 +391,11 @@ class ConnectedClient implements Client {
     await sender.send(await lone.sendOf(id, entry, options, replyTo))
     return {
       id,
-      result: (wait = {}) => {
+      result: async (wait = {}) => {
         if (replyTo === undefined) {
-          return Promise.reject(
-            new TaskError(
-              'TASKS_UNSUPPORTED',
-              `the lone task "${id}" was enqueued without { reply: true } or { keepResult: true }: nobody keeps its result`,
-            ),
+          throw new TaskError(
+            'TASKS_UNSUPPORTED',
+            `the lone task "${id}" was enqueued without { reply: true } or { keepResult: true }: nobody keeps its result`,
           )
         }
         return this.#result({ id, run: undefined }, wait) as Promise<never>
@@ -397,22 +411,32 @@ class ConnectedClient implements Client {
     const [first] = workOf<EnqueueOptions>('enqueueMany', task, inputs[0], options)
     checkEnqueueMany(options)
     this.#options.tasks?.assertKnows(first)
-    if (options.keepResult === true || options.delayMs !== undefined || options.runAt !== undefined) {
-      return Promise.all(inputs.map(async (input) => (await this.enqueue(task, input, options)).id))
-    }
+    if (isKept(options)) return inParts(inputs, (some) => this.#enqueueKept(task, some, options))
+    return inParts(inputs, (some) => this.#enqueueLone(task, some, options))
+  }
+
+  async #enqueueKept(
+    task: Task<[unknown], unknown>,
+    inputs: readonly unknown[],
+    options: EnqueueOptions,
+  ): Promise<readonly (string | Error)[]> {
+    const sends = inputs.map(async (input) => (await this.enqueue(task, input, options)).id)
+    return Promise.all(sends.map((send) => send.catch((error: unknown) => error as Error)))
+  }
+
+  async #enqueueLone(
+    task: Task<[unknown], unknown>,
+    inputs: readonly unknown[],
+    options: EnqueueOptions,
+  ): Promise<readonly (string | Error)[]> {
     const { sender, lone } = await this.#connect()
-    const ids: string[] = []
-    for (let from = 0; from < inputs.length; from += MANY) {
-      const sends = []
-      for (const input of inputs.slice(from, from + MANY)) {
-        const id = this.#clock.uid()
-        ids.push(id)
-        const send = lone.sendOf(id, loneEntryOf(task.send(input)), options, undefined)
-        sends.push(send instanceof Promise ? await send : send)
-      }
-      for (const error of await sender.sendAll(sends)) if (error !== undefined) throw error
+    const sends: Send[] = []
+    for (const input of inputs) {
+      const send = lone.sendOf(this.#clock.uid(), loneEntryOf(task.send(input)), options, undefined)
+      sends.push(send instanceof Promise ? await send : send)
     }
-    return ids
+    const errors = await sender.sendAll(sends)
+    return sends.map(({ id }, index) => errors[index] ?? id)
   }
 
   // ---- Questions ----------------------------------------------------------------------------------------------------
@@ -424,11 +448,11 @@ class ConnectedClient implements Client {
   }
 
   status(id: string): Promise<PipelineStatus | undefined> {
-    return this.#questions.status(id)
+    return this.#questions.status({ id })
   }
 
   describe(id: string, options: DescribeOptions = {}): Promise<PipelineDescription | undefined> {
-    return this.#questions.describe(id, options)
+    return this.#questions.describe({ id }, options)
   }
 
   async #command(command: Command, id: string, options?: CancelOptions): Promise<Obeyed> {
@@ -445,7 +469,7 @@ class ConnectedClient implements Client {
   }
 
   async cancel(id: string, options: CancelOptions = {}): Promise<void> {
-    checkKeys('cancel', options, ['graceMs'])
+    checkOptions('cancel', options, ['graceMs'])
     await this.#command('cancel', id, options)
   }
 

@@ -6,6 +6,7 @@ import { blobPrefix } from '../engine/row-keys'
 import { TaskError } from '../errors'
 import { fromFailure, type Failure } from '../failure'
 import type { LargeValues } from '../large-values'
+import { badOption, checkCount, checkOptions } from '../option-checks'
 import { asBuffer } from '../record'
 import type { DeadLetter, Send, Space } from '../transport'
 import { decodeTask, encodeTask } from '../wire'
@@ -29,6 +30,8 @@ export interface DeadLetterView {
   readonly body: Uint8Array
 }
 
+const MOST_LISTED = 10_000
+
 interface ConnectedBox {
   readonly space: Space
   readonly values: LargeValues
@@ -45,9 +48,16 @@ export class DeadLetterBox {
     this.#clock = clock
   }
 
-  /** In order of arrival. */
+  /**
+   * In order of arrival.
+   * @param options `limit`: at most so many, 1 to 10 000, default 100; `after`: only those behind this one, the last of the page before
+   * @throws TaskError TASKS_OPTIONS
+   */
   async list(options: { readonly after?: string; readonly limit?: number } = {}): Promise<readonly DeadLetterView[]> {
+    checkOptions('deadLetters.list', options, ['after', 'limit'])
     const { after, limit = 100 } = options
+    checkCount('limit', limit, MOST_LISTED)
+    if (after !== undefined && typeof after !== 'string') throw badOption('after', 'the id of a dead letter', after)
     const { space } = await this.#connected()
     const letters = await space.dead.list({ limit, ...(after === undefined ? {} : { after }) })
     return letters.map((letter) => viewOf(letter, undefined))

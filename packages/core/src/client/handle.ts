@@ -25,10 +25,14 @@ export interface PipelineHandle<Out> {
    *   `TASKS_ID_CONFLICT` if the id belongs to another definition; `TASKS_RESULT_TIMEOUT`
    */
   result(options?: WaitOptions): Promise<Out>
-  /** Where the run stands; `PENDING` if no owner has taken it yet. */
+  /**
+   * Where the run stands; `PENDING` if no owner has taken it yet.
+   * @throws TaskError TASKS_NOT_FOUND if the run was restarted, TASKS_ID_CONFLICT if the id belongs to another definition; TASKS_UNAVAILABLE
+   */
   status(): Promise<PipelineStatus>
-  /** Where each of its entries stands, as `client.describe(id)`. */
+  /** Where each of its entries stands, as `client.describe(id)`. Throws as `status`. */
   describe(options?: DescribeOptions): Promise<PipelineDescription>
+  /** Throws as `status`. */
   progress(): Promise<Progress>
   /** As `client.pause(id)`, and so on: commands are for the run that the id has now. */
   pause(): Promise<void>

@@ -1,9 +1,10 @@
 // What callers give a client, checked before any effect: an option that is misspelt or out of range is refused by name, never ignored.
 import type { Clock } from '../clock'
+import type { EnqueueOptions } from './client'
 import { TaskError } from '../errors'
 import { LATEST_MS } from '../engine/row-keys'
 import { checkQueueName } from '../ids'
-import { badOption, checkKeys, checkMs } from '../option-checks'
+import { badOption, checkFlag, checkKeys, checkMethods, checkMs, checkOptions } from '../option-checks'
 import { isPipeline, taskRefOf, type Submittable, type Task } from '../pipeline'
 
 const META_BYTES = 4 << 10
@@ -54,17 +55,47 @@ export function checkSubmit(given: object): void {
 /** @throws TaskError TASKS_OPTIONS naming the option and the value; TASKS_ID_INVALID for a queue's name */
 export function checkEnqueue(given: object): void {
   checkKeys('enqueue', given, ENQUEUE)
-  checkRoute(given)
+  checkLone('enqueue', given)
 }
 
 /** @throws as `checkEnqueue` */
 export function checkEnqueueMany(given: object): void {
   checkKeys('enqueueMany', given, ENQUEUE_MANY)
-  checkRoute(given)
+  checkLone('enqueueMany', given)
 }
 
-function checkRoute(given: object): void {
-  const { priority, queue } = given as { priority?: unknown; queue?: unknown }
+/** Whether it is a pipeline of one entry: a row that can be found again, or waits for its time. */
+export function isKept({ id, keepResult, delayMs, runAt }: EnqueueOptions): boolean {
+  return id !== undefined || keepResult === true || delayMs !== undefined || runAt !== undefined
+}
+
+export function checkAnswerMs(answerMs: unknown): void {
+  if (answerMs === undefined) return
+  checkMs('answerMs', answerMs)
+  // Silence for three times as long is asked about again.
+  if ((answerMs as number) < 1) throw badOption('answerMs', 'a number of milliseconds of at least 1', answerMs)
+}
+
+/** @throws TaskError TASKS_OPTIONS naming the option and the value */
+export function checkWait(given: unknown): void {
+  checkOptions('result', given, ['timeoutMs', 'signal'])
+  const { timeoutMs, signal } = given as { timeoutMs?: unknown; signal?: unknown }
+  if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs)
+  if (signal !== undefined) checkMethods('signal', signal, ['throwIfAborted', 'addEventListener'])
+}
+
+function checkLone(call: string, given: object): void {
+  const { priority, queue, keepResult, reply, retentionMs } = given as Readonly<Record<string, unknown>>
+  if (keepResult !== undefined) checkFlag('keepResult', keepResult)
+  if (reply !== undefined) checkFlag('reply', reply)
+  if (retentionMs !== undefined) {
+    checkMs('retentionMs', retentionMs)
+    if (!isKept(given))
+      throw new TaskError(
+        'TASKS_OPTIONS',
+        `${call}: retentionMs is for what is kept: with keepResult, id, delayMs or runAt`,
+      )
+  }
   if (
     priority !== undefined &&
     !(Number.isInteger(priority) && (priority as number) >= 0 && (priority as number) <= MOST_PRIORITY)

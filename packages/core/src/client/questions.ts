@@ -1,4 +1,5 @@
 // What is asked about pipelines: of committed rows where the transport lets a client read them, so that no worker need be up; else of their owners.
+import { compareUtf8 } from '../adapter/key-order'
 import type { Clock } from '../clock'
 import { answerTo, openAnswer } from '../engine/answers'
 import type { PipelineDescription } from '../engine/describe'
@@ -8,7 +9,7 @@ import { TaskError } from '../errors'
 import { checkId, partitionOf } from '../ids'
 import { badOption, checkCount, checkKeys } from '../option-checks'
 import type { Space } from '../transport'
-import type { Look, Status } from '../wire'
+import type { Look, MeantRun, Status } from '../wire'
 import type { Replies } from './replies'
 
 export interface ListOptions {
@@ -83,11 +84,12 @@ export class Questions {
     return answerTo(source, question, Infinity)
   }
 
-  async status(id: string): Promise<PipelineStatus | undefined> {
-    return (await this.#askOf(id, { ask: 'status', id })) as PipelineStatus | undefined
+  async status(meant: MeantRun): Promise<PipelineStatus | undefined> {
+    return (await this.#askOf(meant.id, { ask: 'status', ...meant })) as PipelineStatus | undefined
   }
 
-  async describe(id: string, options: DescribeOptions): Promise<PipelineDescription | undefined> {
+  async describe(meant: MeantRun, options: DescribeOptions): Promise<PipelineDescription | undefined> {
+    const { id } = meant
     checkKeys('describe', options, ['maxChains', 'maxEntries', 'failuresAfter', 'failuresOf'])
     const {
       maxChains = 10,
@@ -103,7 +105,7 @@ export class Questions {
       throw badOption('failuresOf', `the task id of a group of "${id}"`, failuresOf)
     return (await this.#askOf(id, {
       ask: 'describe',
-      id,
+      ...meant,
       maxChains,
       maxEntries,
       ...(failuresOf === undefined ? {} : { failuresOf }),
@@ -142,7 +144,7 @@ export class Questions {
     )
     const incomplete = lists.includes(undefined)
     const keyed = lists.flatMap((list) => (list ?? []).map((found) => [pipelineKey(found.id), found] as const))
-    keyed.sort(([a], [b]) => (a < b ? -1 : 1))
+    keyed.sort(([a], [b]) => compareUtf8(a, b))
     const pipelines = keyed.slice(0, limit).map(([, pipeline]) => pipeline)
     return { pipelines, incomplete, ...(pipelines.length < limit ? {} : { after: pipelines.at(-1)!.id }) }
   }

@@ -6,7 +6,15 @@ import { fromFailure, type Failure } from '../failure'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
 import type { ReplyAddress, Space } from '../transport'
-import { decodeReply, encodeInbox, type InboxBody, type Question, type ReplyBody, type WaitedRun } from '../wire'
+import {
+  decodeReply,
+  encodeInbox,
+  type InboxBody,
+  type MeantRun,
+  type Question,
+  type ReplyBody,
+  type WaitedRun,
+} from '../wire'
 import { SharedSignals } from './shared-signals'
 
 /** A message that is answered: made when it is known where the answer goes. */
@@ -161,6 +169,12 @@ export class Replies {
     for (const waiter of this.#waiters.get(reply.id) ?? []) {
       if (waiter.run === undefined || waiter.run === reply.run) waiter.settle(reply)
     }
+  }
+
+  /** The run that it came to, as far as this client has been told. */
+  meant({ id, run, hash }: RunRef): MeantRun {
+    const actual = run === undefined ? undefined : (this.#sent.get(run)?.run ?? run)
+    return { id, ...(actual === undefined ? {} : { run: actual }), ...(hash === undefined ? {} : { hash }) }
   }
 
   /** Waits for the end of a run. */

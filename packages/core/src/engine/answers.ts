@@ -8,12 +8,12 @@ import type { RowSource } from './row-source'
 
 /**
  * @param mostBytes about how long the answer may be
- * @throws TaskError TASKS_NOT_FOUND, TASKS_UNAVAILABLE
+ * @throws TaskError TASKS_NOT_FOUND, TASKS_ID_CONFLICT, TASKS_UNAVAILABLE
  */
 export function answerTo(source: RowSource, question: Look, mostBytes: number): Promise<unknown> {
   switch (question.ask) {
     case 'status':
-      return pipelineStatus(source, question.id)
+      return pipelineStatus(source, question)
     case 'describe':
       return describePipeline(source, question, mostBytes)
     case 'list':
@@ -25,10 +25,11 @@ interface Refused {
   readonly refused: Failure
 }
 
+const OF_QUESTIONS: readonly string[] = ['TASKS_NOT_FOUND', 'TASKS_ID_CONFLICT', 'TASKS_UNAVAILABLE']
+
 /** What an owner says instead of an answer, if it has to do with the question and not with the owner. */
 export function refusalOf(error: unknown): Refused | undefined {
-  const isOfQuestion = TaskError.is(error) && (error.code === 'TASKS_NOT_FOUND' || error.code === 'TASKS_UNAVAILABLE')
-  return isOfQuestion ? { refused: toFailure(error) } : undefined
+  return TaskError.is(error) && OF_QUESTIONS.includes(error.code) ? { refused: toFailure(error) } : undefined
 }
 
 /** The answer that an owner gave. Throws what it refused it with. */

@@ -15,6 +15,7 @@ import {
   type TaskEntry,
 } from '../definition'
 import { TaskError } from '../errors'
+import { fromFailure } from '../failure'
 import { isFailure, NONE } from '../value'
 import type { DescribeQuestion } from '../wire'
 import { forEachRow, type Draft, type RunView } from './draft'
@@ -22,7 +23,7 @@ import { describeError, failuresOf, type DescribedError, type FailuresPage, type
 import { viewGroup } from './groups'
 import { childPath, entryPath, framePath, hopPath, ROOT } from './paths'
 import { entriesOf, groupAt, pathAt, placeOf, readChain, type Place } from './places'
-import { statusOf, type PipelineStatus } from './queries'
+import { refusalFor, statusOf, type PipelineStatus } from './queries'
 import { pipelineKey } from './row-keys'
 import { looking, type RowSource } from './row-source'
 import { CHUNK, firstStep, hasBit, type ChainRow, type ChunkRow, type GroupRow, type PipelineRow } from './rows'
@@ -147,6 +148,8 @@ function describe(
   const row = draft.get<PipelineRow>(pipelineKey(question.id))
   const status = statusOf(row)
   if (row === undefined || status === null) return { description: null, wanted: [], of: undefined }
+  const refusal = refusalFor(row, question)
+  if (refusal !== undefined) throw fromFailure(refusal)
   const run = draft.run(question.id)!
   const description = new Description(draft, run, question, failed, mostBytes)
   const error = isFailure(row.outcome) ? describeError(row.outcome) : undefined

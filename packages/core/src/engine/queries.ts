@@ -1,7 +1,9 @@
 // What is told of a pipeline, from its committed rows: by its owner, or by a client that can read them itself.
-import type { ListQuestion, Status } from '../wire'
+import type { TaskErrorCode } from '../errors'
+import { fromFailure, type Failure } from '../failure'
+import type { ListQuestion, MeantRun, Status } from '../wire'
 import { decodeRow } from './row-codec'
-import { pipelineKey, PIPELINES, RunKeys } from './row-keys'
+import { firstRun, pipelineKey, PIPELINES, RunKeys } from './row-keys'
 import type { RowSource } from './row-source'
 import { isOver, type GroupRow, type PipelineRow } from './rows'
 
@@ -11,7 +13,8 @@ export interface PipelineStatus {
   /** Of its first task: its display name, or else the task's. */
   readonly name: string
   readonly status: Status
-  readonly createdAt: number
+  /** When its first owner took it, ms since the epoch. Undefined while it is PENDING. */
+  readonly createdAt?: number
   /** Undefined while it runs. */
   readonly finishedAt?: number
   readonly meta?: Readonly<Record<string, unknown>>
@@ -57,16 +60,52 @@ export interface GroupProgress {
   readonly failed: number
 }
 
+/** Whether the run was restarted: another one has its place. */
+export function isEarlier(row: PipelineRow, run: string): boolean {
+  return row.earlier?.includes(firstRun(run)) === true
+}
+
+export const earlierFailure = (row: PipelineRow): Failure =>
+  failure(row, 'TASKS_NOT_FOUND', 'was restarted: the run before is not kept')
+
+export const existsFailure = (row: PipelineRow): Failure => failure(row, 'TASKS_ID_EXISTS', 'exists')
+
+export const conflictFailure = (row: PipelineRow): Failure =>
+  failure(row, 'TASKS_ID_CONFLICT', 'exists with another definition')
+
+const failure = ({ id, status }: PipelineRow, code: TaskErrorCode, why: string): Failure => ({
+  code,
+  name: 'TaskError',
+  message: `the pipeline "${id}" (${status}) ${why}`,
+})
+
+/**
+ * Why nothing of the run that the pipeline has now is for whoever means this one: it was restarted, or belongs to another definition that was
+ * submitted with the same id. Undefined if it is, or is the one that it came to.
+ */
+export function refusalFor(row: PipelineRow, { run, hash }: Omit<MeantRun, 'id'>): Failure | undefined {
+  if (run === undefined || run === row.run) return undefined
+  if (isEarlier(row, run)) return earlierFailure(row)
+  return hash === undefined || hash === row.hash ? undefined : conflictFailure(row)
+}
+
 const MOST_GROUPS = 20
 
-/** Where a pipeline stands, with its groups. */
-export async function pipelineStatus(source: RowSource, id: string): Promise<PipelineStatus | null> {
+/**
+ * Where a pipeline stands, with its groups.
+ * @throws TaskError TASKS_NOT_FOUND, TASKS_ID_CONFLICT if it has another run than the one that is meant
+ */
+export async function pipelineStatus(source: RowSource, meant: MeantRun): Promise<PipelineStatus | null> {
+  const { id } = meant
   const key = pipelineKey(id)
   const [bytes] = await source.load([key])
   if (bytes === undefined) return null
   const row = decodeRow(key, bytes) as PipelineRow
   const status = statusOf(row)
-  if (status === null || isOver(row.status)) return status
+  if (status === null) return null
+  const refusal = refusalFor(row, meant)
+  if (refusal !== undefined) throw fromFailure(refusal)
+  if (isOver(row.status)) return status
   const prefix = new RunKeys(id, row.gen).groups()
   const groups = (await source.scan(prefix, undefined, MOST_GROUPS)).map(([groupKey, group]): GroupProgress => {
     const { size, next, ended, failed } = decodeRow(groupKey, group) as GroupRow

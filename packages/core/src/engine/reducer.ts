@@ -16,10 +16,11 @@ import { childPath, entryPath } from './paths'
 import { takeAway } from './finish'
 import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
+import { refusalFor } from './queries'
 import { pipelineKey, RunKeys } from './row-keys'
 import { isOver, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
 import { reopened, type FailedPage } from './retried'
-import { isEarlier, refuseConflict, refuseEarlier, submit } from './submit'
+import { submit } from './submit'
 
 /** Everything that is folded: what came in, and what the owner says to itself. */
 export type Input =
@@ -139,12 +140,9 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
           if (fresh !== 1) draft.reply(replyTo, { type: 'refused', id, run: run === 0 ? '' : run, failure })
           continue
         }
-        if (run !== 0 && isEarlier(row, run)) {
-          refuseEarlier(draft, row, run, replyTo)
-          continue
-        }
-        if (run !== 0 && run !== row.run && hash !== undefined && hash !== row.hash) {
-          refuseConflict(draft, row, run, replyTo)
+        const refusal = run === 0 ? undefined : refusalFor(row, { run, ...(hash === undefined ? {} : { hash }) })
+        if (refusal !== undefined) {
+          draft.reply(replyTo, { type: 'refused', id, run: run as string, failure: refusal })
           continue
         }
         if (run !== 0 && run !== row.run) draft.reply(replyTo, { type: 'attached', id, run, actual: row.run })

@@ -3,12 +3,14 @@ import { initialState } from '../state'
 import { isEach, isGroup, isTask, type Chain, type Definition } from '../definition'
 import { NONE } from '../value'
 import type { SubmitMessage } from '../wire'
+import type { Failure } from '../failure'
 import { entryFailed, startRoot } from './chains'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
 import { cleanJob, expiryKey, finish } from './finish'
 import { openPages, sourceOf, writePages } from './frames'
 import { entryPath, ROOT } from './paths'
+import { conflictFailure, earlierFailure, existsFailure, isEarlier } from './queries'
 import { firstRun } from './row-keys'
 import { firstStep, isOver, type PipelineRow } from './rows'
 
@@ -22,13 +24,11 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   if (existing === undefined) return start(draft, message, undefined)
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
   if (firstRun(existing.row.run) === message.run) return answer(draft, existing, message)
-  if (isEarlier(existing.row, message.run)) return refuseEarlier(draft, existing.row, message.run, options.replyTo)
+  if (isEarlier(existing.row, message.run)) return refuse(draft, message, earlierFailure(existing.row))
   // What is being taken away has left its id already.
   if (existing.row.leaving || options.onDuplicate === 'restart') return restart(draft, existing, message)
-  if (options.onDuplicate === 'reject')
-    return refuse(draft, existing.row, message.run, options.replyTo, 'TASKS_ID_EXISTS', 'exists')
-  if (existing.row.hash !== message.definition.hash)
-    return refuseConflict(draft, existing.row, message.run, options.replyTo)
+  if (options.onDuplicate === 'reject') return refuse(draft, message, existsFailure(existing.row))
+  if (existing.row.hash !== message.definition.hash) return refuse(draft, message, conflictFailure(existing.row))
   answer(draft, existing, message)
 }
 
@@ -106,19 +106,6 @@ function restart(draft: Draft, existing: RunView, message: SubmitMessage): void 
   start(draft, message, row)
 }
 
-export function isEarlier(row: PipelineRow, run: string): boolean {
-  return row.earlier?.includes(run) === true
-}
-
-/** Whoever asks for a run that was restarted gets nothing of the one that took its place: it may be of another pipeline. */
-export function refuseEarlier(draft: Draft, row: PipelineRow, run: string, replyTo: string | undefined): void {
-  refuse(draft, row, run, replyTo, 'TASKS_NOT_FOUND', 'was restarted: the outcome of the run before is not kept')
-}
-
-export function refuseConflict(draft: Draft, row: PipelineRow, run: string, replyTo: string | undefined): void {
-  refuse(draft, row, run, replyTo, 'TASKS_ID_CONFLICT', 'exists with another definition')
-}
-
 function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: SubmitMessage): void {
   if (replyTo === undefined) return
   const { row } = existing
@@ -127,15 +114,6 @@ function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: 
   else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
 }
 
-function refuse(
-  draft: Draft,
-  { id, status }: PipelineRow,
-  run: string,
-  replyTo: string | undefined,
-  code: string,
-  why: string,
-): void {
-  if (replyTo === undefined) return
-  const failure = { code, name: 'TaskError', message: `the pipeline "${id}" (${status}) ${why}` }
-  draft.reply(replyTo, { type: 'refused', id, run, failure })
+function refuse(draft: Draft, { id, run, options: { replyTo } }: SubmitMessage, failure: Failure): void {
+  if (replyTo !== undefined) draft.reply(replyTo, { type: 'refused', id, run, failure })
 }

@@ -1,21 +1,7 @@
 // The keys of a map in the order of their UTF-8 bytes. New keys are only noted, and put in their places by the next read: a group of
 // 250,000 results that is never read in order is never sorted, and a read between two writes costs what was written, not what is there.
 
-/** The order of the UTF-8 bytes, which differs from that of the UTF-16 units once surrogates meet U+E000 and above. */
-export function compareUtf8(a: string, b: string): number {
-  if (a === b) return 0
-  const length = Math.min(a.length, b.length)
-  for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i)
-    const y = b.charCodeAt(i)
-    if (x !== y) return utf8Rank(x) - utf8Rank(y)
-  }
-  return a.length - b.length
-}
-
-function utf8Rank(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
-}
+import { compareUtf8 } from '../adapter/key-order'
 
 // For keys without units from U+D800 on, which is nearly all, both orders are one, and the engine's own comparison is ten times quicker.
 const WIDE = /[\ud800-\uffff]/

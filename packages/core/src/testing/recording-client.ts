@@ -75,7 +75,6 @@ export function recordingClient(
         run: id,
         name: '',
         status: 'PENDING',
-        createdAt: 0,
         tasks: 0,
         done: 0,
         attempts: 0,

@@ -4,7 +4,7 @@ import { TaskError } from '../errors'
 import { checkQueueName } from '../ids'
 import { jsonCodec } from '../json-codec'
 import { stderrLogger } from '../logger'
-import { badOption, checkCount, checkKeys, checkTransport } from '../option-checks'
+import { badOption, checkCount, checkFlag, checkKeys, checkParts, checkTransport } from '../option-checks'
 import type { WorkerOptions } from './worker'
 
 const KNOWN = [
@@ -40,10 +40,13 @@ export function workerSettings(options: WorkerOptions) {
     unknownTaskGraceMs = 600_000,
   } = options
   const { roles = ['owner', 'worker'], localLane = true, handleSignals = false } = options
-  const { codec = jsonCodec(), logger = stderrLogger, clock = systemClock } = options
+  const { codec = jsonCodec(), logger = stderrLogger(), clock = systemClock } = options
   if (typeof tasks?.find !== 'function' || typeof tasks.names !== 'function')
     throw badOption('tasks', 'what createTasks() returns', tasks)
   checkTransport(options.transport)
+  checkParts(options)
+  checkFlag('localLane', localLane)
+  checkFlag('handleSignals', handleSignals)
   checkCount('concurrency', concurrency, MOST)
   atLeast('leaseMs', leaseMs, 50)
   atLeast('drainMs', drainMs, 0)

@@ -6,6 +6,7 @@ import { Owner } from '../engine/owner'
 import { Turns } from '../engine/turns'
 import { TaskError } from '../errors'
 import { LargeValues } from '../large-values'
+import { checkMs, checkOptions } from '../option-checks'
 import type { Logger } from '../logger'
 import type { TaskSource } from './task-source'
 import type { Bytes, Space, Transport } from '../transport'
@@ -20,7 +21,7 @@ import { drainOnSignals } from './signals'
 export interface WorkerOptions {
   /** The tasks that this worker runs. */
   readonly tasks: TaskSource
-  /** A URL, or a transport made by hand (which stays open when the worker closes). Default: `TASKS_URL`. */
+  /** A URL, or a transport made by hand (which stays open when the worker closes). Default: `TASKS_URL`, else that of `tasks.config.*`. */
   readonly transport?: string | Transport
   /** For a URL: adapters for further schemes, or in place of the published ones. */
   readonly adapters?: ConnectOptions['adapters']
@@ -152,8 +153,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await space.close()
     await connection.close()
   }
-  const close = (how: { readonly drainMs?: number } = {}): Promise<void> =>
-    (closing ??= shutDown(how.drainMs ?? settings.drainMs).finally(onClosed))
+  const close = async (how: { readonly drainMs?: number } = {}): Promise<void> => {
+    checkOptions('close', how, ['drainMs'])
+    const { drainMs = settings.drainMs } = how
+    checkMs('drainMs', drainMs)
+    return (closing ??= shutDown(drainMs).finally(onClosed))
+  }
   const stopSignals = settings.handleSignals ? drainOnSignals(close, logger) : () => undefined
 
   return {

@@ -11,7 +11,7 @@ import {
   type MemoryTransport,
   type MemoryTransportOptions,
 } from '../../src/memory'
-import type { RowKey } from '../../src/transport'
+import type { RowKey, Transport } from '../../src/transport'
 import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks'
 import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker'
 
@@ -84,6 +84,19 @@ export function system(options: SystemOptions = {}): System {
     },
     blobs: async () => (await (await look).blobs.list({ limit: 100_000 })).map(({ key }) => key),
   }
+}
+
+/** Of which nobody but owners can read the rows. */
+export function ownersOnly(transport: MemoryTransport): MemoryTransport {
+  const open: Transport['open'] = async (options) =>
+    new Proxy(await transport.open(options), {
+      get(space, key) {
+        if (key === 'reader') return undefined
+        const value: unknown = Reflect.get(space, key, space)
+        return typeof value === 'function' ? (value.bind(space) as unknown) : value
+      },
+    })
+  return Object.assign(Object.create(transport) as MemoryTransport, { open, close: () => transport.close() })
 }
 
 /** Asks again and again until `attempt` does not throw. */
