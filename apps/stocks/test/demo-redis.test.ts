@@ -6,6 +6,7 @@ import { expectedRisk } from './support/expected'
 
 test.for(['--json', '--json --crash'])(
   'demo %s gives the same numbers on Redis',
+  { timeout: 60_000 },
   async (words, ctx) => {
     const { url } = await newServer(ctx, () => startRedis())
     const { code, stdout } = await runDemo([...words.split(' '), '--transport', url])
@@ -13,5 +14,4 @@ test.for(['--json', '--json --crash'])(
     const { result, tasks, transport } = JSON.parse(stdout) as Record<'result' | 'tasks' | 'transport', unknown>
     expect({ result, tasks, transport }).toEqual({ result: expect.closeTo(expectedRisk, 8), tasks: 12, transport: url })
   },
-  60_000,
 )
