@@ -64,7 +64,7 @@ export type {
 } from './engine/describe'
 export type { DescribedError, FailuresPage, GroupFailure } from './engine/group-failures'
 export type { GroupProgress, PipelineStatus } from './engine/queries'
-export type { Status } from './wire'
+export type { Status } from './wire/reply'
 export { stderrLogger } from './logger'
 export type { Logger, LogFields, StderrLoggerOptions } from './logger'
 

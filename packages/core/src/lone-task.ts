@@ -8,7 +8,9 @@ import { isPlan, isTaskUse, type StepOptions } from './plan'
 import { asBuffer } from './record'
 import type { RetryData } from './retry'
 import { decodeReference, Kind, type Value } from './value'
-import type { PackedDefinition, SubmitMessage, TaskMessage, Verdict } from './wire'
+import type { PackedDefinition } from './wire/packed-definition'
+import type { SubmitMessage, Verdict } from './wire/inbox-message'
+import type { TaskMessage } from './wire/task-message'
 
 /**
  * A lone task is known as what it becomes when it is tried again: the entry of a pipeline of its own, in a run named after it. So whatever

@@ -4,7 +4,7 @@ import { encodeDefinition } from './definition-encoder'
 import type { LargeValues } from './large-values'
 import type { Submittable } from './pipeline'
 import type { Space } from './transport'
-import type { PackedDefinition } from './wire'
+import type { PackedDefinition } from './wire/packed-definition'
 
 /** Above this, in bytes, the pages of a definition go into a blob even if a message could carry them. */
 const MOST_INLINE = 128 << 10

@@ -11,7 +11,7 @@ export const Kind = {
   one: 1,
   /** Several arguments: the codec's encoding of their array. */
   spread: 2,
-  /** A definition that a task returned: see wire.ts. */
+  /** A definition that a task returned: see wire/packed-definition.ts. */
   pipeline: 3,
   /** A value stored as a blob: see `Reference`. */
   reference: 4,

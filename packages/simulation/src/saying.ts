@@ -3,7 +3,9 @@ import type { Bytes, Send } from '@tasks/core'
 import { decodeRow } from '@tasks/core/src/engine/row-codec'
 import type { PipelineRow } from '@tasks/core/src/engine/rows'
 import { Kind } from '@tasks/core/src/value'
-import { decodeInbox, decodeReply, decodeTask, type Status } from '@tasks/core/src/wire'
+import { decodeInbox } from '@tasks/core/src/wire/inbox-message'
+import { decodeReply, type Status } from '@tasks/core/src/wire/reply'
+import { decodeTask } from '@tasks/core/src/wire/task-message'
 
 const KINDS = Object.fromEntries(Object.entries(Kind).map(([name, kind]) => [kind, name]))
 

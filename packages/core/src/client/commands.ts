@@ -6,7 +6,8 @@ import { TaskError } from '../errors'
 import { fromFailure } from '../failure'
 import { checkId, partitionOf } from '../ids'
 import type { Space } from '../transport'
-import type { Command, Status } from '../wire'
+import type { Command } from '../wire/inbox-message'
+import type { Status } from '../wire/reply'
 import type { Replies } from './replies'
 
 const TRIES = 3

@@ -9,7 +9,7 @@ import type { LargeValues } from '../large-values'
 import { badOption, checkCount, checkOptions } from '../option-checks'
 import { asBuffer } from '../record'
 import type { DeadLetter, Send, Space } from '../transport'
-import { decodeTask, encodeTask } from '../wire'
+import { decodeTask, encodeTask } from '../wire/task-message'
 
 export interface DeadLetterView {
   readonly id: string

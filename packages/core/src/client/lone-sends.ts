@@ -5,7 +5,7 @@ import type { LargeValues } from '../large-values'
 import type { LoneEntry } from '../lone-task'
 import type { Send } from '../transport'
 import { Kind, NONE, type Value } from '../value'
-import { encodeTask, type TaskMessageOptions } from '../wire'
+import { encodeTask, type TaskMessageOptions } from '../wire/task-message'
 import { checkMeta } from './options'
 
 /** What its sender says of it beyond the task's own options. */

@@ -9,7 +9,8 @@ import { TaskError } from '../errors'
 import { checkId, partitionOf } from '../ids'
 import { badOption, checkCount, checkKeys } from '../option-checks'
 import type { Space } from '../transport'
-import type { Look, MeantRun, Status } from '../wire'
+import type { Look, MeantRun } from '../wire/inbox-message'
+import type { Status } from '../wire/reply'
 import type { Replies } from './replies'
 
 export interface ListOptions {

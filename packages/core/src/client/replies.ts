@@ -6,15 +6,8 @@ import { fromFailure, type Failure } from '../failure'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
 import type { ReplyAddress, Space } from '../transport'
-import {
-  decodeReply,
-  encodeInbox,
-  type InboxBody,
-  type MeantRun,
-  type Question,
-  type ReplyBody,
-  type WaitedRun,
-} from '../wire'
+import { decodeReply, type ReplyBody } from '../wire/reply'
+import { encodeInbox, type InboxBody, type MeantRun, type Question, type WaitedRun } from '../wire/inbox-message'
 import { SharedSignals } from './shared-signals'
 
 /** A message that is answered: made when it is known where the answer goes. */

@@ -4,7 +4,7 @@
 import { isEach, isGroup, isSleep, isTask, type Chain, type EachEntry, type Entry, type TaskEntry } from '../definition'
 import { initialState, mergeState } from '../state'
 import { failureValue, isFailure, NONE, setOf, withSuppressed, type Value } from '../value'
-import type { PackedDefinition } from '../wire'
+import type { PackedDefinition } from '../wire/packed-definition'
 import { argsValue, eachArgs, eachStep } from './dispatch'
 import type { Draft, RunView } from './draft'
 import { finish } from './finish'

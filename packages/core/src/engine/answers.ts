@@ -1,7 +1,7 @@
 // Questions about pipelines, answered from committed rows: by owners, and by clients that can read them.
 import { TaskError } from '../errors'
 import { fromFailure, toFailure, type Failure } from '../failure'
-import type { Look } from '../wire'
+import type { Look } from '../wire/inbox-message'
 import { describePipeline } from './describe'
 import { listPipelines, pipelineStatus } from './queries'
 import type { RowSource } from './row-source'

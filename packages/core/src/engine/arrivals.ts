@@ -1,6 +1,6 @@
 // What an owner has been given and has not folded yet: inbox messages, outcomes from its own process, and what it says to itself.
 import type { Capabilities, InboxMessage, Position } from '../transport'
-import { decodeInbox, type Outcome } from '../wire'
+import { decodeInbox, type Outcome } from '../wire/inbox-message'
 import type { Input } from './reducer'
 
 export interface Arrived {

@@ -1,6 +1,6 @@
 // From a draft to what is committed: which dispatch takes which lane, one window that notes them all, and every send with its id.
 import type { Bytes, PartitionSession, RowKey, Send } from '../transport'
-import { encodeReply } from '../wire'
+import { encodeReply } from '../wire/reply'
 import type { Dispatch, Draft } from './draft'
 import { encodeDispatch } from './dispatch'
 import type { LocalItem, LocalLane } from './local-lane'

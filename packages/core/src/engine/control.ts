@@ -8,7 +8,8 @@
 //   delete    COMPLETED, FAILED, CANCELLED      (gone)
 //
 // Whatever is not listed is refused with TASKS_STATUS, naming both.
-import type { Command, CommandMessage, Status } from '../wire'
+import type { Command, CommandMessage } from '../wire/inbox-message'
+import type { Status } from '../wire/reply'
 import { entryReleased } from './chains'
 import { CANCEL_GRACE_MS, cancelRun } from './cancel'
 import type { Draft, RunView } from './draft'

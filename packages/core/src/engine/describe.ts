@@ -17,7 +17,7 @@ import {
 import { TaskError } from '../errors'
 import { fromFailure } from '../failure'
 import { isFailure, NONE } from '../value'
-import type { DescribeQuestion } from '../wire'
+import type { DescribeQuestion } from '../wire/inbox-message'
 import { forEachRow, type Draft, type RunView } from './draft'
 import { describeError, failuresOf, type DescribedError, type FailuresPage, type GroupFailure } from './group-failures'
 import { viewGroup } from './groups'

@@ -12,7 +12,7 @@ import {
   type TaskEntry,
 } from '../definition'
 import { encodeReference, Kind, NONE, type Value } from '../value'
-import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire'
+import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire/task-message'
 import type { Bytes } from '../transport'
 import type { Dispatch } from './draft'
 

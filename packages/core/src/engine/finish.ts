@@ -2,7 +2,7 @@
 import type { Definition, TaskEntry } from '../definition'
 import { asBuffer } from '../record'
 import { NONE, type Value } from '../value'
-import { encodeTask } from '../wire'
+import { encodeTask } from '../wire/task-message'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
 import { deletePages } from './frames'

@@ -1,6 +1,6 @@
 // Definitions as they are kept: a frame's pages are rows of its own, or live in a blob.
 import type { Definition } from '../definition'
-import type { PackedDefinition } from '../wire'
+import type { PackedDefinition } from '../wire/packed-definition'
 import type { Draft, RunView } from './draft'
 import { blobPageKey, blobPrefix } from './row-keys'
 import { DefinitionPage, type DefinitionSource } from './rows'

@@ -1,7 +1,8 @@
 // What is told of a pipeline, from its committed rows: by its owner, or by a client that can read them itself.
 import type { TaskErrorCode } from '../errors'
 import { fromFailure, type Failure } from '../failure'
-import type { ListQuestion, MeantRun, Status } from '../wire'
+import type { ListQuestion, MeantRun } from '../wire/inbox-message'
+import type { Status } from '../wire/reply'
 import { decodeRow } from './row-codec'
 import { firstRun, pipelineKey, PIPELINES, RunKeys } from './row-keys'
 import type { RowSource } from './row-source'

@@ -6,7 +6,7 @@
 import { TaskError } from '../errors'
 import type { RowKey } from '../transport'
 import { isFailure } from '../value'
-import type { InboxBody, Question } from '../wire'
+import type { InboxBody, Question } from '../wire/inbox-message'
 import { finalsDue, startFinals } from './cancel'
 import { entryDue, entryFailed, entrySucceeded, requeueEntry, resendEntry } from './chains'
 import { command, released } from './control'

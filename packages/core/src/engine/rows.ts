@@ -19,7 +19,7 @@ import type { Chain, Definition } from '../definition'
 import type { State } from '../state'
 import type { Bytes } from '../transport'
 import type { Value } from '../value'
-import type { Status } from '../wire'
+import type { Status } from '../wire/reply'
 
 // ---- Pipelines -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 import { initialState } from '../state'
 import { isEach, isGroup, isTask, type Chain, type Definition } from '../definition'
 import { NONE } from '../value'
-import type { SubmitMessage } from '../wire'
+import type { SubmitMessage } from '../wire/inbox-message'
 import type { Failure } from '../failure'
 import { entryFailed, startRoot } from './chains'
 import { argsValue } from './dispatch'

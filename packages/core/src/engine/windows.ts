@@ -7,7 +7,7 @@
 //   - and only after workers have had two leases of time to report.
 import type { RowKey } from '../transport'
 import type { Closed, Dispatch, Draft, EntryName } from './draft'
-import type { RunningItem } from '../wire'
+import type { RunningItem } from '../wire/inbox-message'
 import { parentOf, splitEntry } from './paths'
 import { windowKey } from './row-keys'
 import type { Lane, WindowItem, WindowRow } from './rows'

@@ -5,7 +5,7 @@ import type { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import { LONE_PATH, loneRunOf } from '../lone-task'
 import type { Value } from '../value'
-import type { TaskMessage } from '../wire'
+import type { TaskMessage } from '../wire/task-message'
 import { PipelineState } from './pipeline-state'
 import type { Finished, RunnerOptions } from './runner'
 

@@ -1,7 +1,7 @@
 // Messages whose task this worker does not know. A deploy may be under way: another worker, or a newer one, knows it. So they are given back
 // until this worker has known of one for as long as the grace period: how long it waited in its queue before that says nothing.
 import type { Clock } from '../clock'
-import type { TaskMessage } from '../wire'
+import type { TaskMessage } from '../wire/task-message'
 
 /** Beyond this many the oldest are forgotten, and have their grace again. */
 const MOST = 20_000

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { partitionOf } from '../../src/ids'
 import { NAMESPACE, PATIENCE_MS, eventually, system } from '../support/system'
 import { Kind, NONE } from '../../src/value'
-import { decodeInbox, decodeTask, encodeInbox, type Outcome } from '../../src/wire'
+import { decodeInbox, encodeInbox, type Outcome } from '../../src/wire/inbox-message'
+import { decodeTask } from '../../src/wire/task-message'
 
 const waiting = { timeoutMs: PATIENCE_MS }
 

@@ -13,13 +13,8 @@ import { isPipeline } from '../../src/pipeline'
 import { encodeState } from '../../src/state'
 import type { Bytes, RowKey } from '../../src/transport'
 import { failureValue, Kind, NONE, type Value } from '../../src/value'
-import {
-  encodeDefinitionValue,
-  type Command,
-  type PackedDefinition,
-  type SubmitMessage,
-  type SubmitOptions,
-} from '../../src/wire'
+import { encodeDefinitionValue, type PackedDefinition } from '../../src/wire/packed-definition'
+import type { Command, SubmitMessage, SubmitOptions } from '../../src/wire/inbox-message'
 
 export const codec = jsonCodec()
 

@@ -21,7 +21,8 @@ import { NonRetryableError, RetryAfterError } from '../../src/errors'
 import { Plan, type GroupUse, type TaskUse } from '../../src/plan'
 import { resolveRetry, type RetryData } from '../../src/retry'
 import { Kind, NONE } from '../../src/value'
-import { encodeDefinitionValue, type Outcome } from '../../src/wire'
+import { encodeDefinitionValue } from '../../src/wire/packed-definition'
+import type { Outcome } from '../../src/wire/inbox-message'
 import { codec, ReducerWorld, submitOf } from './reducer-world'
 
 // ---- Programs as pipelines ------------------------------------------------------------------------------------------

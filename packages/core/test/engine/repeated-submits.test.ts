@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { PipelineRow } from '../../src/engine/rows'
 import { createTasks } from '../../src/tasks'
-import { decodeReply } from '../../src/wire'
+import { decodeReply } from '../../src/wire/reply'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })

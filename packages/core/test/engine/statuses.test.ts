@@ -8,7 +8,8 @@ import { pipelineKey } from '../../src/engine/row-keys'
 import { isOver, type PipelineRow } from '../../src/engine/rows'
 import { Plan, type TaskUse } from '../../src/plan'
 import { failureValue, NONE, type Value } from '../../src/value'
-import { COMMANDS, decodeReply, type Command, type Status } from '../../src/wire'
+import { COMMANDS, type Command } from '../../src/wire/inbox-message'
+import { decodeReply, type Status } from '../../src/wire/reply'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const

@@ -4,7 +4,8 @@ import { inParallel } from '../../src/pipeline'
 import { virtualClock } from '../../src/testing/virtual-clock'
 import type { Lease, TaskConsumer } from '../../src/transport'
 import { NONE } from '../../src/value'
-import { decodeTask, encodeInbox, type Outcome } from '../../src/wire'
+import { decodeTask } from '../../src/wire/task-message'
+import { encodeInbox, type Outcome } from '../../src/wire/inbox-message'
 import { NAMESPACE, system } from '../support/system'
 
 const LEASE_MS = 1_000

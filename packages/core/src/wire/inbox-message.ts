@@ -1,0 +1,291 @@
+// To owners: submits, outcomes, commands, questions.
+import { TaskError } from '../errors'
+import { decodeRecord, encodeRecord } from '../record'
+import type { RetryData } from '../retry'
+import type { Bytes } from '../transport'
+import type { Kind, Value } from '../value'
+import { definitionHeader, definitionOf, type DefinitionHeader, type PackedDefinition } from './packed-definition'
+import { checkVersion, WIRE_VERSION } from './version'
+
+export interface SubmitOptions {
+  readonly meta?: Readonly<Record<string, unknown>>
+  /** Where the submitter waits for the result. */
+  readonly replyTo?: string
+  /** What to do if the id exists. Default `return`: the run that exists, if the definition is the same. */
+  readonly onDuplicate?: 'reject' | 'restart'
+  readonly retentionMs?: number
+  /** Start at this time, ms since the epoch. */
+  readonly runAt?: number
+  /** A lone task: kept only as a tombstone, dead-lettered if it fails. */
+  readonly lone?: 1
+  /** A lone task whose first attempts failed: goes on with this failure of this attempt. */
+  readonly failed?: { readonly attempt: number; readonly verdict: Verdict }
+}
+
+export interface SubmitMessage {
+  readonly type: 'submit'
+  readonly id: string
+  readonly run: string
+  readonly options: SubmitOptions
+  readonly definition: PackedDefinition
+  /** With `options.failed`: the failure. */
+  readonly failure?: Value
+}
+
+/** What the worker says of a failure. Only it knows the task's classes and predicates; only the reducer decides. */
+export interface Verdict {
+  readonly retryable: boolean
+  /** A `RetryAfterError` asked for this delay. */
+  readonly retryAfterMs?: number
+  /** The policy that the task was bound with, used where the definition has none. */
+  readonly retry?: RetryData
+}
+
+export interface Outcome {
+  readonly id: string
+  readonly run: string
+  readonly path: string
+  readonly attempt: number
+  readonly value: Value
+  /** Present if the value is a failure. */
+  readonly verdict?: Verdict
+  /** What a task that succeeded has set of the pipeline's state. */
+  readonly state?: Bytes | undefined
+}
+
+export interface OutcomesMessage {
+  readonly type: 'outcomes'
+  readonly outcomes: readonly Outcome[]
+}
+
+/** What a worker has been running, or holding, for longer than a lease: not to be sent again. Notes of progress ride on it. */
+export interface RunningMessage {
+  readonly type: 'running'
+  readonly items: readonly RunningItem[]
+}
+
+/** `note`: what the task has said of its progress since the last report. */
+export type RunningItem = readonly [
+  id: string,
+  run: string,
+  path: string,
+  attempt: number,
+  note?: readonly [fraction: number, text: string],
+]
+
+export interface QueryMessage {
+  readonly type: 'query'
+  readonly question: Question
+  readonly replyTo: string
+  /** Pairs the answer with the question. */
+  readonly correlation: string
+}
+
+export type Question =
+  /** Answered at once if the run has ended, or is not there, else when it does. */
+  { readonly ask: 'wait'; readonly runs: readonly WaitedRun[] } | Look
+
+/** Answered from committed rows, beside whatever else there is to do. */
+export type Look =
+  | ({ readonly ask: 'status' } & MeantRun)
+  | ({ readonly ask: 'describe' } & DescribeQuestion)
+  | ({ readonly ask: 'list' } & ListQuestion)
+
+/** A pipeline, for whoever holds a run of it: nothing is told of a run that is not theirs. `hash`: of what they submitted. */
+export interface MeantRun {
+  readonly id: string
+  readonly run?: string
+  readonly hash?: string
+}
+
+export interface DescribeQuestion extends MeantRun {
+  /** The most that is told of each group, and of each chain. */
+  readonly maxChains: number
+  readonly maxEntries: number
+  /** Tell the failures of this group, or of the one that failed the run, of chains after this one. */
+  readonly failuresOf?: string
+  readonly failuresAfter?: number
+}
+
+export interface ListQuestion {
+  /** A key. */
+  readonly after?: string
+  readonly limit: number
+  readonly status?: string
+  readonly name?: string
+  /** Those created at this time or later. */
+  readonly since?: number
+}
+
+/**
+ * `fresh`: it was submitted only now, and its submit may still be on its way: inboxes have no order. `hash`: of what was submitted, so that nobody
+ * gets the outcome of another definition with the same id.
+ */
+export type WaitedRun = readonly [id: string, run: string | 0, fresh?: 0 | 1, hash?: string]
+
+export const COMMANDS = ['pause', 'resume', 'cancel', 'retry', 'delete'] as const
+
+export type Command = (typeof COMMANDS)[number]
+
+/** Something is done to a pipeline from outside. */
+export interface CommandMessage {
+  readonly type: 'command'
+  readonly command: Command
+  readonly id: string
+  /** Of this command, also when it is sent again. */
+  readonly commandId: string
+  readonly replyTo: string
+  readonly correlation: string
+  /** `cancel`: how long what is with workers is waited for, in ms. */
+  readonly graceMs?: number
+}
+
+export type InboxBody = SubmitMessage | OutcomesMessage | RunningMessage | CommandMessage | QueryMessage
+
+export function encodeInbox(message: InboxBody): Bytes {
+  switch (message.type) {
+    case 'submit': {
+      const { id, run, options, definition, failure } = message
+      const parts = failure === undefined ? definition.pages : [...definition.pages, failure.bytes]
+      return encodeRecord(
+        [
+          WIRE_VERSION,
+          's',
+          id,
+          run,
+          options,
+          definitionHeader(definition),
+          failure === undefined ? 0 : [failure.kind, failure.bytes.length],
+        ],
+        parts,
+      )
+    }
+    case 'outcomes':
+      return encodeRecord(
+        [
+          WIRE_VERSION,
+          'o',
+          message.outcomes.map(({ id, run, path, attempt, value, verdict, state }) =>
+            state !== undefined
+              ? [id, run, path, attempt, value.kind, value.bytes.length, 0, state.length]
+              : verdict === undefined
+                ? [id, run, path, attempt, value.kind, value.bytes.length]
+                : [id, run, path, attempt, value.kind, value.bytes.length, verdict],
+          ),
+        ],
+        message.outcomes.flatMap(({ value, state }) => (state === undefined ? value.bytes : [value.bytes, state])),
+      )
+    case 'running':
+      return encodeRecord([WIRE_VERSION, 'r', message.items])
+    case 'command': {
+      const { command, id, commandId, replyTo, correlation, graceMs } = message
+      return encodeRecord([WIRE_VERSION, 'c', command, id, commandId, replyTo, correlation, graceMs ?? 0])
+    }
+    case 'query':
+      return encodeRecord([WIRE_VERSION, 'q', message.question, message.replyTo, message.correlation])
+  }
+}
+
+type OutcomeHeader = [
+  id: string,
+  run: string,
+  path: string,
+  attempt: number,
+  kind: Kind,
+  length: number,
+  verdict?: Verdict | 0,
+  stateLength?: number,
+]
+
+export function decodeInbox(bytes: Bytes): InboxBody {
+  const { header, payload } = decodeRecord(bytes)
+  checkVersion(header)
+  switch (header[1]) {
+    case 's': {
+      const [, , id, run, options, definition, failure] = header as [
+        number,
+        string,
+        string,
+        string,
+        SubmitOptions,
+        DefinitionHeader,
+        [Kind, number] | 0,
+      ]
+      const packed = definitionOf(definition, payload)
+      return failure === 0
+        ? { type: 'submit', id, run, options, definition: packed }
+        : {
+            type: 'submit',
+            id,
+            run,
+            options,
+            definition: packed,
+            failure: { kind: failure[0], bytes: payload.take(failure[1]) },
+          }
+    }
+    case 'o':
+      return {
+        type: 'outcomes',
+        outcomes: (header[2] as OutcomeHeader[]).map(([id, run, path, attempt, kind, length, verdict, stateLength]) => {
+          const value = { kind, bytes: payload.take(length) }
+          if (stateLength !== undefined) return { id, run, path, attempt, value, state: payload.take(stateLength) }
+          return verdict === undefined || verdict === 0
+            ? { id, run, path, attempt, value }
+            : { id, run, path, attempt, value, verdict }
+        }),
+      }
+    case 'r':
+      return { type: 'running', items: header[2] as RunningMessage['items'] }
+    case 'c': {
+      const [, , command, id, commandId, replyTo, correlation, graceMs] = header as [
+        number,
+        string,
+        Command,
+        string,
+        string,
+        string,
+        string,
+        number,
+      ]
+      if (!COMMANDS.includes(command))
+        throw new TaskError('TASKS_UNDECODABLE', `there is no command ${JSON.stringify(command)}`)
+      return {
+        type: 'command',
+        command,
+        id,
+        commandId,
+        replyTo,
+        correlation,
+        ...(graceMs === 0 ? {} : { graceMs }),
+      }
+    }
+    case 'q':
+      return {
+        type: 'query',
+        question: header[2] as Question,
+        replyTo: header[3] as string,
+        correlation: header[4] as string,
+      }
+    default:
+      throw new TaskError('TASKS_UNDECODABLE', `an inbox message has the unknown type ${JSON.stringify(header[1])}`)
+  }
+}
+
+/**
+ * The entries that an unreadable message names, if its header can still be read: so that they fail instead of hanging.
+ * (protocol: an inbox message with a readable header and an unreadable body fails the entry that it names.)
+ */
+export function entriesNamedBy(bytes: Bytes): readonly Omit<Outcome, 'value' | 'verdict'>[] {
+  try {
+    const { header } = decodeRecord(bytes)
+    if (header[1] !== 'o' || !Array.isArray(header[2])) return []
+    return (header[2] as OutcomeHeader[])
+      .filter(
+        ([id, run, path, attempt]) =>
+          typeof id === 'string' && typeof run === 'string' && typeof path === 'string' && typeof attempt === 'number',
+      )
+      .map(([id, run, path, attempt]) => ({ id, run, path, attempt }))
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,125 @@
+// To workers.
+import { decodeRecord, encodeRecord } from '../record'
+import type { RetryData } from '../retry'
+import type { State } from '../state'
+import type { Bytes } from '../transport'
+import type { Kind, Value } from '../value'
+import { checkVersion, WIRE_VERSION } from './version'
+
+/** One task to run, of a pipeline or alone. */
+export interface TaskMessage {
+  readonly type: 'task'
+  /** The pipeline's id, or the lone task's. */
+  readonly id: string
+  /** The run; '' for a lone task. */
+  readonly run: string
+  /** The entry's path; '' for a lone task. */
+  readonly path: string
+  readonly attempt: number
+  readonly task: string
+  /** How often the owner has sent this attempt again, after a loss. Counts towards `maxDeliveries`. */
+  readonly resends: number
+  /** When it was first sent, ms since the epoch. */
+  readonly sentAt: number
+  readonly options: TaskMessageOptions
+  /** The upstream value; kind `none` if the entry takes none. */
+  readonly input: Value
+  /** The entry's own arguments: kind `spread`, `reference` or `none`. */
+  readonly args: Value
+  /** In place of `args`, of a task that was handed over in memory: as its definition has them. Never sent. */
+  readonly argsText?: string
+  /** The pipeline's state, see state.ts. */
+  readonly state: State
+}
+
+export interface TaskMessageOptions {
+  readonly timeoutMs?: number
+  readonly retry?: RetryData
+  readonly queue?: string
+  readonly priority?: number
+  readonly meta?: Readonly<Record<string, unknown>>
+  /** Lone tasks: who waits for the result. */
+  readonly replyTo?: string
+  /** The entry's own name, if it was given one. */
+  readonly taskId?: string
+  /** A finally: runs also when its pipeline has been cancelled. */
+  readonly final?: 1
+}
+
+export const NO_OPTIONS: TaskMessageOptions = Object.freeze({})
+
+export function encodeTask(message: Omit<TaskMessage, 'type' | 'state'> & { readonly state?: State }): Bytes {
+  const { id, run, path, attempt, task, resends, sentAt, options, input, args, state } = message
+  return encodeRecord(
+    [
+      WIRE_VERSION,
+      't',
+      id,
+      run,
+      path,
+      attempt,
+      task,
+      resends,
+      sentAt,
+      options === NO_OPTIONS ? 0 : options,
+      input.kind,
+      input.bytes.length,
+      args.kind,
+      args.bytes.length,
+      ...(state === undefined ? [] : [state.length]),
+    ],
+    state === undefined ? [input.bytes, args.bytes] : [input.bytes, args.bytes, state],
+  )
+}
+
+export function decodeTask(bytes: Bytes): TaskMessage {
+  const { header, payload } = decodeRecord(bytes)
+  checkVersion(header, 't')
+  const [
+    ,
+    ,
+    id,
+    run,
+    path,
+    attempt,
+    task,
+    resends,
+    sentAt,
+    options,
+    inputKind,
+    inputLength,
+    argsKind,
+    argsLength,
+    stateLength,
+  ] = header as [
+    number,
+    string,
+    string,
+    string,
+    string,
+    number,
+    string,
+    number,
+    number,
+    TaskMessageOptions | 0,
+    Kind,
+    number,
+    Kind,
+    number,
+    number?,
+  ]
+  return {
+    type: 'task',
+    id,
+    run,
+    path,
+    attempt,
+    task,
+    resends,
+    sentAt,
+    options: options === 0 ? NO_OPTIONS : options,
+    input: { kind: inputKind, bytes: payload.take(inputLength) },
+    args: { kind: argsKind, bytes: payload.take(argsLength) },
+    state: stateLength === undefined ? undefined : payload.take(stateLength),
+  }
+}
