@@ -8,8 +8,9 @@ export type Act =
   | { readonly does: 'fails'; readonly how: Failing; readonly message: string }
 
 /** Long enough for a value of its own, however small a transport's messages are. */
-const MUCH = 9_000
+const MUCH = 21_000
 const MOST_TEXT = 300
+const LIST = ['#0', '#1', '#2']
 
 /** @param inputs what came from upstream, in plain form */
 export function actOf(unit: TaskUnit, inputs: readonly unknown[], attempt: number): Act {
@@ -24,6 +25,8 @@ export function actOf(unit: TaskUnit, inputs: readonly unknown[], attempt: numbe
       return { does: 'gives', given: { kind: 'one', value: [text] } }
     case 'several':
       return { does: 'gives', given: { kind: 'several', values: [text, label] } }
+    case 'list':
+      return { does: 'gives', given: { kind: 'one', value: LIST.slice(0, label.length % 4).map((at) => text + at) } }
     case 'much':
       return { does: 'gives', given: { kind: 'one', value: text.padEnd(MUCH, '.') } }
   }

@@ -4,11 +4,13 @@
 /** A chain. */
 export type Program = readonly Unit[]
 
-export type Unit = TaskUnit | GroupUnit
+export type Unit = TaskUnit | GroupUnit | EachUnit | SleepUnit
 
 export interface TaskUnit {
   readonly kind: 'task'
   readonly label: string
+  /** `handler`: runs after a failure, and gets it. `finally`: the last of a pipeline; runs whatever became of it, and gets nothing. */
+  readonly role?: 'handler' | 'finally'
   /** Takes the upstream result. */
   readonly open: boolean
   readonly gives: Gives
@@ -27,7 +29,7 @@ export interface TaskUnit {
   readonly priority?: number
 }
 
-export type Gives = 'one' | 'nothing' | 'several' | 'much'
+export type Gives = 'one' | 'nothing' | 'several' | 'much' | 'list'
 
 /** `hangs`: it never ends, and is given up after its `timeoutMs`. */
 export type Failing = 'throws' | 'throws for good' | 'asks for time' | 'hangs'
@@ -39,17 +41,37 @@ export interface GroupUnit {
   readonly maxParallelism?: number
 }
 
+/** The same chain for each element of the upstream list. Its labels are used as often as there are elements. */
+export interface EachUnit {
+  readonly kind: 'each'
+  readonly chain: Program
+  readonly returnExceptions: boolean
+  readonly maxParallelism?: number
+}
+
+export interface SleepUnit {
+  readonly kind: 'sleep'
+  readonly ms: number
+}
+
+/** The chains in a unit, as its definition has them. */
+function chainsOf(unit: Unit): readonly Program[] {
+  return unit.kind === 'group' ? unit.chains : unit.kind === 'each' ? [unit.chain] : []
+}
+
 /** Task entries of its definition: those of pipelines that its tasks return are not in it. */
 export function taskCount(program: Program): number {
   let count = 0
-  for (const unit of program)
-    count += unit.kind === 'task' ? 1 : unit.chains.reduce((sum, chain) => sum + taskCount(chain), 0)
+  for (const unit of program) {
+    if (unit.kind === 'task') count++
+    for (const chain of chainsOf(unit)) count += taskCount(chain)
+  }
   return count
 }
 
 /** All tasks of a program, those that are returned too. */
 export function tasksOf(program: Program): TaskUnit[] {
   return program.flatMap((unit) =>
-    unit.kind === 'task' ? [unit, ...tasksOf(unit.returns ?? [])] : unit.chains.flatMap(tasksOf),
+    unit.kind === 'task' ? [unit, ...tasksOf(unit.returns ?? [])] : chainsOf(unit).flatMap(tasksOf),
   )
 }

@@ -10,7 +10,9 @@ function choices(seed: number): (n: number) => number {
   }
 }
 
-const programs = Array.from({ length: 500 }, (_, seed) => generateProgram(choices(seed)))
+const programs = Array.from({ length: 500 }, (_, seed) =>
+  generateProgram(choices(seed), { roles: true, sleeps: [5], each: true }),
+)
 
 test('the simplest choices make the simplest program', () => {
   expect(generateProgram(() => 0)).toMatchObject([{ kind: 'task', label: 't1', fails: 0, gives: 'one' }])
@@ -25,7 +27,17 @@ test('labels are used once', () => {
 
 test('programs are of every kind', () => {
   const text = programs.map((program) => JSON.stringify(program))
-  const parts = ['"chains":[]', '"chains":[[{"kind":"group"', '"returns"', '"maxParallelism"', '"gives":"several"']
+  const parts = [
+    '"chains":[]',
+    '"chains":[[{"kind":"group"',
+    '"returns"',
+    '"maxParallelism"',
+    '"gives":"several"',
+    '"handler"',
+    '"finally"',
+    '"sleep"',
+    '"each"',
+  ]
   const rare = parts.filter((part) => text.filter((json) => json.includes(part)).length < 20)
   expect(rare).toEqual([])
   const ends = programs.map((program) => interpret(program).outcome)

@@ -81,6 +81,41 @@ test('a returned pipeline stands in for the result, takes nothing, and its failu
   expect(interpret(program)).toMatchObject({ tasks: 4, done: 4, attempts: 4 })
 })
 
+test('a handler gets the failure before it, and what it returns goes on; a failure of its own goes to the next one', () => {
+  const handler = (label: string, more: Partial<TaskUnit> = {}): TaskUnit => task(label, { role: 'handler', ...more })
+  const failure = '{"failed":"a failed","attempt":1}'
+  expect(resultOf(failing('a'), task('b'), handler('c'), task('d'))).toEqual({
+    result: [`d(["c(${failure.replaceAll('"', '\\"')})"])`],
+  })
+  expect(ranIn(task('a'), handler('b'), handler('c'), task('d'), handler('e'))).toEqual({ a: 1, d: 1 })
+  expect(resultOf(failing('a'), handler('b', { fails: 9 }), handler('c', { gives: 'nothing' }), task('d'))).toEqual({
+    result: ['d()'],
+  })
+  expect(ranIn(failing('a'), group([[task('b'), handler('c')]]), handler('d'))).toEqual({ a: 1, d: 1 })
+})
+
+test('what runs at the end gets nothing and changes nothing, but that its failure takes the place of a success', () => {
+  const end = task('end', { role: 'finally', open: false })
+  expect(resultOf(task('a'), end)).toEqual({ result: ['a()'] })
+  expect(resultOf(failing('a'), { ...end, fails: 9 })).toEqual({ failure: { failed: 'a failed', attempt: 1 } })
+  expect(resultOf(task('a'), { ...end, fails: 9 })).toEqual({ failure: { failed: 'end failed', attempt: 1 } })
+  expect(interpret([task('a', { returns: [task('b'), end] }), task('c')]).runs.get('c')!.after).toEqual(['end'])
+})
+
+test('a chain runs for each element of a list, and a sleep passes on what it gets', () => {
+  const list = task('abc', { gives: 'list' })
+  expect(
+    resultOf(list, { kind: 'sleep', ms: 1 }, { kind: 'each', chain: [task('b')], returnExceptions: false }),
+  ).toEqual({
+    result: [['b("abc()#0")'], ['b("abc()#1")'], ['b("abc()#2")']],
+  })
+  expect(interpret([list, { kind: 'each', chain: [task('b')], returnExceptions: false }])).toMatchObject({
+    tasks: 4,
+    done: 4,
+    attempts: 5,
+  })
+})
+
 test('what follows a group starts after the last task of each of its chains', () => {
   const { runs } = interpret([
     task('a'),

@@ -1,16 +1,20 @@
 // Programs as pipelines of the library, and their tasks as functions.
 import {
   createTasks,
+  fanOut,
   inParallel,
   NonRetryableError,
   RetryAfterError,
+  sleep as pipelineSleep,
   spread,
   taskContext,
+  type GroupOptions,
   type Pipeline,
   type Tasks,
+  type UseOptions,
 } from '@tasks/core'
 import { sleep } from '@tasks/core/adapter'
-import { actOf, plainOf, type Program, type TaskUnit, type Unit } from '@tasks/oracle'
+import { actOf, plainOf, type EachUnit, type GroupUnit, type Program, type TaskUnit, type Unit } from '@tasks/oracle'
 import type { History } from './history'
 import type { Process } from './process'
 
@@ -27,11 +31,19 @@ const TIMEOUT_MS = 40_000
 const RETRIES = [undefined, 0, 1, 2, 3] as const
 const nameOf = (retries: number | undefined): string => (retries === undefined ? 'act' : `act${retries}`)
 
-type AnyPipeline = Pipeline<unknown, void>
+/** Programs are made at random: there are no types to check. */
+interface AnyPipeline {
+  continueWith(next: AnyPipeline): AnyPipeline
+  exceptionally(task: AnyTask, ...args: unknown[]): AnyPipeline
+  finallyDo(task: AnyTask, ...args: unknown[]): AnyPipeline
+  set(options: UseOptions): AnyPipeline
+}
 interface AnyTask {
   send(...args: unknown[]): AnyPipeline
   after(...args: unknown[]): AnyPipeline
 }
+
+const untyped = (pipeline: unknown): AnyPipeline => pipeline as AnyPipeline
 
 /** Where a program is made into a pipeline: a client, which knows of tasks only by name, or a worker, whose tasks return some. */
 export class Author {
@@ -64,29 +76,47 @@ export class Author {
     return author
   }
 
-  pipeline(program: Program): AnyPipeline {
-    return program
-      .map((unit) => this.#entry(unit))
-      .reduce((before, entry) => (before.continueWith as (next: AnyPipeline) => AnyPipeline)(entry))
+  /** To be submitted or returned. */
+  pipeline(program: Program): Pipeline<unknown, void> {
+    return this.#pipeline(program) as never
+  }
+
+  #pipeline(program: Program): AnyPipeline {
+    let made: AnyPipeline | undefined
+    for (const unit of program) made = this.#after(made, unit)
+    return made!
+  }
+
+  #after(before: AnyPipeline | undefined, unit: Unit): AnyPipeline {
+    if (unit.kind === 'task' && unit.role === 'finally') return before!.finallyDo(this.#taskOf(unit), unit)
+    if (unit.kind === 'task' && unit.role === 'handler')
+      return before!.exceptionally(this.#taskOf(unit), unit).set(useOptionsOf(unit))
+    const entry = this.#entry(unit)
+    return before === undefined ? entry : before.continueWith(entry)
   }
 
   #entry(unit: Unit): AnyPipeline {
-    if (unit.kind === 'group') {
-      const { chains, returnExceptions, maxParallelism } = unit
-      return inParallel(
-        chains.map((chain) => this.pipeline(chain)),
-        { returnExceptions, ...(maxParallelism === undefined ? {} : { maxParallelism }) },
-      ) as unknown as AnyPipeline
+    switch (unit.kind) {
+      case 'task': {
+        const task = this.#taskOf(unit)
+        return (unit.open ? task.after(unit) : task.send(unit)).set(useOptionsOf(unit))
+      }
+      case 'group':
+        return untyped(
+          inParallel(
+            unit.chains.map((chain) => this.#pipeline(chain) as never),
+            groupOptionsOf(unit),
+          ),
+        )
+      case 'each':
+        return untyped(fanOut(this.#pipeline(unit.chain) as never, groupOptionsOf(unit)))
+      case 'sleep':
+        return untyped(pipelineSleep(unit.ms))
     }
-    const { retries, policy, open, queue, priority, how, fails } = unit
-    const task = this.#byName.get(policy === 'bound' ? nameOf(retries) : 'act')!
-    const entry = open ? task.after(unit) : task.send(unit)
-    return entry.set({
-      ...(policy === 'used' && retries !== undefined ? { retry: policyOf(retries) } : {}),
-      ...(queue === undefined ? {} : { queue }),
-      ...(priority === undefined ? {} : { priority }),
-      ...(how === 'hangs' && fails > 0 ? { timeoutMs: TIMEOUT_MS } : {}),
-    })
+  }
+
+  #taskOf({ policy, retries }: TaskUnit): AnyTask {
+    return this.#byName.get(policy === 'bound' ? nameOf(retries) : 'act')!
   }
 
   #act(process: Process, history: History, args: readonly unknown[]): unknown {
@@ -123,3 +153,16 @@ export class Author {
 }
 
 const policyOf = (maxRetries: number) => ({ maxRetries, delayMs: RETRY_MS, factor: 2, jitter: 'none' as const })
+
+function useOptionsOf({ policy, retries, queue, priority, how, fails }: TaskUnit): UseOptions {
+  return {
+    ...(policy === 'used' && retries !== undefined ? { retry: policyOf(retries) } : {}),
+    ...(queue === undefined ? {} : { queue }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(how === 'hangs' && fails > 0 ? { timeoutMs: TIMEOUT_MS } : {}),
+  }
+}
+
+function groupOptionsOf({ returnExceptions, maxParallelism }: GroupUnit | EachUnit): GroupOptions {
+  return { returnExceptions, ...(maxParallelism === undefined ? {} : { maxParallelism }) }
+}

@@ -80,7 +80,7 @@ export function scenarioOf(seed: number): Scenario {
     calm,
     partitions: 1 + below(4),
     leaseMs,
-    maxMessageBytes: pick([64_000, 64_000, 1 << 20]),
+    maxMessageBytes: pick([160_000, 160_000, 1 << 20]),
     maxCommitItems: pick([24, 200, 10_000]),
     // A lease that may run out while it is being extended is a fault.
     latencyMs: pick([[0.5, 2], [1, 20], calm && leaseMs === 1_000 ? [2, 40] : [5, 400]] as const),
@@ -135,10 +135,13 @@ function pipelineSpec(random: Random, index: number, clients: number): PipelineS
 function programOf(random: Random, prefix: string): Program {
   return generateProgram(random.below, {
     prefix,
-    size: random.pick([3, 8, 20]),
+    size: random.pick([3, 8, 16]),
     durations: random.chance(0.7) ? CALM_DURATIONS : DURATIONS,
     failings: ['throws', 'throws', 'throws for good', 'asks for time', 'hangs'],
     queues: [undefined, undefined, undefined, ...QUEUES],
+    roles: true,
+    sleeps: [0, 1, 300, 20_000],
+    each: true,
   })
 }
 

@@ -18,7 +18,7 @@ import { decodeArguments, decodeFailure, decodeValue } from '../../src/decoding'
 import { encodeDefinition } from '../../src/definition-encoder'
 import { toFailure } from '../../src/failure'
 import { NonRetryableError, RetryAfterError } from '../../src/errors'
-import { Plan, type GroupUse, type TaskUse } from '../../src/plan'
+import { Plan, type TaskUse, type Use } from '../../src/plan'
 import { resolveRetry, type RetryData } from '../../src/retry'
 import { Kind, NONE } from '../../src/value'
 import { encodeDefinitionValue } from '../../src/wire/packed-definition'
@@ -28,17 +28,38 @@ import { codec, ReducerWorld, submitOf } from './reducer-world'
 // ---- Programs as pipelines ------------------------------------------------------------------------------------------
 
 function planOf(program: Program): Plan {
-  return program.reduce<Plan | undefined>((before, unit) => new Plan(before, useOf(unit)), undefined)!
+  const end = program.at(-1)
+  if (end?.kind !== 'task' || end.role !== 'finally') return chainOf(program)!
+  const { before, use } = chainOf(program.slice(0, -1))!
+  return new Plan(before, use, { finally: taskUseOf(end) })
 }
 
-function useOf(unit: Unit): TaskUse | GroupUse {
-  if (unit.kind === 'group') {
-    const { chains, returnExceptions, maxParallelism } = unit
-    return { chains: chains.map(planOf), returnExceptions, maxParallelism }
+function chainOf(program: Program): Plan | undefined {
+  return program.reduce<Plan | undefined>((before, unit) => new Plan(before, useOf(unit)), undefined)
+}
+
+function useOf(unit: Unit): Use {
+  switch (unit.kind) {
+    case 'task':
+      return taskUseOf(unit)
+    case 'group': {
+      const { chains, returnExceptions, maxParallelism } = unit
+      return { chains: chains.map((chain) => chainOf(chain)!), returnExceptions, maxParallelism }
+    }
+    case 'each': {
+      const { chain, returnExceptions, maxParallelism } = unit
+      return { each: chainOf(chain)!, returnExceptions, maxParallelism }
+    }
+    case 'sleep':
+      return { sleep: unit.ms }
   }
+}
+
+function taskUseOf(unit: TaskUnit): TaskUse {
   const retry = unit.policy === 'used' ? retryOf(unit) : undefined
   const step = retry === undefined ? {} : { retry }
-  return { task: { name: 'task', step }, open: unit.open, args: [unit], overrides: undefined }
+  const use = { task: { name: 'task', step }, open: unit.open, args: [unit], overrides: undefined }
+  return unit.role === 'handler' ? { ...use, catches: true } : use
 }
 
 const retryOf = ({ retries }: TaskUnit): RetryData | undefined =>
@@ -124,6 +145,8 @@ const programs = fc.array(fc.nat(239), { maxLength: 150 }).map((choices) => {
   let at = 0
   return generateProgram((n) => (choices[at++] ?? 0) % n, {
     failings: ['throws', 'throws', 'throws for good', 'asks for time'],
+    roles: true,
+    sleeps: [0, 50],
   })
 })
 

@@ -61,6 +61,8 @@ function workshop(tasks: Tasks, pause: (ms: number) => Promise<void>, onStart: (
         ...(maxParallelism === undefined ? {} : { maxParallelism }),
       }) as Closed
     }
+    // The simulation has every kind; here are those that take time and leases.
+    if (unit.kind !== 'task') throw new Error(`there is no ${unit.kind} here`)
     const { policy, retries, priority, how, open } = unit
     const task = policy === 'bound' && retries !== undefined ? bound[retries]! : plain
     return ((open ? task.after(unit) : task.send(unit)) as Closed).set({
