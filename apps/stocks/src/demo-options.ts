@@ -6,7 +6,7 @@ Runs the workflow of src/tasks.ts on real prices: a worker process, a client, an
 
   --json             one JSON document on stdout, and nothing else
   --crash            kill the worker in the middle and start another: the numbers are the same
-  --transport <url>  default: a new SQLite file in the folder for temporary files
+  --transport <url>  default: TASKS_URL, else a new SQLite file in the folder for temporary files
   -h, --help         this`
 
 export interface DemoOptions {
@@ -17,7 +17,7 @@ export interface DemoOptions {
 }
 
 /** @throws Error naming what is wrong */
-export function parseDemoOptions(words: readonly string[]): DemoOptions {
+export function parseDemoOptions(words: readonly string[], env: NodeJS.ProcessEnv = process.env): DemoOptions {
   const { values } = parseArgs({
     args: [...words],
     options: {
@@ -29,5 +29,6 @@ export function parseDemoOptions(words: readonly string[]): DemoOptions {
   })
   const { json, crash, transport, help } = values
   if (transport === '') throw new Error('--transport needs a URL, like sqlite:./tasks.db')
-  return { json, crash, transport, help }
+  // An empty variable is how a shell and a compose file unset one.
+  return { json, crash, transport: transport ?? (env['TASKS_URL'] || undefined), help }
 }

@@ -28,6 +28,13 @@ export class DemoOutput {
     this.#live = false
   }
 
+  /** How it ended, if not well: on stderr, and for a program as its document too. */
+  fail(code: string | undefined, message: string, stack?: string): void {
+    this.settle()
+    process.stderr.write(`demo: ${stack ?? message}${code === undefined ? '' : ` (${code})`}\n`)
+    if (this.#json) this.document({ error: code === undefined ? { message } : { code, message } })
+  }
+
   document(document: unknown): void {
     process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
   }

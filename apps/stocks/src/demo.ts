@@ -51,10 +51,8 @@ async function main(): Promise<number> {
     await run(options, output)
     return 0
   } catch (error) {
-    output.settle()
-    process.stderr.write(
-      `demo: ${TaskError.is(error) ? `${error.message} (${error.code})` : String((error as Error).stack ?? error)}\n`,
-    )
+    if (TaskError.is(error)) output.fail(error.code, error.message)
+    else output.fail(undefined, String((error as Error).message ?? error), (error as Error).stack)
     return 1
   }
 }
@@ -69,7 +67,7 @@ async function run(options: DemoOptions, output: DemoOutput): Promise<void> {
     if (!transport.capabilities.shared) {
       throw new TaskError(
         'TASKS_UNSUPPORTED',
-        `${redactUrl(url)}: the worker is another process, and would not see this transport`,
+        `"${redactUrl(url)}" is seen by one process only, and the worker is another: take another transport`,
       )
     }
     // What is wrong with it is said here, once, and not by a worker that dies of it.
@@ -124,7 +122,14 @@ async function tell(
   }
 
   let worker = await start()
-  const stopOnSignal = (): void => void worker.close().then(() => process.exit(130))
+  const stopOnSignal = (signal: NodeJS.Signals): void => {
+    const where = redactUrl(transport).replace(/^sqlite:/, '')
+    output.fail(
+      'TASKS_INTERRUPTED',
+      `interrupted by ${signal}; what was submitted goes on when a worker is up. Everything is in ${where}`,
+    )
+    void worker.close().then(() => process.exit(signal === 'SIGINT' ? 130 : 143))
+  }
   process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal)
   const refresh = setInterval(() => output.live(progressOf(ledger, stocks)), REFRESH_MS)
   try {

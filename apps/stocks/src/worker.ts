@@ -30,11 +30,12 @@ function reporting(plain: Tasks): Tasks {
   return registry
 }
 
-/** Resolves when the report has left this process. */
+/** Resolves when the report has left this process, or nobody is there to hear it: the tasks go on without the demo. */
 function tell(report: Report): Promise<void> {
-  return new Promise((resolve, reject) =>
-    process.send!(report, undefined, {}, (error) => (error === null ? resolve() : reject(error))),
-  )
+  return new Promise((resolve, reject) => {
+    if (!process.connected) return resolve()
+    process.send!(report, undefined, {}, (error) => (error === null || !process.connected ? resolve() : reject(error)))
+  })
 }
 
 const worker = await startWorker({ tasks: reporting(tasks), transport, handleSignals: true })

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { runDemo, runTasks, temporaryFolder } from './support/demo'
+import { runDemo, runTasks, startDemo, temporaryFolder } from './support/demo'
 import { expectedDeviations, expectedRisk } from './support/expected'
 
 interface Document {
@@ -78,11 +78,46 @@ test('--transport takes another URL', async () => {
   expectNumbers(document)
 })
 
+test('TASKS_URL is the transport if no flag says another', async () => {
+  const folder = temporaryFolder()
+  const url = `sqlite:${join(folder, 'variable.db')}?synchronous=normal`
+  const { code, stdout } = await runDemo(['--json'], { TASKS_URL: url })
+  expect(code).toBe(0)
+  expect((JSON.parse(stdout) as Document).transport).toBe(url)
+})
+
+test('an interrupted demo says where everything is, and its worker gives back what it had', async () => {
+  const { ended, says, interrupt } = startDemo(['--crash'])
+  const [, id] = await says(/Pipeline {3}(\S+):/)
+  interrupt()
+  const { code, stderr } = await ended
+  expect(stderr).not.toContain('ERR_IPC')
+  const [, file] = /^demo: interrupted by SIGINT; .* Everything is in (.+) \(TASKS_INTERRUPTED\)$/m.exec(stderr) ?? []
+  expect(code).toBe(130)
+  expect(existsSync(file!)).toBe(true)
+  const asked = await runTasks(['status', id!, '--transport', `sqlite:${file}`, '--namespace', 'stocks', '--json'])
+  // A report that nobody hears fails no task.
+  expect(asked.stdout).not.toContain('FAILED')
+})
+
+test('with --json what ended it is a document too', async () => {
+  const { ended, says, interrupt } = startDemo(['--json'])
+  await says(/Worker /)
+  interrupt()
+  for (const [code, error, outcome] of [
+    [130, 'TASKS_INTERRUPTED', await ended],
+    [1, 'TASKS_UNKNOWN_SCHEME', await runDemo(['--json', '--transport', 'carrier:pigeon'])],
+  ] as const) {
+    expect(outcome.code).toBe(code)
+    expect(JSON.parse(outcome.stdout)).toEqual({ error: { code: error, message: expect.any(String) as string } })
+  }
+})
+
 test.each([
   [['--jsn'], 2, /demo: Unknown option '--jsn'[^]*Usage: npm run demo/],
   [['now'], 2, /demo: Unexpected argument 'now'[^]*Usage: npm run demo/],
   [['--transport', ''], 2, /demo: --transport needs a URL/],
-  [['--transport', 'memory:'], 1, /memory:: the worker is another process, and would not see this transport/],
+  [['--transport', 'memory:'], 1, /"memory:" is seen by one process only, and the worker is another/],
   [
     ['--transport', 'carrier:pigeon'],
     1,

@@ -15,6 +15,14 @@ export interface Ended {
   readonly stderr: string
 }
 
+export interface Started {
+  readonly ended: Promise<Ended>
+  /** Resolves when it has been said, on stdout or stderr. */
+  says(pattern: RegExp): Promise<RegExpExecArray>
+  /** SIGINT, to this process alone. */
+  interrupt(): void
+}
+
 /** Where the demo of a test puts its file. Gone after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'tasks-stocks-test-'))
@@ -22,19 +30,23 @@ export function temporaryFolder(): string {
   return folder
 }
 
-export function runDemo(words: readonly string[], folder = temporaryFolder()): Promise<Ended> {
-  return runSource(join(app, 'src/demo.ts'), words, folder)
+export function runDemo(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  return startDemo(words, env).ended
+}
+
+export function startDemo(words: readonly string[], env: Readonly<Record<string, string>> = {}): Started {
+  return startSource(join(app, 'src/demo.ts'), words, { TMPDIR: temporaryFolder(), ...env })
 }
 
 /** `npm run tasks -- …`, without npm: from the root, as the demo prints it. */
 export function runTasks(words: readonly string[]): Promise<Ended> {
-  return runSource(join(root, 'packages/cli/src/main.ts'), words)
+  return startSource(join(root, 'packages/cli/src/main.ts'), words, {}).ended
 }
 
-function runSource(file: string, words: readonly string[], folder?: string): Promise<Ended> {
+function startSource(file: string, words: readonly string[], env: Readonly<Record<string, string>>): Started {
   const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=@tasks/source', file, ...words], {
     cwd: root,
-    env: { ...process.env, NODE_OPTIONS: '', TASKS_URL: '', ...(folder === undefined ? {} : { TMPDIR: folder }) },
+    env: { ...process.env, NODE_OPTIONS: '', TASKS_URL: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -42,8 +54,19 @@ function runSource(file: string, words: readonly string[], folder?: string): Pro
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })
+  const says = (pattern: RegExp): Promise<RegExpExecArray> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = pattern.exec(stdout + stderr)
+        if (found !== null) resolve(found)
+      }
+      child.stdout.on('data', look)
+      child.stderr.on('data', look)
+      void ended.then(() => reject(new Error(`it ended and never said ${pattern.source}: ${stderr}${stdout}`)))
+    })
+  return { ended, says, interrupt: () => void child.kill('SIGINT') }
 }
