@@ -9,6 +9,7 @@ import {
   stderrLogger,
   TaskError,
   type Client,
+  type Codec,
   type Connection,
   type LoadedConfig,
   type Logger,
@@ -113,6 +114,12 @@ export class Project {
     return this.config.settings.logger.value ?? stderrLogger({ verbose: this.#flags.verbose === true })
   }
 
+  /** As an option: how the tasks of the project encode their values. */
+  codec(): { readonly codec?: Codec } {
+    const { value } = this.config.settings.codec
+    return value === undefined ? {} : { codec: value }
+  }
+
   /**
    * Opens the transport. With `existing` nothing is created: a mistyped path is an error, not an empty store.
    * @throws TaskError TASKS_CONFIG if none is set; TASKS_UNSUPPORTED if what is there ends with this command
@@ -156,6 +163,7 @@ export class Project {
       transport: connection.transport,
       namespace,
       logger: this.logger(),
+      ...this.codec(),
       answerMs: ANSWER_MS,
     })
     try {

@@ -57,8 +57,20 @@ test('each setting is printed with where it came from', async () => {
     queues: [null, 'default', undefined],
   })
   const { stdout } = await run('doctor')
-  expect(stdout).toContain('concurrency  7  (environment TASKS_CONCURRENCY)')
-  expect(stdout).toContain(`drainMs      800  (file ${report.configFile})`)
+  expect(stdout).toMatch(/^concurrency +7  \(environment TASKS_CONCURRENCY\)$/m)
+  expect(stdout).toMatch(/^drainMs +800  \(file .*tasks\.config\.mjs\)$/m)
+})
+
+test('a namespace that only the module says is shown with it', async () => {
+  const { run, module } = place({ env: { TASKS_NAMESPACE: '' } })
+  const ended = await run('doctor', '--json', '--module', module('tasks.ts'))
+  const { settings } = documentOf(ended) as unknown as Report
+  expect(settings.find(({ name }) => name === 'namespace')).toEqual({
+    name: 'namespace',
+    value: 'cli',
+    source: 'module',
+    from: module('tasks.ts'),
+  })
 })
 
 test('without a worker it warns; a store that is not there is a problem', async () => {
@@ -72,7 +84,13 @@ test('without a worker it warns; a store that is not there is a problem', async 
   expect(alone.stdout).toMatch(
     /^! safety +durability "process": survives the death of a process; a power cut may lose the last commits$/m,
   )
-  expect(alone.stdout).toMatch(/^! owners +no owner answered within 300 ms: is a worker up\?$/m)
+  expect(alone.stdout).toMatch(
+    /^! owners +no owner answered within 300 ms: is a worker up\? What was submitted since one was waits unseen$/m,
+  )
+  const list = await run('list')
+  expect(list).toMatchObject({ code: 0, stdout: '' })
+  expect(list.stderr).toBe('no pipelines that an owner has taken; 0 of 16 answer\n')
+  expect(await run('list', '--json')).toMatchObject({ code: 0, stderr: '' })
 })
 
 test('what is wrong is told, and the other checks go on', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { documentOf, eventually, place } from './support/command'
@@ -57,7 +57,7 @@ test('--json: one document, when it ends', async () => {
   expect(documentOf(ended)).toMatchObject({
     namespace: 'cli',
     transport: expect.stringMatching(/^sqlite:/) as string,
-    tasks: ['add', 'double', 'fail', 'slow', 'odd', 'doubles'],
+    tasks: expect.arrayContaining(['add', 'double', 'fail', 'slow', 'odd', 'doubles']) as unknown,
     queues: ['default', 'other'],
     concurrency: 3,
     ranMs: expect.any(Number) as number,
@@ -83,4 +83,33 @@ test.each([
   const { code, stdout, stderr } = await run('worker', module(name))
   expect(stderr).toMatch(message)
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+})
+
+test('the codec and the limits of a project are those of its commands', async () => {
+  const { run, worker, folder, module } = place()
+  // What no other codec reads.
+  writeFileSync(
+    join(folder, 'tasks.config.mjs'),
+    `const turned = (bytes) => Buffer.from(bytes).map((byte) => byte ^ 0x55)
+    const codec = {
+      name: 'turned',
+      text: false,
+      encode: (value) => turned(JSON.stringify(value ?? null)),
+      decode: (bytes) => JSON.parse(Buffer.from(turned(bytes)).toString()),
+    }
+    export default { codec, maxDeliveries: 3, unknownTaskGraceMs: 100 }`,
+  )
+  await worker(module('tasks.ts'))
+  const ended = await run('submit', 'add', '20', '22', '--id', 'turned', '--wait', '-m', module('tasks.ts'))
+  expect(ended).toMatchObject({ code: 0, stdout: '42\n' })
+  expect(await run('result', 'turned')).toMatchObject({ code: 0, stdout: '42\n' })
+  const { settings } = JSON.parse((await run('doctor', '--json')).stdout) as { settings: { name: string }[] }
+  expect(settings).toContainEqual(expect.objectContaining({ name: 'maxDeliveries', value: 3, source: 'file' }))
+  // A task that this worker does not know is given back for the grace, and not for ten minutes.
+  await run('submit', 'unheard', '7', '--id', 'unheard')
+  const letters = await eventually('the letter', async () => {
+    const list = JSON.parse((await run('dlq', 'ls', '--json')).stdout) as { letters: readonly { id: string }[] }
+    return list.letters.length > 0 ? list.letters : undefined
+  })
+  expect((await run('dlq', 'show', letters[0]!.id)).stdout).toContain('[7]')
 })

@@ -4,6 +4,7 @@
 import { statSync } from 'node:fs'
 import { extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { Codec } from './codec'
 import type { Adapter } from './connect'
 import { TaskError } from './errors'
 import { checkNamespace, checkQueueName } from './ids'
@@ -26,6 +27,12 @@ export interface Config {
   readonly leaseMs?: number
   /** How long a closing worker waits for its tasks. Default 10 000. */
   readonly drainMs?: number
+  /** A task that was delivered this often and never ended becomes a dead letter. Default 5, at least 2. */
+  readonly maxDeliveries?: number
+  /** How long a task that a worker does not know is given back to its queue. Default 600 000. */
+  readonly unknownTaskGraceMs?: number
+  /** How values become bytes. Default: `jsonCodec()`. All of a namespace must have the same. */
+  readonly codec?: Codec
   readonly logger?: Logger
   /** Transports for further URL schemes, or in place of the published ones. */
   readonly adapters?: Readonly<Record<string, Adapter>>
@@ -43,7 +50,13 @@ export interface Setting<Value> {
   readonly name: string | undefined
 }
 
-type Defaults = { readonly concurrency: number; readonly leaseMs: number; readonly drainMs: number }
+type Defaults = {
+  readonly concurrency: number
+  readonly leaseMs: number
+  readonly drainMs: number
+  readonly maxDeliveries: number
+  readonly unknownTaskGraceMs: number
+}
 type Value<Field extends keyof Config> = Field extends keyof Defaults ? number : Config[Field] | undefined
 
 export type Settings = { readonly [Field in keyof Config]-?: Setting<Value<Field>> }
@@ -130,6 +143,9 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
   },
   leaseMs: { variable: 'TASKS_LEASE_MS', fallback: 10_000, parse: Number, flaw: countFrom(50) },
   drainMs: { variable: 'TASKS_DRAIN_MS', fallback: 10_000, parse: Number, flaw: countFrom(0) },
+  maxDeliveries: { fallback: 5, flaw: countFrom(2) },
+  unknownTaskGraceMs: { fallback: 600_000, flaw: countFrom(0) },
+  codec: { flaw: (x) => (has(x, 'encode', 'decode') ? undefined : 'must have the functions encode and decode') },
   logger: {
     flaw: (x) =>
       has(x, 'debug', 'info', 'warn', 'error') ? undefined : 'must have the functions debug, info, warn and error',

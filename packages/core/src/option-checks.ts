@@ -37,13 +37,10 @@ export function checkMethods(name: string, value: unknown, methods: readonly str
     throw badOption(name, `an object with the functions ${methods.join(', ')}`, value)
 }
 
-export const LOGGER_METHODS = ['debug', 'info', 'warn', 'error']
-export const CODEC_METHODS = ['encode', 'decode']
-
 /** What workers and clients take alike. */
 export function checkParts({ codec, logger, clock }: { codec?: unknown; logger?: unknown; clock?: unknown }): void {
-  if (codec !== undefined) checkMethods('codec', codec, CODEC_METHODS)
-  if (logger !== undefined) checkMethods('logger', logger, LOGGER_METHODS)
+  if (codec !== undefined) checkMethods('codec', codec, ['encode', 'decode'])
+  if (logger !== undefined) checkMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
   if (clock !== undefined) checkMethods('clock', clock, ['now', 'monotonic', 'after', 'uid', 'random'])
 }
 

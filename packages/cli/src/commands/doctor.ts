@@ -15,7 +15,7 @@ import { exitCodeOf, exitCodes, type ExitCode } from '../exit-codes'
 import { printableError } from '../printable'
 import { Project, showTransport, type CommonFlags } from '../project'
 import { pairs } from '../table'
-import { isRegistry } from '../task-module'
+import { isRegistry, type TaskModule } from '../task-module'
 import type { Style, Terminal } from '../terminal'
 import { versionOf, versions } from '../versions'
 
@@ -78,7 +78,6 @@ export function addDoctor(program: Command, terminal: Terminal): void {
 
 async function examine(project: Project, answerMs: number): Promise<Report> {
   const checks: Check[] = []
-  const report: Report = { versions: versions(), settings: shownSettings(project.config.settings), checks }
   const module = await attempt(checks, 'tasks', async () => {
     const found = await project.module()
     return {
@@ -89,6 +88,8 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
           : `${found.tasks.names().length} in ${found.path}: ${found.tasks.names().join(', ')}`,
     }
   })
+  const settings = shownSettings(project.config.settings, module)
+  const report: Report = { versions: versions(), settings, checks }
   const namespace = await attempt(checks, 'namespace', async () => {
     // A module that does not load has been told of: what is set goes without it.
     const { value: set } = project.config.settings.namespace
@@ -151,7 +152,7 @@ async function examineNamespace(
         value: count,
         message:
           count === 0
-            ? `no owner answered within ${answerMs} ms: is a worker up?`
+            ? `no owner answered within ${answerMs} ms: is a worker up? What was submitted since one was waits unseen`
             : `${count} of ${partitions} partitions answered, the slowest after ${showDuration(slowestMs)}`,
         verdict: count === partitions ? ('ok' as const) : ('warning' as const),
       }
@@ -208,14 +209,14 @@ async function attempt<Value>(
   }
 }
 
-function shownSettings(settings: Settings): Report['settings'] {
+function shownSettings(settings: Settings, module: TaskModule | undefined): Report['settings'] {
   return Object.entries(settings as Readonly<Record<string, Setting<unknown>>>).map(
-    ([name, { value, source, name: from }]) => ({
-      name,
-      value: shownValue(value),
-      source,
-      ...(from === undefined ? {} : { from }),
-    }),
+    ([name, { value, source, name: from }]) => {
+      // Set nowhere, it is that of the tasks.
+      if (name === 'namespace' && value === undefined && module !== undefined)
+        return { name, value: module.tasks.namespace, source: 'module', from: module.path }
+      return { name, value: shownValue(value), source, ...(from === undefined ? {} : { from }) }
+    },
   )
 }
 

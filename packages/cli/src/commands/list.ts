@@ -41,7 +41,11 @@ export function addList(program: Command, terminal: Terminal): void {
         ...(flags.after === undefined ? {} : { after: flags.after }),
       }
       const project = await Project.load(flags)
-      const list = await project.withClient('existing', (client) => client.list(options))
+      const { list, owners } = await project.withClient('existing', async (client) => {
+        const found = await client.list(options)
+        // Only a person wonders where a pipeline is that nobody has taken.
+        return { list: found, owners: found.pipelines.length > 0 || terminal.json ? undefined : await client.owners() }
+      })
       const { pipelines } = list
       const rows = pipelines.map(({ id, name, status: its, done, tasks, createdAt, finishedAt }) => [
         id,
@@ -56,7 +60,11 @@ export function addList(program: Command, terminal: Terminal): void {
         rows.length === 0 ? '' : table(['ID', 'NAME', 'STATUS', 'TASKS', 'CREATED', 'TOOK'], rows),
       )
       if (terminal.json) return
-      if (rows.length === 0) terminal.note('no pipelines')
+      if (owners !== undefined) {
+        const { partitions, answering } = owners
+        const unseen = answering === partitions ? '' : ` that an owner has taken; ${answering} of ${partitions} answer`
+        terminal.note(`no pipelines${unseen}`)
+      }
       if (list.incomplete) terminal.note('incomplete: not every owner answered; is a worker up?', 'yellow')
       if (list.after !== undefined) terminal.note(`there may be more: --after ${list.after}`, 'dim')
     })
