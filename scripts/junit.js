@@ -10,11 +10,10 @@ export function reportOf(suite) {
   return join(reportsFolder, `${suite}.xml`)
 }
 
-/**
- * @param {string} suite
- * @param {readonly { name: string, seconds: number, failure?: string, skipped?: string }[]} cases
- */
-export function writeJunit(suite, cases) {
+/** @typedef {{ name: string, seconds: number, failure?: string, skipped?: string }} Case */
+
+/** @param {string} suite @param {readonly Case[]} cases */
+export function formatJunit(suite, cases) {
   const lines = cases.map(({ name, seconds, failure, skipped }) => {
     const outcome =
       failure !== undefined
@@ -24,11 +23,13 @@ export function writeJunit(suite, cases) {
           : ''
     return `<testcase classname="${suite}" name="${escape(name)}" time="${seconds.toFixed(3)}">${outcome}</testcase>\n`
   })
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n<testsuite name="${suite}" tests="${cases.length}">\n${lines.join('')}</testsuite>\n</testsuites>\n`
+}
+
+/** @param {string} suite @param {readonly Case[]} cases */
+export function writeJunit(suite, cases) {
   mkdirSync(reportsFolder, { recursive: true })
-  writeFileSync(
-    reportOf(suite),
-    `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n<testsuite name="${suite}" tests="${cases.length}">\n${lines.join('')}</testsuite>\n</testsuites>\n`,
-  )
+  writeFileSync(reportOf(suite), formatJunit(suite, cases))
 }
 
 // In an attribute a ">" may stand unescaped: node:test writes so.
@@ -36,14 +37,20 @@ const ATTRIBUTES = /((?:\s+[\w:-]+="[^"]*")*)\s*/
 const TESTCASE = new RegExp(`<testcase\\b${ATTRIBUTES.source}(?:/>|>([^]*?)</testcase>)`, 'g')
 const SKIPPED = new RegExp(`<skipped\\b${ATTRIBUTES.source}/?>`)
 
-/**
- * What a suite's file says; undefined if there is none, or it was cut off.
- *
- * @param {string} suite
- */
+/** @typedef {{ passed: number, failures: string[], skips: { name: string, reason: string }[] }} Report */
+
+/** @param {string} suite */
 export function readJunit(suite) {
-  if (!existsSync(reportOf(suite))) return undefined
-  const xml = readFileSync(reportOf(suite), 'utf8')
+  return existsSync(reportOf(suite)) ? parseJunit(readFileSync(reportOf(suite), 'utf8')) : undefined
+}
+
+/**
+ * What a suite's file says; undefined if it was cut off.
+ *
+ * @param {string} xml
+ * @returns {Report | undefined}
+ */
+export function parseJunit(xml) {
   if (!xml.trimEnd().endsWith('</testsuites>')) return undefined
   const skips = []
   const failures = []

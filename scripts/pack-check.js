@@ -92,11 +92,14 @@ async function checkCommands({ manifest }) {
 
 /** @param {readonly { name: string, folder: string }[]} places */
 async function checkExamples(places) {
-  let found = 0
   for (const { name, folder } of places) {
     const example = exampleIn(join(folder, 'README.md'))
-    if (example === undefined) continue
-    found++
+    if (example === undefined) {
+      const failure = 'its README has no ```ts block between <!-- example:start --> and <!-- example:end -->'
+      console.log(`✗ ${name}: ${failure}`)
+      cases.push({ name: `${name} has an example`, seconds: 0, failure })
+      continue
+    }
     const broker = example.includes('TASKS_REDIS_URL') ? await brokerOrReason() : undefined
     if (typeof broker === 'string') {
       cases.push({ name: `the example of ${name} runs`, seconds: 0, skipped: broker })
@@ -114,7 +117,6 @@ async function checkExamples(places) {
     }
     await broker?.stop()
   }
-  if (found === 0) cases.push({ name: 'the README example runs', seconds: 0, skipped: 'no README has an example yet' })
 }
 
 /** A server for an example that needs one, or why there is none. */

@@ -27,13 +27,16 @@ export const suites = [
   vitest('stocks', 'apps/stocks'),
   vitest('bench', 'apps/bench'),
   vitest('simulation', 'packages/simulation'),
+  { name: 'scripts', runner: 'node:test', cwd: 'scripts', files: ['.test.js'] },
   { name: 'pack-check', runner: 'script', files: ['scripts/pack-check.js'] },
 
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
   { ...vitest('core-node-24', 'packages/core'), tier: 'all', node: NODE_24 },
+  { ...vitest('conformance-node-22', 'packages/conformance'), tier: 'all', node: NODE_22 },
   { ...vitest('conformance-node-24', 'packages/conformance'), tier: 'all', node: NODE_24 },
   { ...vitest('transport-sqlite-node-22', 'packages/transport-sqlite'), tier: 'all', node: NODE_22 },
   { ...vitest('transport-sqlite-node-24', 'packages/transport-sqlite'), tier: 'all', node: NODE_24 },
+  { ...vitest('cli-node-22', 'packages/cli'), tier: 'all', node: NODE_22 },
   { ...vitest('cli-node-24', 'packages/cli'), tier: 'all', node: NODE_24 },
 ]
 

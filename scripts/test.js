@@ -9,6 +9,7 @@ import { nodeBinary } from './node-version.js'
 import { root, run, seconds } from './processes.js'
 import { setup } from './setup.js'
 import { suites } from './suites.js'
+import { summarize } from './summary.js'
 
 /** @typedef {import('./suites.js').Suite} Suite */
 
@@ -23,7 +24,7 @@ const minutes = tier === 'all' ? 30 : 8
 rmSync(reportsFolder, { recursive: true, force: true })
 mkdirSync(reportsFolder)
 
-/** @type {{ suite: Suite, code: number, timedOut: boolean, took: string }[]} */
+/** @type {import('./summary.js').Outcome[]} */
 const outcomes = []
 for (const suite of chosen) {
   console.log(`\n── ${suite.name} ${'─'.repeat(Math.max(2, 100 - suite.name.length))}`)
@@ -31,9 +32,11 @@ for (const suite of chosen) {
   const { code, timedOut } = await start(suite)
   const took = seconds(since)
   console.log(`── ${suite.name}: ${took}`)
-  outcomes.push({ suite, code, timedOut, took })
+  outcomes.push({ suite, code, took, ...(timedOut ? { stoppedAfter: minutes } : {}) })
 }
-summarize()
+const { lines, failed } = summarize(outcomes, (suite) => readJunit(suite.name))
+for (const line of ['', ...lines]) console.log(line)
+process.exitCode = failed > 0 ? 1 : 0
 
 /** @param {readonly string[]} names */
 function choose(names) {
@@ -72,33 +75,4 @@ function testFiles(folder, suffix) {
   if (!existsSync(folder)) return []
   const all = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   return all.filter((file) => file.endsWith(suffix)).map((file) => join(folder, file))
-}
-
-function summarize() {
-  let passed = 0
-  const failures = []
-  console.log('')
-  for (const { suite, code, timedOut, took } of outcomes) {
-    const report = readJunit(suite.name)
-    const found = (report?.failures ?? []).map((name) => `${suite.name}: ${name}`)
-    // A suite cannot fail unseen: not without a report, not with an empty one, not by its exit code alone.
-    if (timedOut) found.push(`${suite.name}: stopped after ${minutes} minutes`)
-    else if (report === undefined) found.push(`${suite.name}: left no report (exit code ${code})`)
-    else if (report.passed + found.length + report.skips.length === 0) found.push(`${suite.name}: ran no test`)
-    else if (code !== 0 && found.length === 0) found.push(`${suite.name}: exit code ${code}, though no test failed`)
-    passed += report?.passed ?? 0
-    failures.push(...found)
-    const skipped = report?.skips.length ? `, ${report.skips.length} skipped` : ''
-    console.log(
-      `${suite.name.padEnd(28)} ${String(report?.passed ?? 0).padStart(5)} passed, ${found.length} failed${skipped}, ${took}`,
-    )
-  }
-  for (const { suite } of outcomes) {
-    for (const { name, reason } of readJunit(suite.name)?.skips ?? []) {
-      console.log(`skipped  ${suite.name}: ${name}\n         because ${reason || 'nobody said why'}`)
-    }
-  }
-  for (const failure of failures) console.log(`failed   ${failure}`)
-  console.log(`${passed} passed, ${failures.length} failed`)
-  process.exitCode = failures.length > 0 ? 1 : 0
 }
