@@ -33,12 +33,16 @@ export class Mailbox {
   /** @param connection names this transport among all that use the server */
   static async open(messages: Messages, keys: Keys, connection: string): Promise<Mailbox> {
     const mailbox = new Mailbox(keys.mailbox(connection), connection)
-    const unsubscribe = await messages.subscribe(mailbox.#channel, (message) => mailbox.#sort(message))
+    const subscription = messages.subscribe(mailbox.#channel, (message) => mailbox.#sort(message))
     const forget = messages.onGap(() => mailbox.#lookAll())
     mailbox.#stop = () => {
       forget()
-      unsubscribe()
+      subscription.stop()
     }
+    await subscription.ready.catch((error: unknown) => {
+      mailbox.#stop()
+      throw error
+    })
     return mailbox
   }
 

@@ -7,6 +7,11 @@ import { unavailable } from './failure'
 
 type Handler = (message: Buffer) => void
 
+export interface Subscription {
+  readonly ready: Promise<void>
+  stop(): void
+}
+
 export interface MessagesOptions {
   readonly client: Redis
   readonly clock: Clock
@@ -50,21 +55,22 @@ export class Messages {
     this.#pingRegularly()
   }
 
-  /** Resolves, with how to stop, when messages are sure to come. */
-  async subscribe(channel: string, handler: Handler): Promise<() => void> {
+  /** From the next connection on at the latest; `ready` says when messages are sure to come, or that this takes too long. */
+  subscribe(channel: string, handler: Handler): Subscription {
     const handlers = this.#channels.get(channel) ?? new Set()
     this.#channels.set(channel, handlers.add(handler))
-    if (!this.#subscribed.has(channel)) {
-      if (this.#client.status === 'ready') this.#ask(channel)
-      await this.#until(channel)
-    }
-    return () => {
+    if (!this.#subscribed.has(channel) && this.#client.status === 'ready') this.#ask(channel)
+    const ready = this.#until(channel)
+    // Who does not wait for it need not hear of it.
+    ready.catch(() => {})
+    const stop = (): void => {
       handlers.delete(handler)
       if (handlers.size > 0 || this.#channels.get(channel) !== handlers) return
       this.#channels.delete(channel)
       this.#subscribed.delete(channel)
       this.#client.unsubscribe(channel).catch(() => {})
     }
+    return { ready, stop }
   }
 
   /** Calls back when messages may have been missed. */
@@ -107,7 +113,7 @@ export class Messages {
           this.#waiting.delete(wake)
           resolve()
         }
-        const cancel = this.#clock.after(left, wake)
+        const cancel = this.#clock.after(left, wake, { unref: true })
         this.#waiting.add(wake)
       })
     }

@@ -81,11 +81,12 @@ export class Host implements LeaseStore {
   }
 
   /** Hears of other hosts from now on. */
-  async listen(): Promise<void> {
+  listen(): void {
     const { messages, keys } = this.#parts
-    this.#stopListening = await messages.subscribe(keys.owners, (message) => {
+    const { stop } = messages.subscribe(keys.owners, (message) => {
       if (message.toString() !== this.#name) this.#hear()
     })
+    this.#stopListening = stop
     const bury = (host: string): Promise<unknown> => this.#disown(host, keys.mailbox(connectionOf(host)))
     this.#neighbours = new Neighbours({ ...this.#parts, host: this.#name, bury })
   }

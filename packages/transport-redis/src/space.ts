@@ -106,7 +106,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
           lifetime.refuseIfOver()
           hosts.add(host)
           try {
-            await host.listen()
+            host.listen()
             await policy.run(onOwned, AbortSignal.any([signal, lifetime.signal]))
           } finally {
             hosts.delete(host)
@@ -135,20 +135,11 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
     onSignal(handler: (body: Bytes) => void): () => void {
       lifetime.refuseIfOver()
       let stopped = false
-      let unsubscribe = (): void => {}
       // Handlers run in a microtask of their own: one that throws is the caller's bug, and not to be ours.
-      const deliver = (body: Buffer): void => queueMicrotask(() => stopped || handler(body))
-      messages.subscribe(keys.signals, deliver).then(
-        (stop) => {
-          unsubscribe = stop
-          if (stopped) stop()
-        },
-        // Best effort: it is subscribed when the connection is back.
-        () => {},
-      )
+      const subscription = messages.subscribe(keys.signals, (body) => queueMicrotask(() => stopped || handler(body)))
       return subscribe(() => {
         stopped = true
-        unsubscribe()
+        subscription.stop()
       })
     },
 

@@ -49,7 +49,7 @@ export async function conformanceHarness(server: Server): Promise<TransportHarne
     const stall = { isStalled: false }
     const client = new StallingRedis({ host: '127.0.0.1', port: proxy.port, lazyConnect: true }, stall)
     // A crashed connection is closed in the end, and should not be waited for.
-    const transport = redisTransport({ client, patienceMs: 2_000 })
+    const transport = redisTransport({ client, patienceMs: 5_000 })
     made.set(transport, { proxy, stall })
     return transport
   }
