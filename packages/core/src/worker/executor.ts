@@ -93,6 +93,8 @@ export class Executor implements LocalLane {
   #turn = 0
   /** How long a task takes, on average; in milliseconds. */
   #averageMs = 0.5
+  /** What waited for a slot was given back: nothing is taken ahead until a task has ended, or it would come and go. */
+  #stalled = false
   #draining = false
   #scheduled = false
   #closed = false
@@ -290,6 +292,7 @@ export class Executor implements LocalLane {
 
   /** How many tasks may wait here beyond the slots: as many as start soon. */
   #ahead(): number {
+    if (this.#stalled) return 0
     return Math.min(MOST_AHEAD, Math.floor((SOON_MS / Math.max(this.#averageMs, 0.001)) * this.concurrency))
   }
 
@@ -410,6 +413,7 @@ export class Executor implements LocalLane {
 
   #ended(since: number, message: TaskMessage, how: Finished | typeof UNFINISHED): void {
     this.#active--
+    this.#stalled = false
     const tookMs = this.#clock.monotonic() - since
     this.#averageMs += (tookMs - this.#averageMs) / 32
     if (tookMs >= this.#leaseMs && how !== UNFINISHED) this.#rememberLate(message, how)
@@ -439,6 +443,7 @@ export class Executor implements LocalLane {
         this.#watching = false
         // Nothing was started in all that time: what waits would wait on.
         if (this.#turn === turn && this.#localSince === localAt) {
+          this.#stalled = true
           this.#giveBackLocal()
           this.#giveBackReceived()
         } else if (this.#averageMs > SOON_MS && this.#active >= this.concurrency) {
