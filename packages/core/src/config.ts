@@ -12,7 +12,10 @@ import type { Logger } from './logger'
 import type { Tasks } from './tasks'
 import type { Transport } from './transport'
 
-/** What `tasks.config.{ts,js,mjs}` exports by default. */
+/**
+ * What `tasks.config.{ts,js,mjs}` exports by default: the settings of the `tasks` command. A program that gives no transport takes `transport` and
+ * `adapters` of it, and nothing else.
+ */
 export interface Config {
   /** A URL, whose relative paths are relative to the working directory, or a transport made by hand. */
   readonly transport?: string | Transport

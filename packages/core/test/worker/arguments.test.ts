@@ -47,6 +47,31 @@ test('one that does not fit fails the task, named by its path, without a call an
   expect(run.timeline.map(({ task }) => task)).toEqual(['read'])
 })
 
+/** A schema of numbers alone. */
+const number: StandardSchema<unknown, number> = {
+  '~standard': {
+    version: 1,
+    vendor: 'test',
+    validate: (value) => (typeof value === 'number' ? { value } : { issues: [{ message: 'expected a number' }] }),
+  },
+}
+
+test('how many arguments there are is checked by the compiler and by inputs, and by nothing else', async () => {
+  const own = createTasks({ namespace: 'counts' })
+  const loose = own.bind('loose', (...args: readonly unknown[]) => args)
+  const checked = own.bind('checked', (a: number, b: number) => a + b, { inputs: [number, number] })
+  const send = (task: unknown, ...args: unknown[]) => testPipeline((task as typeof loose).send(...args), { tasks: own })
+  const two = own.bind('two', (a: unknown, b: unknown) => [a ?? 'none', b ?? 'none'])
+  expect((await send(two, 1)).result).toEqual([1, 'none'])
+  expect((await send(two)).result).toEqual(['none', 'none'])
+  expect((await send(loose, 1, 2, 3)).result).toEqual([1, 2, 3])
+  expect((await send(checked, 1, 2)).result).toBe(3)
+  expect((await send(checked, 1)).error).toMatchObject({
+    code: 'TASKS_SCHEMA',
+    message: 'task "checked": argument 2: expected a number',
+  })
+})
+
 test('a lone task whose argument does not fit becomes a dead letter at once', async () => {
   const { tasks: own, worker, client } = system()
   const checked = own.bind('checked', ({ items }: Order) => items.length, {
