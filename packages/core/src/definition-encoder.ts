@@ -13,6 +13,7 @@ import {
   isTaskUse,
   MAX_DEPTH,
   MAX_TASKS,
+  whatIs,
   type EachUse,
   type GroupUse,
   type ParallelOptions,
@@ -25,6 +26,7 @@ import {
   type Whole,
 } from './plan'
 import { asBuffer } from './record'
+import { DEFAULT_QUEUE } from './task-options'
 
 /** Page 0 may be this many pages long. */
 const MAX_PAGE_0 = 8
@@ -61,7 +63,7 @@ export interface EncodedDefinition {
  */
 export function encodeDefinition(pipeline: object, options: EncodeOptions): EncodedDefinition {
   if (!isPlan(pipeline)) {
-    throw new TaskError('TASKS_ARGUMENTS', `a pipeline is needed here, like task.send(...), not ${describe(pipeline)}`)
+    throw new TaskError('TASKS_ARGUMENTS', `a pipeline is needed here, like task.send(...), not ${whatIs(pipeline)}`)
   }
   const taskCount = pipeline.tasks + (pipeline.whole?.finally === undefined ? 0 : 1)
   if (taskCount > MAX_TASKS) throw tooLarge(`has ${taskCount} task entries`, `${MAX_TASKS}`)
@@ -344,7 +346,7 @@ class Encoder {
       task: task.name,
       open: open ? 1 : undefined,
       catch: catches ? 1 : undefined,
-      queue: queue === 'default' ? undefined : queue,
+      queue: queue === DEFAULT_QUEUE ? undefined : queue,
       retry,
       timeoutMs,
       priority: priority === 0 ? undefined : priority,
@@ -397,9 +399,4 @@ function encoded<T>(what: string, encode: () => T): T {
     const details = cause.details === undefined ? {} : { details: cause.details }
     throw new TaskError(cause.code, `${what} (as $): ${cause.message}`, { cause, ...details })
   }
-}
-
-function describe(x: unknown): string {
-  if (typeof x === 'function') return `the function ${x.name || '(anonymous)'}`
-  return x === null ? 'null' : typeof x
 }

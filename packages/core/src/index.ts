@@ -64,6 +64,7 @@ export type {
 } from './engine/describe'
 export type { DescribedError, FailuresPage, GroupFailure } from './engine/group-failures'
 export type { GroupProgress, PipelineStatus } from './engine/queries'
+export { pipelineStatuses } from './wire/reply'
 export type { Status } from './wire/reply'
 export { stderrLogger } from './logger'
 export type { Logger, LogFields, StderrLoggerOptions } from './logger'

@@ -26,6 +26,7 @@ import {
   MAX_TIME,
   Plan,
   resolveStep,
+  whatIs,
   type ParallelOptions,
   type TaskRef,
   type TaskUse,
@@ -272,7 +273,7 @@ export function inParallel<const Entries extends readonly Composable[], Exceptio
   options: GroupOptions<Exceptions> = {},
 ): Pipeline<GroupOut<Entries, Exceptions>, GroupIn<Entries[number]>> {
   if (!Array.isArray(entries)) {
-    throw new TaskError('TASKS_ARGUMENTS', `inParallel: the entries must be an array, not ${describe(entries)}`)
+    throw new TaskError('TASKS_ARGUMENTS', `inParallel: the entries must be an array, not ${whatIs(entries)}`)
   }
   const parallel = parallelOptions('inParallel', options)
   const chains = Array.from(entries as readonly unknown[], (entry, i) => chainOf(`inParallel: entry ${i}`, entry))
@@ -340,8 +341,8 @@ export function taskRefOf(x: unknown): TaskRef | undefined {
   return typeof x === 'function' ? (x as { readonly [TASK]?: TaskRef })[TASK] : undefined
 }
 
-/** Gives a function what makes it a task for pipelines. */
-export function describeTask(fn: (...args: never) => unknown, ref: TaskRef): void {
+/** Gives a function what makes it a task: its name, and how it is sent. */
+export function makeTask(fn: (...args: never) => unknown, ref: TaskRef): void {
   Object.defineProperties(fn, {
     [TASK]: { value: ref },
     taskName: { value: ref.name, enumerable: true },
@@ -361,7 +362,7 @@ function overridden(use: TaskUse, options: UseOptions): TaskUse {
 
 function neededTask(call: string, x: unknown): TaskRef {
   const task = taskRefOf(x)
-  if (task === undefined) throw new TaskError('TASKS_ARGUMENTS', `${call}: a task is needed, not ${describe(x)}`)
+  if (task === undefined) throw new TaskError('TASKS_ARGUMENTS', `${call}: a task is needed, not ${whatIs(x)}`)
   return task
 }
 
@@ -370,7 +371,7 @@ function chainOf(where: string, entry: unknown): Plan {
   const task = taskRefOf(entry)
   if (task !== undefined) return new PipelineValue(undefined, taskUse(task, 'result', []))
   if (!isPlan(entry))
-    throw new TaskError('TASKS_ARGUMENTS', `${where} must be a task or a pipeline, not ${describe(entry)}`)
+    throw new TaskError('TASKS_ARGUMENTS', `${where} must be a task or a pipeline, not ${whatIs(entry)}`)
   checkPart(where, entry)
   return entry
 }
@@ -407,7 +408,7 @@ class PipelineValue extends Plan {
     const task = taskRefOf(next)
     if (task !== undefined) return this.#followedBy(taskUse(task, 'result', rest))
     if (!isPlan(next)) {
-      throw new TaskError('TASKS_ARGUMENTS', `continueWith: a task or a pipeline is needed, not ${describe(next)}`)
+      throw new TaskError('TASKS_ARGUMENTS', `continueWith: a task or a pipeline is needed, not ${whatIs(next)}`)
     }
     if (rest.length > 0) {
       throw new TaskError('TASKS_ARGUMENTS', 'continueWith: a pipeline has its own arguments; only a task takes more')
@@ -420,7 +421,7 @@ class PipelineValue extends Plan {
     if (typeof condition !== 'boolean') {
       throw new TaskError(
         'TASKS_ARGUMENTS',
-        `continueIf: the condition must be a boolean, known now, not ${describe(condition)}; a task that returns a pipeline decides later`,
+        `continueIf: the condition must be a boolean, known now, not ${whatIs(condition)}; a task that returns a pipeline decides later`,
       )
     }
     // Checked all the same, so that a mistake does not wait for the day on which the condition holds.
@@ -458,18 +459,18 @@ class PipelineValue extends Plan {
 
   withInitial(initial: { readonly args?: unknown; readonly state?: unknown }): Plan {
     if (!isPlainObject(initial))
-      throw new TaskError('TASKS_ARGUMENTS', `withInitial: { args, state } is needed, not ${describe(initial)}`)
+      throw new TaskError('TASKS_ARGUMENTS', `withInitial: { args, state } is needed, not ${whatIs(initial)}`)
     checkKeys('withInitial', initial, ['args', 'state'])
     const { args, state } = initial
     if (args !== undefined && !Array.isArray(args))
-      throw new TaskError('TASKS_ARGUMENTS', `withInitial: args must be an array, not ${describe(args)}`)
+      throw new TaskError('TASKS_ARGUMENTS', `withInitial: args must be an array, not ${whatIs(args)}`)
     if (args !== undefined && args.length > 0 && !takesUpstream(this))
       throw new TaskError(
         'TASKS_ARGUMENTS',
         'withInitial: nothing takes args: describe the first task by after(), not send()',
       )
     if (state !== undefined && !isPlainObject(state))
-      throw new TaskError('TASKS_ARGUMENTS', `withInitial: state must be a plain object, not ${describe(state)}`)
+      throw new TaskError('TASKS_ARGUMENTS', `withInitial: state must be a plain object, not ${whatIs(state)}`)
     for (const key of Object.keys(state ?? {})) checkStateKey('withInitial: state', key)
     return this.#as({
       ...(args === undefined ? {} : { input: [...(args as readonly unknown[])] }),
@@ -515,10 +516,4 @@ class PipelineValue extends Plan {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return `Pipeline\n${toText(this)}`
   }
-}
-
-function describe(x: unknown): string {
-  if (typeof x === 'function') return `the function ${x.name || '(anonymous)'}: bind it first, tasks.bind(name, fn)`
-  if (isPlan(x)) return 'a pipeline'
-  return x === null ? 'null' : Array.isArray(x) ? 'an array' : typeof x
 }

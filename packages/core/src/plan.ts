@@ -135,6 +135,18 @@ export function isPlan(x: unknown): x is Plan {
   return typeof x === 'object' && x !== null && (x as Record<symbol, unknown>)[PLAN] === true
 }
 
+/** How an error names what stands where a task or a pipeline belongs. */
+export function whatIs(x: unknown): string {
+  if (typeof x === 'function') {
+    const { taskName } = x as { readonly taskName?: unknown }
+    return typeof taskName === 'string'
+      ? `the task "${taskName}"`
+      : `the function ${x.name || '(anonymous)'}: bind it first, tasks.bind(name, fn)`
+  }
+  if (isPlan(x)) return 'a pipeline'
+  return x === null ? 'null' : Array.isArray(x) ? 'an array' : typeof x
+}
+
 export function isTaskUse(use: Use): use is TaskUse {
   return 'task' in use
 }

@@ -1,6 +1,7 @@
 // Standard Schema, version 1 (https://standardschema.dev): the interface that zod, valibot, arktype and others implement. Types only, so
 // that no validator is a dependency.
 import { TaskError } from './errors'
+import { isThenable } from './thenable'
 
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
@@ -56,10 +57,6 @@ export function validateState(schema: StandardSchema, state: unknown, taskName: 
   }
   const result = schema['~standard'].validate(state)
   return isThenable(result) ? Promise.resolve(result).then(refuse) : refuse(result as StandardResult<unknown>)
-}
-
-function isThenable(x: unknown): boolean {
-  return typeof x === 'object' && x !== null && typeof (x as { then?: unknown }).then === 'function'
 }
 
 function collect(

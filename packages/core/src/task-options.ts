@@ -1,6 +1,9 @@
 import type { RetryPolicy } from './retry'
 import type { StandardSchema } from './schema'
 
+/** Of a task that names none. */
+export const DEFAULT_QUEUE = 'default'
+
 export interface TaskOptions<Args extends readonly unknown[] = readonly unknown[]> {
   /** Default: that of the registry; else no retries. */
   readonly retry?: RetryPolicy

@@ -1,12 +1,12 @@
 // The registry: which functions this program knows by which names. One per namespace and program; workers and clients take it.
 import { TaskError } from './errors'
 import { checkNamespace, checkTaskName } from './ids'
-import { describeTask, isPipeline, taskRefOf, type Flat, type Pipeline, type Submittable, type Task } from './pipeline'
+import { makeTask, isPipeline, taskRefOf, type Flat, type Pipeline, type Submittable, type Task } from './pipeline'
 import { badOption } from './option-checks'
 import { chainsOf, isPlan, isTaskUse, resolveStep, type Plan, type StepOptions, type TaskRef, type Use } from './plan'
 import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
 import { isStandardSchema } from './schema'
-import type { TaskOptions } from './task-options'
+import { DEFAULT_QUEUE, type TaskOptions } from './task-options'
 
 export interface TasksOptions {
   /** What isolates one system from another on the same broker: queues, pipelines, events. 1 to 64 of `A-Z a-z 0-9 . _ -`. */
@@ -133,8 +133,12 @@ class Registry implements Tasks {
     const task = named(fn.name || name, fn.length, function (this: unknown, ...args: unknown[]): unknown {
       return Reflect.apply(fn, this, args)
     })
-    const options: TaskOptions = Object.freeze({ ...given, queue: step.queue ?? 'default', ...(retry && { retry }) })
-    describeTask(task, { name, step })
+    const options: TaskOptions = Object.freeze({
+      ...given,
+      queue: step.queue ?? DEFAULT_QUEUE,
+      ...(retry && { retry }),
+    })
+    makeTask(task, { name, step })
     Object.defineProperties(task, {
       options: { value: options, enumerable: true },
       retryData: { value: retryData },
@@ -164,7 +168,7 @@ class Registry implements Tasks {
         `task "${name}" is only declared here and cannot be called; send it, or import the module that binds it`,
       )
     })
-    describeTask(stub, { name, step })
+    makeTask(stub, { name, step })
     Object.defineProperty(stub, 'options', { value: Object.freeze({ ...options }), enumerable: true })
     this.#declared.add(name)
     return stub as unknown as TaskOf<Fn>
@@ -201,7 +205,7 @@ class Registry implements Tasks {
   }
 
   queues(): readonly string[] {
-    return [...new Set(Array.from(this.#bound.values(), ({ options }) => options.queue ?? 'default'))]
+    return [...new Set(Array.from(this.#bound.values(), ({ options }) => options.queue ?? DEFAULT_QUEUE))]
   }
 }
 

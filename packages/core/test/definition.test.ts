@@ -495,7 +495,7 @@ describe('a pipeline is refused before anything is stored:', () => {
   })
 
   test('something else', () => {
-    expect(() => encode(a as never)).toThrow('a pipeline is needed here, like task.send(...), not the function a')
+    expect(() => encode(a as never)).toThrow('a pipeline is needed here, like task.send(...), not the task "a"')
     expect(() => encode(a.send(), { pageBytes: 10 })).toThrow(/pageBytes must be at least 256/)
   })
 })

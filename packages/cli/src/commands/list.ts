@@ -1,12 +1,10 @@
-import { TaskError, type ListOptions } from '@tasks/core'
+import { pipelineStatuses, TaskError, type ListOptions } from '@tasks/core'
 import type { Command } from 'commander'
 import { parseDuration, showDuration } from '../duration'
 import { Project, type CommonFlags } from '../project'
 import { table } from '../table'
 import type { Terminal } from '../terminal'
 import { statusDocument } from './status'
-
-const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
 
 interface ListFlags extends CommonFlags {
   readonly status?: string
@@ -29,9 +27,12 @@ export function addList(program: Command, terminal: Terminal): void {
     .action(async (_: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ListFlags>()
       const limit = parseLimit(flags.limit)
-      const status = STATUSES.find((known) => known === flags.status?.toUpperCase())
+      const status = pipelineStatuses.find((known) => known === flags.status?.toUpperCase())
       if (flags.status !== undefined && status === undefined) {
-        throw new TaskError('TASKS_OPTIONS', `--status must be one of ${STATUSES.join(', ')}, not "${flags.status}"`)
+        throw new TaskError(
+          'TASKS_OPTIONS',
+          `--status must be one of ${pipelineStatuses.join(', ')}, not "${flags.status}"`,
+        )
       }
       const options: ListOptions = {
         limit,

@@ -3,6 +3,7 @@ import type { Clock } from '../clock'
 import type { Codec } from '../codec'
 import type { LargeValues } from '../large-values'
 import type { LoneEntry } from '../lone-task'
+import { DEFAULT_QUEUE } from '../task-options'
 import type { Send } from '../transport'
 import { Kind, NONE, type Value } from '../value'
 import { encodeTask, type TaskMessageOptions } from '../wire/task-message'
@@ -29,7 +30,7 @@ export class LoneSends {
   /** Synchronous if nothing has to be stored. */
   sendOf(id: string, entry: LoneEntry, options: LoneOptions, replyTo: string | undefined): Send | Promise<Send> {
     const { task, args, step } = entry
-    const queue = options.queue ?? step.queue ?? 'default'
+    const queue = options.queue ?? step.queue ?? DEFAULT_QUEUE
     const priority = options.priority ?? step.priority
     const meta = checkMeta(options.meta)
     const wire: TaskMessageOptions = {

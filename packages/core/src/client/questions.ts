@@ -10,7 +10,7 @@ import { checkId, partitionOf } from '../ids'
 import { badOption, checkCount, checkKeys } from '../option-checks'
 import type { Space } from '../transport'
 import type { Look, MeantRun } from '../wire/inbox-message'
-import type { Status } from '../wire/reply'
+import { pipelineStatuses, type Status } from '../wire/reply'
 import type { Replies } from './replies'
 
 export interface ListOptions {
@@ -56,7 +56,6 @@ export interface Owners {
 
 const MOST_LISTED = 10_000
 const MOST_DESCRIBED = 1_000
-const STATUSES = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED']
 
 interface Connected {
   readonly space: Space
@@ -125,8 +124,8 @@ export class Questions {
     checkKeys('list', options, ['status', 'name', 'since', 'limit', 'after'])
     const { limit = 100, status, name, since, after } = options
     checkCount('limit', limit, MOST_LISTED)
-    if (status !== undefined && !STATUSES.includes(status))
-      throw badOption('status', `one of ${STATUSES.join(', ')}`, status)
+    if (status !== undefined && !pipelineStatuses.includes(status))
+      throw badOption('status', `one of ${pipelineStatuses.join(', ')}`, status)
     if (name !== undefined && typeof name !== 'string') throw badOption('name', 'a string', name)
     if (since !== undefined && !Number.isFinite(Number(since)))
       throw badOption('since', 'a Date or ms since the epoch', since)

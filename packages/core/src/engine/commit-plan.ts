@@ -1,4 +1,5 @@
 // From a draft to what is committed: which dispatch takes which lane, one window that notes them all, and every send with its id.
+import { DEFAULT_QUEUE } from '../task-options'
 import type { Bytes, PartitionSession, RowKey, Send } from '../transport'
 import { encodeReply } from '../wire/reply'
 import type { Dispatch, Draft } from './draft'
@@ -34,7 +35,7 @@ export function planCommit(
   let room = lane?.room() ?? 0
   for (const dispatch of draft.dispatches) {
     const { step, shared } = dispatch
-    const queue = step.queue ?? 'default'
+    const queue = step.queue ?? DEFAULT_QUEUE
     // A raised priority is the queue's business: only there it can overtake.
     if (room > 0 && !shared && step.priority === undefined && lane!.serves(queue, step.task)) {
       room--

@@ -1,6 +1,7 @@
 // How a run ends: once, with one outcome, which stays until the retention has passed.
 import type { Definition, TaskEntry } from '../definition'
 import { asBuffer } from '../record'
+import { DEFAULT_QUEUE } from '../task-options'
 import { NONE, type Value } from '../value'
 import { encodeTask } from '../wire/task-message'
 import { argsValue } from './dispatch'
@@ -62,7 +63,7 @@ function deadLetterLoneTask(draft: Draft, run: RunView, failure: Value): void {
   const definition: Definition = draft.get<DefinitionPage>(keys.page('', 0))!.definition()
   const [index, args] = definition.chain[0] as TaskEntry
   const step = definition.steps[index]!
-  const queue = step.queue ?? 'default'
+  const queue = step.queue ?? DEFAULT_QUEUE
   const text = asBuffer(failure.bytes).toString()
   draft.send(
     {

@@ -34,6 +34,7 @@ function kindOf(key: RowKey): string {
 }
 
 const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame', 'held', 'failed']
+// In the order of the stored format; new ones go to the end.
 const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'PAUSED', 'CANCELLING'] as const
 
 /** What few chains have. */

@@ -5,7 +5,11 @@ import type { Bytes } from '../transport'
 import type { Kind, Value } from '../value'
 import { checkVersion, WIRE_VERSION } from './version'
 
-export type Status = 'PENDING' | 'RUNNING' | 'PAUSED' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'CANCELLED'
+/** What an owner says of a pipeline that it has taken. */
+export const pipelineStatuses = ['RUNNING', 'PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
+
+/** `PENDING`: submitted, and not taken by an owner yet. */
+export type Status = (typeof pipelineStatuses)[number] | 'PENDING'
 
 export type ReplyBody =
   /** A run has ended. */

@@ -13,6 +13,7 @@ import { asBuffer } from '../record'
 import { encodeDispatch } from '../engine/dispatch'
 import type { Dispatch } from '../engine/draft'
 import type { TaskSource } from './task-source'
+import { DEFAULT_QUEUE } from '../task-options'
 import type { DeadLetterInfo, Lease, Send, Settlement, Space, TaskConsumer } from '../transport'
 import { failureValue, isFailure, type Value } from '../value'
 import { decodeTask, type TaskMessage } from '../wire/task-message'
@@ -203,7 +204,7 @@ export class Consumer {
 
   /** A task that was handed over in memory, did not end, and whose owner is gone: it goes to its queue. */
   sendBack(dispatch: Dispatch): void {
-    const { queue = 'default', priority } = dispatch.step
+    const { queue = DEFAULT_QUEUE, priority } = dispatch.step
     this.#sends.push({
       target: priority === undefined ? { to: 'task', queue } : { to: 'task', queue, priority },
       id: this.#sendId(),

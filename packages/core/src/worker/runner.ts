@@ -17,6 +17,7 @@ import { isRetryable } from '../retry'
 import { validateArguments, validateState } from '../schema'
 import { isSpread } from '../spread'
 import { asBuffer } from '../record'
+import { isThenable } from '../thenable'
 import type { Bytes, Space } from '../transport'
 import type { AnyTask } from '../tasks'
 import { Kind, NONE, type Value } from '../value'
@@ -223,8 +224,4 @@ function failed(task: AnyTask, running: RunningTask, error: unknown, maxBytes: n
 
 function isTransportTrouble(error: unknown): error is TaskError {
   return TaskError.is(error) && (error.code === 'TASKS_UNAVAILABLE' || error.code === 'TASKS_CLOSED')
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
