@@ -10,6 +10,7 @@ import {
   TaskError,
   type Client,
   type Codec,
+  type Config,
   type Connection,
   type LoadedConfig,
   type Logger,
@@ -51,6 +52,7 @@ export class Project {
       cwd,
       ...(file === undefined ? {} : { file }),
       flags: settings,
+      flagName: flagOf,
       load: importModule,
     })
     return new Project(config, flags, cwd)
@@ -178,6 +180,11 @@ export class Project {
 /** How a transport is shown. */
 export function showTransport(transport: string | Transport): string {
   return typeof transport === 'string' ? redactUrl(transport) : `${transport.name}: (made in the configuration file)`
+}
+
+/** `leaseMs` is `--lease-ms`, `tasks` is `--module`: it names one there. */
+function flagOf(field: keyof Config): string {
+  return field === 'tasks' ? '--module' : `--${field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }
 
 function existingOnly(transport: Transport): Transport {

@@ -11,6 +11,7 @@ import { checkNamespace, checkQueueName } from './ids'
 import type { Logger } from './logger'
 import type { Tasks } from './tasks'
 import type { Transport } from './transport'
+import { DEFAULTS } from './worker/settings'
 
 /**
  * What `tasks.config.{ts,js,mjs}` exports by default: the settings of the `tasks` command. A program that gives no transport takes `transport` and
@@ -53,14 +54,7 @@ export interface Setting<Value> {
   readonly name: string | undefined
 }
 
-type Defaults = {
-  readonly concurrency: number
-  readonly leaseMs: number
-  readonly drainMs: number
-  readonly maxDeliveries: number
-  readonly unknownTaskGraceMs: number
-}
-type Value<Field extends keyof Config> = Field extends keyof Defaults ? number : Config[Field] | undefined
+type Value<Field extends keyof Config> = Field extends keyof typeof DEFAULTS ? number : Config[Field] | undefined
 
 export type Settings = { readonly [Field in keyof Config]-?: Setting<Value<Field>> }
 
@@ -77,6 +71,8 @@ export interface LoadConfigOptions {
   readonly file?: string
   /** What goes before everything else. A text is read as the environment's is. */
   readonly flags?: { readonly [Field in keyof Config]?: Config[Field] | string | undefined }
+  /** What the caller calls the flag of a field, in messages. Default: the field's name. */
+  readonly flagName?: (field: keyof Config) => string
   /** Default: that of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** How the file is imported. Default: `import()`. */
@@ -104,11 +100,12 @@ export function findConfig(cwd: string = process.cwd()): string | undefined {
  * @throws TaskError TASKS_CONFIG naming the file, variable or flag, and the field
  */
 export async function loadConfig(options: LoadConfigOptions = {}): Promise<LoadedConfig> {
-  const { cwd = process.cwd(), env = process.env, flags = {}, load = importModule } = options
+  const { cwd = process.cwd(), env = process.env, flags = {}, flagName = String, load = importModule } = options
   const file = options.file === undefined ? findConfig(cwd) : existing(resolve(cwd, options.file))
   const config = file === undefined ? {} : await read(file, load)
   const settings: Record<string, Setting<unknown>> = {}
-  for (const name of FIELD_NAMES) settings[name] = settle(name, flags[name], env, config[name], file)
+  for (const name of FIELD_NAMES)
+    settings[name] = settle(name, { flag: flags[name], flagName, env, inFile: config[name], file })
   return { file, settings: settings as unknown as Settings }
 }
 
@@ -137,17 +134,17 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
         ? undefined
         : 'must be what createTasks() gives, or the path of the module that exports it',
   },
-  concurrency: { variable: 'TASKS_CONCURRENCY', fallback: 10, parse: Number, flaw: countFrom(1) },
+  concurrency: { variable: 'TASKS_CONCURRENCY', fallback: DEFAULTS.concurrency, parse: Number, flaw: countFrom(1) },
   queues: {
     variable: 'TASKS_QUEUES',
     parse: (text) => text.split(',').map((name) => name.trim()),
     flaw: (x) =>
       Array.isArray(x) && x.length > 0 ? refusal(() => x.forEach(checkQueueName)) : 'must be a list of names',
   },
-  leaseMs: { variable: 'TASKS_LEASE_MS', fallback: 10_000, parse: Number, flaw: countFrom(50) },
-  drainMs: { variable: 'TASKS_DRAIN_MS', fallback: 10_000, parse: Number, flaw: countFrom(0) },
-  maxDeliveries: { fallback: 5, flaw: countFrom(2) },
-  unknownTaskGraceMs: { fallback: 600_000, flaw: countFrom(0) },
+  leaseMs: { variable: 'TASKS_LEASE_MS', fallback: DEFAULTS.leaseMs, parse: Number, flaw: countFrom(50) },
+  drainMs: { variable: 'TASKS_DRAIN_MS', fallback: DEFAULTS.drainMs, parse: Number, flaw: countFrom(0) },
+  maxDeliveries: { fallback: DEFAULTS.maxDeliveries, flaw: countFrom(2) },
+  unknownTaskGraceMs: { fallback: DEFAULTS.unknownTaskGraceMs, flaw: countFrom(0) },
   codec: { flaw: (x) => (has(x, 'encode', 'decode') ? undefined : 'must have the functions encode and decode') },
   logger: {
     flaw: (x) =>
@@ -163,15 +160,17 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
 
 const FIELD_NAMES = Object.keys(FIELDS) as (keyof Config)[]
 
-function settle(
-  name: keyof Config,
-  flag: unknown,
-  env: Readonly<Record<string, string | undefined>>,
-  inFile: unknown,
-  file: string | undefined,
-): Setting<unknown> {
+interface Sources {
+  readonly flag: unknown
+  readonly flagName: (field: keyof Config) => string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly inFile: unknown
+  readonly file: string | undefined
+}
+
+function settle(name: keyof Config, { flag, flagName, env, inFile, file }: Sources): Setting<unknown> {
   const { variable, fallback } = FIELDS[name]
-  if (flag !== undefined) return said(name, flag, 'flag', flagOf(name))
+  if (flag !== undefined) return said(name, flag, 'flag', flagName(name))
   const text = variable === undefined ? undefined : env[variable]
   // An empty variable is how a shell and a compose file unset one.
   if (text !== undefined && text !== '') return said(name, text, 'environment', variable!)
@@ -196,11 +195,6 @@ function said(
     }
   const where = source === 'file' ? `${name}: ${field}` : name
   throw new TaskError('TASKS_CONFIG', `${where} ${why}, not ${show(raw)}`, { details: { source, name, field } })
-}
-
-/** `leaseMs` is `--lease-ms`, `tasks` is `--module`: it names one there. */
-function flagOf(field: keyof Config): string {
-  return field === 'tasks' ? '--module' : `--${field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }
 
 function countFrom(least: number): (x: unknown) => string | undefined {

@@ -33,7 +33,7 @@ test('a flag wins over the environment, that over the file, that over the defaul
     env: { TASKS_URL: 'sqlite:./env.db', TASKS_NAMESPACE: 'env', TASKS_CONCURRENCY: '7' },
   })
   expect(file).toBe(join(cwd, FILE))
-  expect(settings.transport).toEqual({ value: 'memory:', source: 'flag', name: '--transport' })
+  expect(settings.transport).toEqual({ value: 'memory:', source: 'flag', name: 'transport' })
   expect(settings.namespace).toEqual({ value: 'env', source: 'environment', name: 'TASKS_NAMESPACE' })
   expect(settings.concurrency).toEqual({ value: 7, source: 'environment', name: 'TASKS_CONCURRENCY' })
   expect(settings.leaseMs).toEqual({ value: 700, source: 'file', name: file })
@@ -56,13 +56,14 @@ test('an empty variable says nothing', async () => {
 
 test('text of flags is read as the environment is', async () => {
   const { settings } = await loadConfig({
+    flagName: (field) => `--my-${field}`,
     cwd: folder(),
     env: {},
     flags: { concurrency: '4', queues: 'a, b', leaseMs: '900' },
   })
   expect(settings.concurrency.value).toBe(4)
   expect(settings.queues.value).toEqual(['a', 'b'])
-  expect(settings.leaseMs).toEqual({ value: 900, source: 'flag', name: '--lease-ms' })
+  expect(settings.leaseMs).toEqual({ value: 900, source: 'flag', name: '--my-leaseMs' })
 })
 
 test('the path of a task module is relative to the file that names it', async () => {
@@ -107,8 +108,8 @@ test('a bad variable and a bad flag are refused by their names', async () => {
   expect((await refusal({ cwd, env: { TASKS_CONCURRENCY: 'many' } })).message).toBe(
     'TASKS_CONCURRENCY must be an integer of at least 1, not "many"',
   )
-  expect((await refusal({ cwd, flags: { namespace: '' } })).message).toMatch(/^--namespace must have 1 to 64/)
-  expect((await refusal({ cwd, flags: { tasks: 7 as never } })).message).toMatch(/^--module must be/)
+  expect((await refusal({ cwd, flags: { namespace: '' } })).message).toMatch(/^namespace must have 1 to 64/)
+  expect((await refusal({ cwd, flags: { tasks: 7 as never } })).message).toMatch(/^tasks must be/)
 })
 
 test('a file that throws is refused with its message, and one that is named but missing by its path', async () => {

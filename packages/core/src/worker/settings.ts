@@ -27,17 +27,26 @@ const KNOWN = [
 ]
 const MOST = 100_000
 
+/** Of what the configuration knows, too. */
+export const DEFAULTS = {
+  concurrency: 10,
+  leaseMs: 10_000,
+  drainMs: 10_000,
+  maxDeliveries: 5,
+  unknownTaskGraceMs: 600_000,
+} as const
+
 export function workerSettings(options: WorkerOptions) {
   if (typeof options !== 'object' || options === null)
     throw badOption('startWorker: options', 'an object like { tasks }', options)
   checkKeys('startWorker', options, KNOWN)
   const {
     tasks,
-    concurrency = 10,
-    leaseMs = 10_000,
-    drainMs = 10_000,
-    maxDeliveries = 5,
-    unknownTaskGraceMs = 600_000,
+    concurrency = DEFAULTS.concurrency,
+    leaseMs = DEFAULTS.leaseMs,
+    drainMs = DEFAULTS.drainMs,
+    maxDeliveries = DEFAULTS.maxDeliveries,
+    unknownTaskGraceMs = DEFAULTS.unknownTaskGraceMs,
   } = options
   const { roles = ['owner', 'worker'], localLane = true, handleSignals = false } = options
   const { codec = jsonCodec(), logger = stderrLogger(), clock = systemClock } = options
