@@ -28,7 +28,16 @@ const fixes = {
 
 /** @param {string[]} args @returns {Check} */
 function turbo(...args) {
-  return tool('turbo', 'run', ...args, '--output-logs=errors-only', '--log-order=grouped', '--ui=stream')
+  // As many as there are cores: ten compilers on two take longer than two and two.
+  return tool(
+    'turbo',
+    'run',
+    ...args,
+    '--concurrency=100%',
+    '--output-logs=errors-only',
+    '--log-order=grouped',
+    '--ui=stream',
+  )
 }
 
 /** @param {string} command @param {string[]} args @returns {Check} */
