@@ -10,12 +10,17 @@ import type { Transport } from './transport'
 
 /** What an adapter package exports. */
 export interface Adapter {
+  /**
+   * Makes the transport that a URL means; nothing need be reached before its `open`.
+   * @throws TaskError TASKS_OPTIONS for a malformed URL, TASKS_MISSING_PACKAGE if what it needs is not installed
+   */
   fromUrl(url: string, options: { readonly clock: Clock }): Transport | Promise<Transport>
 }
 
 export interface ConnectOptions {
   /** Adapters for further schemes, or in place of the published ones. */
   readonly adapters?: Readonly<Record<string, Adapter>>
+  /** For tests. Default: the machine's. */
   readonly clock?: Clock
   /**
    * Folders whose packages are searched for an adapter, after core's own neighbours. Default: the working directory,

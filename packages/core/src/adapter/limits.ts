@@ -23,6 +23,10 @@ export function refusal(send: Send, limits: Capabilities, partitions: number): T
   return undefined
 }
 
+/**
+ * Before any effect of a call that sends.
+ * @throws TaskError TASKS_TOO_LARGE, TASKS_ARGUMENTS for a partition that is not there: of the first send that may not be made
+ */
 export function checkSends(sends: readonly Send[], limits: Capabilities, partitions: number): void {
   for (const send of sends) {
     const error = refusal(send, limits, partitions)
@@ -30,6 +34,10 @@ export function checkSends(sends: readonly Send[], limits: Capabilities, partiti
   }
 }
 
+/**
+ * Before any effect of a commit: its sends, and how much it is in all.
+ * @throws TaskError as `checkSends`; TASKS_TOO_LARGE for too many items or bytes
+ */
 export function checkCommit(commit: Commit, limits: Capabilities, partitions: number): void {
   const items = commit.rows.size + commit.sends.length
   if (items > limits.maxCommitItems)

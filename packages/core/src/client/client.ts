@@ -81,8 +81,11 @@ export interface SubmitOptions {
 export interface EnqueueOptions {
   /** Makes it a pipeline of one entry, which can be found again. */
   readonly id?: string
+  /** JSON that travels with the task: `taskContext().meta`. At most 4 KiB. */
   readonly meta?: Readonly<Record<string, unknown>>
+  /** Start after this many ms, durably: it then has a row, as with `id`. Not with `runAt`. */
   readonly delayMs?: number
+  /** Start at this time, durably: it then has a row, as with `id`. */
   readonly runAt?: Date | number
   /** 0 (default) to 9; higher first. */
   readonly priority?: number
@@ -152,7 +155,12 @@ export interface Client {
   list(options?: ListOptions): Promise<PipelineList>
   /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
   owners(): Promise<Owners>
+  /** What could not be processed, of the namespace. */
   readonly deadLetters: DeadLetterBox
+  /**
+   * Ends what still waits with TASKS_CLOSED; what was submitted goes on. Closes the transport too, unless that was given as an object. A second call does
+   * nothing.
+   */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
