@@ -115,8 +115,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'a restart that comes again restarts again, after another',
     3_000,
-    'engine/submit.ts',
-    'return row.earlier?.includes(run) === true',
+    'engine/queries.ts',
+    'return row.earlier?.includes(firstRun(run)) === true',
     'return row.id === run',
   ),
   mutant(
@@ -129,9 +129,9 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'who was refused gets the outcome of another definition',
     3_000,
-    'engine/reducer.ts',
-    'hash !== undefined && hash !== row.hash',
-    'hash === null',
+    'engine/queries.ts',
+    'return hash === undefined || hash === row.hash ? undefined',
+    'return hash !== null ? undefined',
   ),
   mutant(
     'a failure counts whatever attempt it is of',

@@ -234,10 +234,13 @@ export class Owner implements LaneOwner, TakesTurns {
     if (batch.length > 0) {
       const again = await this.#process(batch)
       this.#arrivals.committed()
-      return again
+      return again || this.#windows.hasAbandoned
     }
     await this.#passIfOld()
-    return false
+    if (!this.#windows.hasAbandoned) return false
+    // A few go with each commit: of many, the others with commits of their own.
+    await this.#commit({ draft: this.#newDraft(), batch: [], poison: [] })
+    return this.#windows.hasAbandoned
   }
 
   #gather(): Arrived[] {
@@ -299,7 +302,7 @@ export class Owner implements LaneOwner, TakesTurns {
       if (input.type === 'running') this.#windows.report(input.items, this.#clock.monotonic())
     const position = lastPosition(batch)
     const replies = repliesOf(draft, this.#session, this.#waiters)
-    if (isAnswersOnly(draft)) {
+    if (isAnswersOnly(draft) && (batch.length > 0 || !this.#windows.hasAbandoned)) {
       if (position !== undefined) this.#pass(batch, position)
       await this.#answer([
         ...draft.sends.map(({ target, body }, index) => ({

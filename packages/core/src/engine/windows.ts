@@ -135,6 +135,10 @@ export class Windows {
     }
   }
 
+  get hasAbandoned(): boolean {
+    return this.#abandoned.size > 0
+  }
+
   /** Nothing of it is outstanding any more: its row goes with the next commit. */
   abandon(window: Window): void {
     this.#abandoned.add(window)
