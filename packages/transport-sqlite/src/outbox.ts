@@ -1,13 +1,13 @@
 // Stores sends, inside the transaction that they belong to.
-import type { Send } from '@tasks/core'
-import type { Clock } from '@tasks/core/adapter'
-import { TaskError } from '@tasks/core/adapter'
+import type { Capabilities, Commit, Send } from '@tasks/core'
+import type { Clock, TaskError } from '@tasks/core/adapter'
+import { checkCommit, checkSends, refusal } from '@tasks/core/adapter'
 import { bulkPut } from './bulk'
 import { addLetter } from './dead-letters'
 import type { Value } from './driver'
 import { BYTES } from './driver'
 import type { Write } from './group-commit'
-import { MAX_MESSAGE_BYTES, PRIORITIES } from './limits'
+import { PRIORITIES } from './limits'
 import type { Mail } from './mail'
 import type { Namespace } from './namespace'
 
@@ -18,33 +18,27 @@ export class Outbox {
   readonly #namespace: Namespace
   readonly #mail: Mail
   readonly #clock: Clock
+  readonly #limits: Capabilities
 
-  constructor(namespace: Namespace, mail: Mail, clock: Clock) {
+  constructor(namespace: Namespace, mail: Mail, clock: Clock, limits: Capabilities) {
     this.#namespace = namespace
     this.#mail = mail
     this.#clock = clock
+    this.#limits = limits
   }
 
   /** Refuses what cannot be stored. */
   check(sends: readonly Send[]): void {
-    for (const send of sends) {
-      const error = this.refusal(send)
-      if (error) throw error
-    }
+    checkSends(sends, this.#limits, this.#namespace.partitions)
   }
 
-  refusal({ target, id, body }: Send): TaskError | undefined {
-    if (target.to === 'inbox' && !this.#namespace.has(target.partition))
-      return this.#namespace.noSuchPartition(target.partition)
-    const bytes = body.byteLength
-    if (bytes <= MAX_MESSAGE_BYTES) return undefined
-    return new TaskError(
-      'TASKS_TOO_LARGE',
-      `message ${id} has ${bytes} bytes; at most ${MAX_MESSAGE_BYTES} are allowed`,
-      {
-        details: { bytes, limit: MAX_MESSAGE_BYTES },
-      },
-    )
+  /** Refuses a commit that cannot be stored, for its sends or for its size. */
+  checkCommit(commit: Commit): void {
+    checkCommit(commit, this.#limits, this.#namespace.partitions)
+  }
+
+  refusal(send: Send): TaskError | undefined {
+    return refusal(send, this.#limits, this.#namespace.partitions)
   }
 
   /** For sends that were checked. */

@@ -4,7 +4,7 @@ import type { Bytes, Commit, InboxMessage, PartitionSession, Position, RowKey } 
 import type { LeaseStore, Lifetime } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { Write } from './group-commit'
-import { fitting, refuseTooLargeCommit } from './limits'
+import { fitting } from './limits'
 import type { Namespace } from './namespace'
 import type { Outbox } from './outbox'
 import { loadRows, scanRows, writeRows } from './rows'
@@ -95,8 +95,7 @@ class Session implements PartitionSession {
   async commit(commit: Commit): Promise<void> {
     this.#lifetime.refuseIfOver()
     if (this.#over) throw this.#over
-    refuseTooLargeCommit(commit)
-    this.#outbox.check(commit.sends)
+    this.#outbox.checkCommit(commit)
     // Sent again: it was applied, and the answer stands.
     if (this.#hasCommitted && commit.seq === this.#seq) return
     const through = commit.through === undefined ? null : Number(commit.through)

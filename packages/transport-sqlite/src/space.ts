@@ -25,7 +25,7 @@ import type { Store } from './store'
 export function openSpace(store: Store, namespace: Namespace, capabilities: Capabilities, onClose: () => void): Space {
   const { group, clock, mail } = store
   const lifetime = new Lifetime(clock)
-  const outbox = new Outbox(namespace, mail, clock)
+  const outbox = new Outbox(namespace, mail, clock, capabilities)
   const consumers = new Set<Consumer>()
   const subscriptions = new Set<() => void>()
 

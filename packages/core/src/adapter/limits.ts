@@ -8,6 +8,7 @@ export function refusal(send: Send, limits: Capabilities, partitions: number): T
     return new TaskError(
       'TASKS_TOO_LARGE',
       `send ${send.id}: ${send.body.byteLength} bytes, more than ${limits.maxMessageBytes}`,
+      { details: { bytes: send.body.byteLength, limit: limits.maxMessageBytes } },
     )
   }
   const { target } = send
@@ -41,11 +42,15 @@ export function checkSends(sends: readonly Send[], limits: Capabilities, partiti
 export function checkCommit(commit: Commit, limits: Capabilities, partitions: number): void {
   const items = commit.rows.size + commit.sends.length
   if (items > limits.maxCommitItems)
-    throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${items} items, more than ${limits.maxCommitItems}`)
+    throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${items} items, more than ${limits.maxCommitItems}`, {
+      details: { items, limit: limits.maxCommitItems },
+    })
   checkSends(commit.sends, limits, partitions)
   let bytes = 0
   for (const value of commit.rows.values()) bytes += value?.byteLength ?? 0
   for (const { body } of commit.sends) bytes += body.byteLength
   if (bytes > limits.maxCommitBytes)
-    throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${bytes} bytes, more than ${limits.maxCommitBytes}`)
+    throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${bytes} bytes, more than ${limits.maxCommitBytes}`, {
+      details: { bytes, limit: limits.maxCommitBytes },
+    })
 }
