@@ -27,3 +27,5 @@ process.once('message', (plan) => {
   // After a failure something may still run.
   void answer(plan as PeersRoundPlan).then((said) => process.send!(said, () => process.exit()))
 })
+// Nobody would hear the answer.
+process.once('disconnect', () => process.exit())

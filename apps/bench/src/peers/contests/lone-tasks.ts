@@ -3,7 +3,7 @@ import { measureLoneTasks } from './lone-task-turn'
 
 export const loneTasks: Contest = {
   name: 'lone-tasks',
-  title: '40,000 lone no-op tasks: added in bulk while no worker is up, then run by one at concurrency 100',
+  title: '20,000 lone no-op tasks: added in bulk while no worker is up, then run by one at concurrency 100',
   rows: [
     { name: 'bulk enqueue', unit: '/s', bar: 15, reach: 35 },
     { name: 'run, concurrency 100', unit: '/s', bar: 7, reach: 12 },
@@ -19,7 +19,7 @@ export const loneTasks: Contest = {
       { turns: 3, warmUps: 2 },
       () => true,
       async ({ contender, note }) => {
-        const count = arena.size(40_000, 200)
+        const count = arena.size(20_000, 200)
         const { added, run, bytes } = await measureLoneTasks(arena, contender, { count })
         const micros = (seconds: number): number => (seconds / count) * 1e6
         note('bulk enqueue', count / added.seconds)
