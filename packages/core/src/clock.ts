@@ -20,22 +20,25 @@ export interface Clock {
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const UID_LENGTH = 20
 
-// Random bytes are drawn in pages: one system call for a few hundred ids.
-const pool = new Uint8Array(8192)
-let poolAt = pool.length
+// Random bytes are drawn, and made letters, in pages: one system call for some four hundred ids.
+const letterCodes = Buffer.from(ALPHABET, 'latin1')
+const page = Buffer.allocUnsafeSlow(8192)
+let pageEnd = 0
+let pageAt = 0
 
 function uid(): string {
-  let id = ''
-  while (id.length < UID_LENGTH) {
-    if (poolAt === pool.length) {
-      randomFillSync(pool)
-      poolAt = 0
-    }
+  if (pageAt + UID_LENGTH > pageEnd) turnPage()
+  return page.toString('latin1', pageAt, (pageAt += UID_LENGTH))
+}
+
+function turnPage(): void {
+  randomFillSync(page)
+  pageAt = 0
+  pageEnd = 0
+  for (const byte of page) {
     // 62 does not divide 256: bytes of the incomplete last run are dropped, so that every character is as likely.
-    const byte = pool[poolAt++]!
-    if (byte < 248) id += ALPHABET[byte % 62]
+    if (byte < 248) page[pageEnd++] = letterCodes[byte % 62]!
   }
-  return id
 }
 
 /** The clock of the machine. */

@@ -38,7 +38,11 @@ export function loneEntryOf(pipeline: object): LoneEntry {
   }
   if (use.overrides?.pauseAfter === true)
     throw new TaskError('TASKS_ARGUMENTS', 'enqueue: pauseAfter() is for a pipeline; nothing follows a lone task')
-  return { task: use.task.name, args: use.args, step: { ...use.task.step, ...use.overrides } }
+  return {
+    task: use.task.name,
+    args: use.args,
+    step: use.overrides === undefined ? use.task.step : { ...use.task.step, ...use.overrides },
+  }
 }
 
 /** Blobs of lone tasks, by day: dropped when dead letters of that day are gone too. */

@@ -3,10 +3,11 @@ import type { Clock } from '../clock'
 import type { Codec } from '../codec'
 import type { LargeValues } from '../large-values'
 import type { LoneEntry } from '../lone-task'
+import type { StepOptions } from '../plan'
 import { DEFAULT_QUEUE } from '../task-options'
 import type { Send } from '../transport'
 import { Kind, NONE, type Value } from '../value'
-import { encodeTask, type TaskMessageOptions } from '../wire/task-message'
+import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire/task-message'
 import { checkMeta } from './options'
 
 /** What its sender says of it beyond the task's own options. */
@@ -33,25 +34,51 @@ export class LoneSends {
     const queue = options.queue ?? step.queue ?? DEFAULT_QUEUE
     const priority = options.priority ?? step.priority
     const meta = checkMeta(options.meta)
-    const wire: TaskMessageOptions = {
-      ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
-      ...(step.retry === undefined ? {} : { retry: step.retry }),
-      ...(priority === undefined ? {} : { priority }),
-      ...(meta === undefined ? {} : { meta }),
-      ...(replyTo === undefined ? {} : { replyTo }),
-    }
-    const build = (stored: Value): Send => {
-      const sentAt = this.#clock.now()
-      const header = { id, run: '', path: '', attempt: 1, task, resends: 0, sentAt, options: wire }
-      return {
-        target: priority === undefined ? { to: 'task', queue } : { to: 'task', queue, priority },
+    const wire = optionsOf(step, priority, meta, replyTo)
+    const sentAt = this.#clock.now()
+    // No object is spread here: that alone cost more than everything else about adding a task.
+    const build = (stored: Value): Send => ({
+      target: priority === undefined ? { to: 'task', queue } : { to: 'task', queue, priority },
+      id,
+      body: encodeTask({
         id,
-        body: encodeTask({ ...header, input: NONE, args: stored }),
-      }
-    }
+        run: '',
+        path: '',
+        attempt: 1,
+        task,
+        resends: 0,
+        sentAt,
+        options: wire,
+        input: NONE,
+        args: stored,
+      }),
+    })
     if (args.length === 0) return build(NONE)
     const encoded: Value = { kind: Kind.spread, bytes: this.#codec.encode(args) }
     const stored = this.#values.storeAlone(encoded, `the arguments of the task "${task}"`)
     return stored instanceof Promise ? stored.then(build) : build(stored)
+  }
+}
+
+/** Most tasks have none: those of a bulk cost no object. */
+function optionsOf(
+  { timeoutMs, retry }: StepOptions,
+  priority: number | undefined,
+  meta: LoneOptions['meta'],
+  replyTo: string | undefined,
+): TaskMessageOptions {
+  const hasNone =
+    timeoutMs === undefined &&
+    retry === undefined &&
+    priority === undefined &&
+    meta === undefined &&
+    replyTo === undefined
+  if (hasNone) return NO_OPTIONS
+  return {
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(retry === undefined ? {} : { retry }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(meta === undefined ? {} : { meta }),
+    ...(replyTo === undefined ? {} : { replyTo }),
   }
 }

@@ -50,26 +50,25 @@ export const NO_OPTIONS: TaskMessageOptions = Object.freeze({})
 
 export function encodeTask(message: Omit<TaskMessage, 'type' | 'state'> & { readonly state?: State }): Bytes {
   const { id, run, path, attempt, task, resends, sentAt, options, input, args, state } = message
-  return encodeRecord(
-    [
-      WIRE_VERSION,
-      't',
-      id,
-      run,
-      path,
-      attempt,
-      task,
-      resends,
-      sentAt,
-      options === NO_OPTIONS ? 0 : options,
-      input.kind,
-      input.bytes.length,
-      args.kind,
-      args.bytes.length,
-      ...(state === undefined ? [] : [state.length]),
-    ],
-    state === undefined ? [input.bytes, args.bytes] : [input.bytes, args.bytes, state],
-  )
+  const header: unknown[] = [
+    WIRE_VERSION,
+    't',
+    id,
+    run,
+    path,
+    attempt,
+    task,
+    resends,
+    sentAt,
+    options === NO_OPTIONS ? 0 : options,
+    input.kind,
+    input.bytes.length,
+    args.kind,
+    args.bytes.length,
+  ]
+  if (state === undefined) return encodeRecord(header, [input.bytes, args.bytes])
+  header.push(state.length)
+  return encodeRecord(header, [input.bytes, args.bytes, state])
 }
 
 export function decodeTask(bytes: Bytes): TaskMessage {
