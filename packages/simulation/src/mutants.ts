@@ -100,7 +100,7 @@ export const mutants: readonly Mutant[] = [
     'the time of a partition goes back',
     300,
     'engine/partition-clock.ts',
-    'return Math.max(now, this.#last)',
+    'return Math.max(now, expected)',
     'return now',
   ),
 

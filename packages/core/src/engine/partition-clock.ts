@@ -1,4 +1,4 @@
-// What time it is in a partition: the store's clock, never going back over all owners, and not believed when it jumps.
+// What time it is in a partition: the store's clock, never going back over all owners, going on when that one does, and not believed when it jumps.
 import type { Clock } from '../clock'
 import type { Logger } from '../logger'
 
@@ -37,7 +37,8 @@ export class PartitionClock {
       this.#told = true
       return expected
     }
-    return Math.max(now, this.#last)
+    // One that was set back is waited for by nobody: time goes on from where it was, or timers would stand still until the clock has caught up.
+    return Math.max(now, expected)
   }
 
   committed(now: number): void {

@@ -78,6 +78,19 @@ test('a clock that jumps ahead is not believed, and no alarm is set for a time t
   expect(time.until(before + 500)).toBe(100)
 })
 
+test('a clock that is set back stops no timer', async () => {
+  const clock = virtualClock()
+  let jumpMs = 0
+  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silent, 0)
+  time.committed(time.now())
+  const before = time.now()
+  jumpMs = -600_000
+  expect(time.now()).toBe(before)
+  await clock.advance(400)
+  expect(time.now()).toBe(before + 400)
+  expect(time.until(before + 500)).toBe(100)
+})
+
 test.each([
   ['retentionMs', { retentionMs: -1 }],
   ['retentionMs', { retentionMs: Number.NaN }],
