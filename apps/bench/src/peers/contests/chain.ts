@@ -12,7 +12,7 @@ export const chain: Contest = {
   ],
   run: (arena) =>
     arena.takeTurns(
-      { turns: 6, warmUps: 6 },
+      { turns: 6, warmUps: 12 },
       () => true,
       async ({ contender, note }) => {
         const chains = arena.size(8, 2)

@@ -14,7 +14,7 @@ export const pipelines: Contest = {
   ],
   async run(arena) {
     const count = arena.size(200, 5)
-    const turns = { turns: 4, warmUps: 4 }
+    const turns = { turns: 4, warmUps: 10 }
     const results = Array.from({ length: count }, () => STEPS)
     await arena.takeTurns(
       turns,
