@@ -63,13 +63,21 @@ export class ReducerWorld {
       .slice(0, limit)
       .map((key) => [key, this.rows.get(key)!] as const)
 
-  /** Does one step of long work, if there is any. `count`: chains that the pump may start. */
+  /** Does one step of long work, if there is any that can be done now. `count`: chains that the pump may start. */
   async work(count: number, pick = 0): Promise<boolean> {
     const jobs = this.keys(JOBS)
-    if (jobs.length === 0) return false
-    const job = this.row<JobRow>(jobs[pick % jobs.length]!)
-    if (job.kind === 'pump') this.fold([{ type: 'pump', job, count }])
-    else if (job.kind === 'fan-in') {
+    for (let i = 0; i < jobs.length; i++)
+      if (await this.#stepOf(this.row<JobRow>(jobs[(pick + i) % jobs.length]!), count)) return true
+    return false
+  }
+
+  async #stepOf(job: JobRow, count: number): Promise<boolean> {
+    if (job.kind === 'pump') {
+      // A group that has as many chains in flight as it may have starts nothing.
+      const { changed, dispatches } = this.fold([{ type: 'pump', job, count }])
+      return changed.size > 0 || dispatches.length > 0
+    }
+    if (job.kind === 'fan-in') {
       const group = this.row<GroupRow>(new RunKeys(job.id, job.gen).group(job.path))
       const parts: Bytes[] = []
       const sink = {
