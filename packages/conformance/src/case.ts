@@ -33,6 +33,8 @@ export interface ConformanceCase {
   /** What goes wrong for users where it is not kept. */
   readonly because: string
   readonly requires?: readonly Ability[]
+  /** How tasks reach their functions, of a case of whole pipelines: there is one case for each way that it is meant for. */
+  readonly lane?: 'local' | 'queue' | 'mixed'
   /** Rejects if the promise is broken. Cleans up after itself; no two runs are given the same namespace. */
   run(harness: TransportHarness, namespace: string): Promise<void>
 }

@@ -1,3 +1,4 @@
+import { conformanceCases, quickCases } from '@tasks/conformance'
 import { describeTransport } from '@tasks/conformance/vitest'
 import { startRedis } from '@tasks/dev-config/brokers'
 import { serverOrReason } from '@tasks/dev-config/brokers/in-tests'
@@ -7,4 +8,8 @@ import { conformanceHarness } from './support/harness'
 const server = await serverOrReason(() => startRedis())
 // oxlint-disable-next-line vitest/no-conditional-tests, vitest/expect-expect
 if (typeof server === 'string') test('conforms', (ctx) => ctx.skip(server))
-else describeTransport('redis', await conformanceHarness(server))
+else {
+  // Every lane mode belongs to the long tier.
+  const cases = process.env['TASKS_TIER'] === 'all' ? conformanceCases : quickCases
+  describeTransport('redis', await conformanceHarness(server), { cases })
+}

@@ -17,6 +17,7 @@ export function inEveryLane(cases: readonly EngineCase[]): readonly ConformanceC
     meant.map((lane): ConformanceCase => ({
       name: `${name} (lane: ${lane})`,
       promise: 'engine',
+      lane,
       because,
       ...(requires === undefined ? {} : { requires }),
       async run(harness, namespace) {
