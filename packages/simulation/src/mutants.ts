@@ -135,7 +135,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'a failure counts whatever attempt it is of',
-    300,
+    1_000,
     'engine/places.ts',
     "open.row.phase === 'sent' && open.row.attempt === attempt ? open",
     "open.row.phase === 'sent' ? open",
