@@ -69,9 +69,9 @@ test.each(['carrier:pigeon', 'tasks.db', ''])('%j is no transport, and the error
 })
 
 test('a transport whose package is not installed is an error with the command that installs it', async () => {
-  await expect(connect('redis://localhost', { from: [project()] })).rejects.toMatchObject({
+  await expect(connect('kafka://localhost', { from: [project()] })).rejects.toMatchObject({
     code: 'TASKS_MISSING_PACKAGE',
-    message: '"redis:" needs a package that is not installed: npm install @tasks/transport-redis ioredis',
+    message: '"kafka:" needs a package that is not installed: npm install @tasks/transport-kafka kafkajs',
   })
 })
 
