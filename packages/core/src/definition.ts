@@ -114,6 +114,16 @@ export function isGroup(entry: Entry): entry is GroupEntry {
   return 'group' in entry
 }
 
+/** Whether an entry is for failures of those before it. */
+export function isHandler({ steps }: Definition, entry: Entry): boolean {
+  return isTask(entry) && steps[entry[0]]!.catch === 1
+}
+
+/** Whether the pipeline is paused when the entry has ended. */
+export function pausesAfter({ steps }: Definition, entry: Entry): boolean {
+  return (isTask(entry) ? steps[entry[0]]! : entry).pauseAfter === 1
+}
+
 export function isEach(entry: Entry): entry is EachEntry {
   return 'each' in entry
 }

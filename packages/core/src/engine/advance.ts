@@ -1,7 +1,17 @@
 // How a chain goes on: to its next entry, to the next handler of a failure, through its finally, and out to whoever waits for it.
 //
 // A loop and not a recursion: when a pipeline ends that was returned by a task of a pipeline that was returned …, all of them may end at once.
-import { isEach, isGroup, isSleep, isTask, type Chain, type EachEntry, type Entry, type TaskEntry } from '../definition'
+import {
+  isEach,
+  isGroup,
+  isHandler,
+  isSleep,
+  isTask,
+  pausesAfter,
+  type Chain,
+  type EachEntry,
+  type TaskEntry,
+} from '../definition'
 import { initialState, mergeState } from '../state'
 import { failureValue, isFailure, NONE, setOf, withSuppressed, type Value } from '../value'
 import type { PackedDefinition } from '../wire/packed-definition'
@@ -13,7 +23,8 @@ import { startGroup, viewGroup } from './groups'
 import { entryPath, framePath, hopPath } from './paths'
 import {
   entriesOf,
-  isFrame,
+  entryAt,
+  finallyOf,
   pathAt,
   placeOf,
   placeOfEntry,
@@ -115,7 +126,7 @@ function start(
   hasEnded = false,
 ): Next | undefined {
   const found = entriesOf(draft, view, place, row.hop)
-  const { definition, entries } = found
+  const { entries } = found
   if (hasEnded) pauseAfter(view, found, index - 1)
   let at = index
   let value = input
@@ -140,7 +151,7 @@ function start(
         return undefined
       }
       pauseAfter(view, found, at)
-    } else if (isTask(entry) && definition.steps[entry[0]]!.catch === 1) {
+    } else if (isHandler(found.definition, entry)) {
       // A handler has nothing to do.
       view.row.tasks--
     } else {
@@ -159,8 +170,9 @@ export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): 
     draft.put(view.keys.held(path), { path })
     return
   }
-  const { definition, entries } = entriesOf(draft, view, place, row.hop)
-  const entry = (row.saved === undefined ? entries[row.at] : definition.finally) as TaskEntry | EachEntry
+  const found = entriesOf(draft, view, place, row.hop)
+  const { definition } = found
+  const entry = entryAt(found, row) as TaskEntry | EachEntry
   writeChain(draft, view, place, { ...row, phase: 'sent', since: age(draft, view) })
   view.row.out++
   draft.dispatches.push({
@@ -210,7 +222,7 @@ export function waitUntil(draft: Draft, view: RunView, place: Place, row: ChainR
 function pauseAfter(view: RunView, { definition, entries }: Entries, at: number): void {
   const entry = entries[at]
   if (entry === undefined || view.row.status !== 'RUNNING') return
-  if ((isTask(entry) ? definition.steps[entry[0]]! : entry).pauseAfter === 1) view.row.status = 'PAUSED'
+  if (pausesAfter(definition, entry)) view.row.status = 'PAUSED'
 }
 
 // ---- Failing -------------------------------------------------------------------------------------------------------
@@ -221,8 +233,7 @@ function fail(draft: Draft, view: RunView, place: Place, row: ChainRow, failure:
   const { definition, entries } = found
   pauseAfter(view, found, row.at)
   for (let at = row.at + 1; at < entries.length; at++) {
-    const entry: Entry = entries[at]!
-    if (!isTask(entry) || definition.steps[entry[0]]!.catch !== 1) continue
+    if (!isHandler(definition, entries[at]!)) continue
     const caught: Caught[] = [...(row.caught ?? []).slice(1 - MOST_CAUGHT), [row.at, at]]
     send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure, caught })
     return undefined
@@ -238,10 +249,10 @@ function toFinally(
   place: Place,
   row: ChainRow,
   outcome: Value,
-  { definition, entries }: Entries,
+  found: Entries,
 ): Next | undefined {
-  if (definition.finally === undefined || !isFrame(place, row.hop)) return { do: 'end', place, row, outcome }
-  sendFinally(draft, view, place, row, entries.length, outcome)
+  if (finallyOf(place, row.hop, found) === undefined) return { do: 'end', place, row, outcome }
+  sendFinally(draft, view, place, row, found.entries.length, outcome)
   return undefined
 }
 
@@ -262,8 +273,8 @@ function end(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: 
   const { parent } = place
   const failed = isFailure(outcome)
   const state = sharesState(place, row) ? row.state : undefined
-  const hasFinal = view.row.finals > 0 && parent.kind !== 'root' && isFrame(place, row.hop)
-  if (hasFinal && entriesOf(draft, view, place, row.hop).definition.finally !== undefined)
+  const mayBeNoted = view.row.finals > 0 && parent.kind !== 'root'
+  if (mayBeNoted && finallyOf(place, row.hop, entriesOf(draft, view, place, row.hop)) !== undefined)
     forgetFinally(draft, view, place.base)
   if (failed) park(draft, view, place, row)
   else leave(draft, view, place, row)
@@ -331,7 +342,8 @@ export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed:
   const { row } = open
   const pages = openPages(draft, view, packed)
   const document = pages.document
-  const { definition, entries } = entriesOf(draft, view, open, row.hop)
+  const found = entriesOf(draft, view, open, row.hop)
+  const { definition, entries } = found
   const entry = entries[row.at]!
   // What a fan-out stands for is part of this pipeline.
   const isInline = document.inline === 1 || isEach(entry)
@@ -342,12 +354,11 @@ export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed:
     view.row.done--
   }
   const isLast = row.at === entries.length - 1
-  const pauses = (isTask(entry) ? definition.steps[entry[0]]! : entry).pauseAfter === 1
-  const hasFinally = isFrame(open, row.hop) && definition.finally !== undefined
+  const hasFinally = finallyOf(open, row.hop, found) !== undefined
   // Whether what the chain has set of the state is looked at again once the returned pipeline has ended.
   const keepsState = row.state !== undefined && open.parent.kind !== 'root' && sharesState(open, row)
   // The caller's frame is done with: recursion costs a step each, neither rows nor depth.
-  const isTail = isLast && !pauses && !hasFinally && (isInline || !keepsState)
+  const isTail = isLast && !pausesAfter(definition, entry) && !hasFinally && (isInline || !keepsState)
   const base = isTail ? open.base : framePath(open.path)
   if (base.length > MOST_PATH) {
     const failure = failureValue({

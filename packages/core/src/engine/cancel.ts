@@ -1,15 +1,13 @@
 // Cancelling: what is with workers is waited for, for a while; then finallys run, those of returned pipelines first, and the run is CANCELLED.
 //
 // From the commit that folds the command on nothing else of the run starts, whatever workers have heard of it.
-import type { Definition } from '../definition'
 import { failureValue, withSuppressed, type Value } from '../value'
 import { sendFinally } from './advance'
 import type { Draft, RunView } from './draft'
 import { finish } from './finish'
 import { forgetFinally } from './frames'
-import { entriesOf, isFrame, placeOf, readChain, writeChain, type OpenEntry } from './places'
+import { entriesOf, finallyOf, placeOf, readChain, writeChain, type OpenEntry } from './places'
 import { ROOT } from './paths'
-import { RunKeys } from './row-keys'
 import type { JobRow, MarkRow } from './rows'
 
 export const CANCEL_GRACE_MS = 30_000
@@ -30,19 +28,18 @@ export function settledWhileCancelling(draft: Draft, run: RunView, { row, ...pla
 
 /** Nothing of the run is with a worker, or has not been heard of for too long. */
 export function startFinals(draft: Draft, run: RunView): void {
-  const { row, keys } = run
+  const { row } = run
   if (row.status !== 'CANCELLING' || row.finishing) return
   row.finishing = true
-  if (row.finals === 0) return startRootFinally(draft, run)
-  const { id, gen } = row
-  draft.put(keys.job('finals', ''), { kind: 'finals', id, run: row.run, gen, path: '' })
+  if (row.finals === 0) startRootFinally(draft, run)
+  else draft.startJob(run, { kind: 'finals', path: '' })
 }
 
 /** Runs the finallys of these chains. */
 export function finalsDue(draft: Draft, job: JobRow, bases: readonly string[], done: boolean): void {
-  if (done) draft.delete(new RunKeys(job.id, job.gen).job('finals', ''))
-  const run = draft.run(job.id)
-  if (run === undefined || run.row.run !== job.run || run.row.status !== 'CANCELLING') return
+  if (done) draft.endJob(job)
+  const run = draft.runOf(job)
+  if (run?.row.status !== 'CANCELLING') return
   for (const base of bases) {
     // Else it has ended since it was looked for.
     const isOpen = draft.get<MarkRow>(run.keys.final(base)) !== undefined
@@ -66,13 +63,12 @@ function startFinally(draft: Draft, run: RunView, base: string): boolean {
   if (row === undefined) return false
   // It was running already when the run was cancelled, or is held by a pause.
   if (row.saved !== undefined && row.phase === 'sent') return true
-  const { definition, entries } = entriesOf(draft, run, place, row.hop)
-  if (!hasFinally(definition) || !isFrame(place, row.hop)) return false
-  sendFinally(draft, run, place, { ...row, saved: undefined }, entries.length, row.saved?.value ?? cancelled(run))
+  const found = entriesOf(draft, run, place, row.hop)
+  if (finallyOf(place, row.hop, found) === undefined) return false
+  const outcome = row.saved?.value ?? cancelled(run)
+  sendFinally(draft, run, place, { ...row, saved: undefined }, found.entries.length, outcome)
   return true
 }
-
-const hasFinally = (definition: Definition): boolean => definition.finally !== undefined
 
 export function cancelledFinallyEnded(
   draft: Draft,

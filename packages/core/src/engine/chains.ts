@@ -15,7 +15,7 @@ import { failEntry, finallyEnded, goOn, proceed, send, startEntry, startFrame, w
 import { cancelledFinallyEnded, settledWhileCancelling } from './cancel'
 import type { Dispatch, Draft, RunView } from './draft'
 import { splitEntry, splitHop } from './paths'
-import { entriesOf, openEntry, placeOf, readChain, sentEntry, type OpenEntry } from './places'
+import { entriesOf, entryAt, openEntry, placeOf, readChain, sentEntry, type OpenEntry } from './places'
 import type { ChainRow } from './rows'
 
 const LONE_PIPELINE = failureValue({
@@ -64,9 +64,9 @@ export function entryFailed(
 }
 
 function policyOf(draft: Draft, run: RunView, { row, ...place }: OpenEntry) {
-  const { definition, entries } = entriesOf(draft, run, place, row.hop)
-  const entry = row.saved === undefined ? entries[row.at]! : definition.finally!
-  return isTask(entry) ? definition.steps[entry[0]]!.retry : undefined
+  const found = entriesOf(draft, run, place, row.hop)
+  const entry = entryAt(found, row)
+  return isTask(entry) ? found.definition.steps[entry[0]]!.retry : undefined
 }
 
 function endFinally(draft: Draft, run: RunView, open: OpenEntry, failure: Value | undefined): void {

@@ -15,7 +15,6 @@ import { CANCEL_GRACE_MS, cancelRun } from './cancel'
 import type { Draft, RunView } from './draft'
 import { takeAway } from './finish'
 import { retryRun } from './retried'
-import { RunKeys } from './row-keys'
 import type { JobRow } from './rows'
 
 const MOST_COMMANDS = 64
@@ -60,19 +59,15 @@ export function command(draft: Draft, message: CommandMessage): void {
 }
 
 function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMessage): void {
-  const { row, keys } = run
+  const { row } = run
   switch (name) {
     case 'pause':
       row.status = 'PAUSED'
       return
-    case 'resume': {
+    case 'resume':
       row.status = 'RUNNING'
-      const { id, gen } = row
       // A job of its own: that of an earlier resume may be about to end, and has not seen what was held since.
-      const path = String(draft.seq)
-      draft.put(keys.job('resume', path), { kind: 'resume', id, run: row.run, gen, path })
-      return
-    }
+      return draft.startJob(run, { kind: 'resume', path: String(draft.seq) })
     case 'cancel':
       return cancelRun(draft, run, graceMs ?? CANCEL_GRACE_MS)
     case 'retry':
@@ -84,8 +79,8 @@ function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMes
 
 /** A step of resuming: these entries were held. A pause in the middle of it ends it; what is left stays held. */
 export function released(draft: Draft, job: JobRow, paths: readonly string[], done: boolean): void {
-  const run = draft.run(job.id)
-  const goesOn = run !== undefined && run.row.run === job.run && run.row.status === 'RUNNING'
+  const run = draft.runOf(job)
+  const goesOn = run?.row.status === 'RUNNING'
   if (goesOn) for (const path of paths) entryReleased(draft, run, path)
-  if (done || !goesOn) draft.delete(new RunKeys(job.id, job.gen).job('resume', job.path))
+  if (done || !goesOn) draft.endJob(job)
 }

@@ -6,6 +6,7 @@ import {
   childChain,
   isEach,
   isGroup,
+  isHandler,
   isTask,
   type Chain,
   type Definition,
@@ -22,7 +23,7 @@ import { forEachRow, type Draft, type RunView } from './draft'
 import { describeError, failuresOf, type DescribedError, type FailuresPage, type GroupFailure } from './group-failures'
 import { viewGroup } from './groups'
 import { childPath, entryPath, framePath, hopPath, ROOT } from './paths'
-import { entriesOf, groupAt, pathAt, placeOf, readChain, type Place } from './places'
+import { entriesOf, finallyOf, groupAt, pathAt, placeOf, readChain, type Place } from './places'
 import { refusalFor, statusOf, type PipelineStatus } from './queries'
 import { pipelineKey } from './row-keys'
 import { looking, type RowSource } from './row-source'
@@ -219,8 +220,7 @@ class Description {
     // What failed may be the finally alone.
     const ofFinally = row.saved !== undefined && saved === undefined ? failure : undefined
     const error = ofFinally === undefined ? (failure ?? saved) : undefined
-    const last = definition.finally
-    const hasFinally = last !== undefined && (place.parent.kind !== 'group' || row.hop > 0)
+    const last = finallyOf(place, row.hop, { definition })
     return {
       state: failure === undefined ? stateOf(row) : 'failed',
       ...(row.hop === 0 ? {} : { hops: row.hop }),
@@ -230,7 +230,7 @@ class Description {
           ...(index === at ? { row, error } : {}),
         }),
       ),
-      ...(hasFinally
+      ...(last !== undefined
         ? { finally: this.#finally(definition, last, path, entries, row, failure !== undefined, ofFinally) }
         : {}),
     }
@@ -415,15 +415,22 @@ function stateOf({ phase }: ChainRow): EntryState {
   return 'running'
 }
 
-function entryState({ steps }: Definition, entry: Entry, index: number, row: ChainRow, hasFailed: boolean): EntryState {
+function entryState(
+  definition: Definition,
+  entry: Entry,
+  index: number,
+  row: ChainRow,
+  hasFailed: boolean,
+): EntryState {
   const { saved, caught = [] } = row
   const at = saved?.at ?? row.at
   if (index > at) return hasFailed ? 'skipped' : 'pending'
   if (index === at && (hasFailed || saved === undefined)) return hasFailed ? 'failed' : stateOf(row)
   if (caught.some(([failed]) => failed === index)) return 'failed'
   if (caught.some(([, handler]) => handler === index)) return 'done'
-  const isHandler = isTask(entry) && steps[entry[0]]!.catch === 1
-  return isHandler || caught.some(([failed, handler]) => failed < index && index < handler) ? 'skipped' : 'done'
+  return isHandler(definition, entry) || caught.some(([failed, handler]) => failed < index && index < handler)
+    ? 'skipped'
+    : 'done'
 }
 
 function describeKind(

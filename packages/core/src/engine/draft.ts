@@ -8,7 +8,7 @@ import { encodeReply, type ReplyBody, type Status } from '../wire/reply'
 import type { Look } from '../wire/inbox-message'
 import type { GroupView } from './groups'
 import { RunKeys } from './row-keys'
-import type { PipelineRow, Row } from './rows'
+import type { JobRow, PipelineRow, Row } from './rows'
 
 /** Committed rows as far as they are known: null is known to be absent, undefined is not loaded. */
 export interface KnownRows {
@@ -93,6 +93,9 @@ export interface RunView {
   readonly groups: Map<string, GroupView>
 }
 
+/** A job, whichever run it is for. */
+type Work = JobRow extends infer Job ? (Job extends JobRow ? Omit<Job, 'id' | 'run' | 'gen'> : never) : never
+
 export class Draft {
   /** What the commit will change. */
   readonly changed = new Map<RowKey, Row | null>()
@@ -158,6 +161,21 @@ export class Draft {
     const key = new RunKeys(id, 0).pipeline
     const row = this.edit<PipelineRow>(key, (committed) => ({ ...committed }))
     return row === undefined ? undefined : this.#remember(row)
+  }
+
+  /** The pipeline that a job is for, if it has that run still. */
+  runOf(job: JobRow): RunView | undefined {
+    const run = this.run(job.id)
+    return run?.row.run === job.run ? run : undefined
+  }
+
+  /** Long work of a run begins: whoever owns the partition does it. */
+  startJob({ keys, row: { id, run, gen } }: RunView, work: Work): void {
+    this.put(keys.job(work.kind, work.path), { ...work, id, run, gen })
+  }
+
+  endJob({ id, gen, kind, path }: JobRow): void {
+    this.delete(new RunKeys(id, gen).job(kind, path))
   }
 
   /** Puts a new run in place of whatever had the id. */

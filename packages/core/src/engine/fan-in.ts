@@ -148,10 +148,9 @@ export async function joinResults(
 
 /** Lets the group's chain go on with the joined value, and deletes the group's rows. */
 export function groupJoined(draft: Draft, job: JobRow, joined: Joined): void {
-  const keys = new RunKeys(job.id, job.gen)
-  draft.delete(keys.job('fan-in', job.path))
-  const run = draft.run(job.id)
-  const group = run?.row.run === job.run ? draft.get<GroupRow>(keys.group(job.path)) : undefined
+  draft.endJob(job)
+  const run = draft.runOf(job)
+  const group = run && draft.get<GroupRow>(run.keys.group(job.path))
   if (run === undefined || group === undefined || isOver(run.row.status)) return
   const { value, failed, state } = joined
   // What is cancelled goes on no more; what it has left goes when the run ends.
@@ -162,15 +161,5 @@ export function groupJoined(draft: Draft, job: JobRow, joined: Joined): void {
   }
   deleteGroup(draft, run, job.path, group)
   for (const key of joined.keys) draft.delete(key)
-  if (joined.more) {
-    draft.put(keys.job('clean', job.path), {
-      kind: 'clean',
-      id: job.id,
-      run: job.run,
-      gen: job.gen,
-      path: job.path,
-      whole: false,
-      blobs: false,
-    })
-  }
+  if (joined.more) draft.startJob(run, { kind: 'clean', path: job.path, whole: false, blobs: false })
 }

@@ -9,13 +9,13 @@ import type { Draft, RunView } from './draft'
 import { deletePages } from './frames'
 import { hopPath, ROOT } from './paths'
 import type { RowKey } from '../transport'
-import type { DefinitionPage, JobRow, PipelineRow } from './rows'
+import type { DefinitionPage } from './rows'
 
 /** How long a promoted lone task that ended well is remembered, so that its message, delivered again, does nothing. */
 const TOMBSTONE_MS = 3_600_000
 
 export function finish(draft: Draft, run: RunView, status: 'COMPLETED' | 'FAILED' | 'CANCELLED', outcome: Value): void {
-  const { row, keys } = run
+  const { row } = run
   const { chain } = row
   if (row.lone && status === 'FAILED') deadLetterLoneTask(draft, run, outcome)
   // A failed run keeps what a retry would need until its retention ends.
@@ -32,7 +32,7 @@ export function finish(draft: Draft, run: RunView, status: 'COMPLETED' | 'FAILED
   // What else is left are the pages of the root chain's frame; everything else went when its chain or group ended.
   if (!isKept && chain !== undefined) deletePages(draft, run, hopPath(ROOT, chain.hop), chain.definition)
   if (!isKept && (row.litter || status === 'CANCELLED'))
-    draft.put(keys.job('clean', ''), cleanJob(row, { whole: false, blobs: false }))
+    draft.startJob(run, { kind: 'clean', path: '', whole: false, blobs: false })
   draft.put(expiryKey(run), { kind: 'expire', id: row.id, run: row.run })
 }
 
@@ -43,18 +43,9 @@ export function expiryKey({ row, keys }: RunView): RowKey {
 
 /** Forgets a run that is over. */
 export function takeAway(draft: Draft, run: RunView): void {
-  const { row, keys } = run
-  row.leaving = true
+  run.row.leaving = true
   draft.delete(expiryKey(run))
-  draft.put(keys.job('clean', ''), cleanJob(row, { whole: true, blobs: true }))
-}
-
-/** Deletes what a run has left; `whole`: the pipeline itself, too. */
-export function cleanJob(
-  { id, run, gen }: PipelineRow,
-  { whole, blobs }: { readonly whole: boolean; readonly blobs: boolean },
-): JobRow {
-  return { kind: 'clean', id, run, gen, path: '', whole, blobs }
+  draft.startJob(run, { kind: 'clean', path: '', whole: true, blobs: true })
 }
 
 /** A lone task that failed for good is a dead letter that can be redriven: its body is the message as it was first sent. */

@@ -117,8 +117,7 @@ export class GroupView {
   joinIfComplete(): void {
     const { ended, size, reopening } = this.row!
     if (ended < size || reopening) return
-    const { id, run, gen } = this.#run.row
-    this.#draft.put(this.#run.keys.job('fan-in', this.#entry), { kind: 'fan-in', id, run, gen, path: this.#entry })
+    this.#draft.startJob(this.#run, { kind: 'fan-in', path: this.#entry })
   }
 }
 
@@ -151,13 +150,7 @@ export function startGroup(
     state,
   })
   for (let index = 0; index < group.group; index += CHUNK) draft.put(run.keys.chunk(entry, index), newChunk())
-  draft.put(run.keys.job('pump', entry), {
-    kind: 'pump',
-    id: run.row.id,
-    run: run.row.run,
-    gen: run.row.gen,
-    path: entry,
-  })
+  draft.startJob(run, { kind: 'pump', path: entry })
 }
 
 /** Deletes the rows of a group that was joined. */

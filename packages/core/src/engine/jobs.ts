@@ -213,16 +213,12 @@ export class Jobs {
     const { scan, say, space } = this.#options
     const prefix = new RunKeys(job.id, job.gen).finalsPrefix()
     const page = Math.min(STEP_PAGE, mostInputs(space.capabilities))
-    const bases: string[] = []
     for (let after: RowKey | undefined; ;) {
       const rows = await scan(prefix, after, page)
-      for (const row of rows) bases.push(pathOfMark(row))
-      if (rows.length < page) break
+      const done = rows.length < page
+      await say({ type: 'finals', job, bases: rows.map(pathOfMark), done }, rows.length)
+      if (done) return
       after = rows.at(-1)![0]
-    }
-    for (let from = 0; from < bases.length || from === 0; from += page) {
-      const part = bases.slice(from, from + page)
-      await say({ type: 'finals', job, bases: part, done: from + page >= bases.length }, part.length)
     }
   }
 

@@ -53,8 +53,15 @@ export interface Entries {
   readonly entries: Chain
 }
 
-/** Whether a chain has a definition of its own: its frame's finally is then its. */
-export const isFrame = ({ parent }: Place, hop: number): boolean => parent.kind !== 'group' || hop > 0
+/** What runs after a chain, however that ends: the finally of its definition, if it has one of its own. */
+export function finallyOf({ parent }: Place, hop: number, { definition }: Pick<Entries, 'definition'>) {
+  return parent.kind !== 'group' || hop > 0 ? definition.finally : undefined
+}
+
+/** What a chain is at: an entry, or its finally. */
+export function entryAt({ definition, entries }: Entries, { at, saved }: ChainRow): Entry {
+  return saved === undefined ? entries[at]! : definition.finally!
+}
 
 /** The entries of a chain, as its definition has them. */
 export function entriesOf(draft: Draft, run: RunView, { base, parent }: Place, hop: number): Entries {

@@ -17,7 +17,7 @@ import { takeAway } from './finish'
 import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
 import { refusalFor } from './queries'
-import { pipelineKey, RunKeys } from './row-keys'
+import { pipelineKey } from './row-keys'
 import { isOver, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
 import { reopened, type FailedPage } from './retried'
 import { submit } from './submit'
@@ -85,7 +85,7 @@ export function step(draft: Draft, input: Input): void {
       const { job, keys, done } = input
       for (const key of keys) draft.delete(key)
       if (!done) return
-      draft.delete(new RunKeys(job.id, job.gen).job('clean', job.path))
+      draft.endJob(job)
       const row = draft.get<PipelineRow>(pipelineKey(job.id))
       if (job.whole && row?.run === job.run) draft.delete(pipelineKey(job.id))
       return

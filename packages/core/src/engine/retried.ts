@@ -9,9 +9,9 @@ import { noteFinally } from './frames'
 import type { GroupView } from './groups'
 import { viewGroup } from './groups'
 import { childPath, framePath, ROOT } from './paths'
-import { entriesOf, isFrame, pathAt, placeOf, writeChain, type Place } from './places'
+import { entriesOf, finallyOf, pathAt, placeOf, writeChain, type Place } from './places'
 import type { Bytes, RowKey } from '../transport'
-import { nextRun, RunKeys } from './row-keys'
+import { nextRun } from './row-keys'
 import { firstStep, type ChainRow, type JobRow } from './rows'
 
 export function retryRun(draft: Draft, run: RunView): void {
@@ -29,17 +29,14 @@ function restart(draft: Draft, run: RunView, from: Place, failed: ChainRow): voi
   let place = from
   let row: ChainRow = { ...failed, attempt: 1, resends: 0 }
   for (;;) {
-    if (place.parent.kind !== 'root' && isFrame(place, row.hop)) {
-      const { definition } = entriesOf(draft, run, place, row.hop)
-      if (definition.finally !== undefined) noteFinally(draft, run, place.base)
-    }
+    const isRoot = place.parent.kind === 'root'
+    if (!isRoot && finallyOf(place, row.hop, entriesOf(draft, run, place, row.hop)) !== undefined)
+      noteFinally(draft, run, place.base)
     const path = pathAt(place, row)
     if (row.phase === 'group') {
       writeChain(draft, run, place, row)
       viewGroup(draft, run, path).edit()!.reopening = true
-      const { id, gen } = run.row
-      draft.put(run.keys.job('reopen', path), { kind: 'reopen', id, run: run.row.run, gen, path })
-      return
+      return draft.startJob(run, { kind: 'reopen', path })
     }
     if (row.phase !== 'frame') return proceed(draft, run, place, row)
     writeChain(draft, run, place, row)
@@ -79,12 +76,10 @@ function takeFailures({ bytes, most }: FailedPage): { readonly failed: readonly 
 
 /** A step of reopening a group; without a page, the last one. */
 export function reopened(draft: Draft, job: JobRow, page: FailedPage | undefined): void {
-  const run = draft.run(job.id)
-  const isCurrent = run !== undefined && run.row.run === job.run && run.row.status !== 'CANCELLING'
-  const group = isCurrent ? viewGroup(draft, run, job.path) : undefined
-  const row = group?.row
-  if (page === undefined || row === undefined) draft.delete(new RunKeys(job.id, job.gen).job('reopen', job.path))
-  if (run === undefined || group === undefined || row === undefined) return
+  const run = draft.runOf(job)
+  const group = run === undefined || run.row.status === 'CANCELLING' ? undefined : viewGroup(draft, run, job.path)
+  if (page === undefined || group?.row === undefined) draft.endJob(job)
+  if (run === undefined || group?.row === undefined) return
   if (page === undefined) {
     group.edit()!.reopening = false
     // They may all have ended by now; or nothing of it had failed but the joining.

@@ -7,7 +7,7 @@ import type { Failure } from '../failure'
 import { entryFailed, startRoot } from './chains'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
-import { cleanJob, expiryKey, finish } from './finish'
+import { expiryKey, finish } from './finish'
 import { openPages, sourceOf, writePages } from './frames'
 import { entryPath, ROOT } from './paths'
 import { conflictFailure, earlierFailure, existsFailure, isEarlier } from './queries'
@@ -96,13 +96,13 @@ function nameOf(document: Definition, chain: Chain): string {
 
 /** A live run is cancelled first; whatever it had goes in steps, and its late outcomes name a run that is no more. */
 function restart(draft: Draft, existing: RunView, message: SubmitMessage): void {
-  const { row, keys } = existing
+  const { row } = existing
   if (!isOver(row.status)) {
     draft.cancelled.push({ id: row.id, run: row.run })
     finish(draft, existing, 'CANCELLED', NONE)
   }
   draft.delete(expiryKey(existing))
-  draft.put(keys.job('clean', ''), cleanJob(row, { whole: false, blobs: true }))
+  draft.startJob(existing, { kind: 'clean', path: '', whole: false, blobs: true })
   start(draft, message, row)
 }
 
