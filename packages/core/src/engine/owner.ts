@@ -22,6 +22,7 @@ import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
 import type { ScanRows } from './fan-in'
 import { fold, type Folded, type Poison } from './fold'
+import { halfOf, halvesOf, isBundle } from './halves'
 import { Jobs } from './jobs'
 import type { LaneOwner, LocalLane } from './local-lane'
 import { PartitionClock } from './partition-clock'
@@ -566,41 +567,6 @@ export class Owner implements LaneOwner, TakesTurns {
     }
     this.#cancelAlarm = this.#clock.after(Math.max(0, at - this.#clock.monotonic()), ring, { unref: true })
   }
-}
-
-/** Many things that have nothing to do with each other, in one input. */
-function isBundle(input: Input): boolean {
-  const { type } = input
-  if (type === 'outcomes') return input.outcomes.length > 1
-  if (type === 'resend') return input.items.length > 1
-  return type === 'requeue' && input.dispatches.length > 1
-}
-
-/** The same in two steps. */
-function halvesOf(input: Input): readonly [Input, Input] | undefined {
-  if (input.type === 'outcomes') return halved(input.outcomes, (outcomes) => ({ ...input, outcomes }))
-  if (input.type === 'resend') return halved(input.items, (items) => ({ ...input, items }))
-  if (input.type === 'requeue') return halved(input.dispatches, (dispatches) => ({ ...input, dispatches }))
-  if (input.type === 'released')
-    return halved(input.paths, (paths, isLast) => ({ ...input, paths, done: input.done && isLast }))
-  if (input.type === 'finals')
-    return halved(input.bases, (bases, isLast) => ({ ...input, bases, done: input.done && isLast }))
-  return undefined
-}
-
-function halved<T>(
-  items: readonly T[],
-  make: (items: readonly T[], isLast: boolean) => Input,
-): readonly [Input, Input] | undefined {
-  const half = items.length >> 1
-  return half === 0 ? undefined : [make(items.slice(0, half), false), make(items.slice(half), true)]
-}
-
-/** Less of it: its job goes on with the rest. */
-function halfOf(input: Input): Input | undefined {
-  if (input.type === 'pump') return input.count > 1 ? { ...input, count: input.count >> 1 } : undefined
-  if (input.type !== 'reopened' || input.page === undefined || input.page.most < 2) return undefined
-  return { ...input, page: { ...input.page, most: input.page.most >> 1 } }
 }
 
 /** Nothing is to be stored: replies need no commit. */
