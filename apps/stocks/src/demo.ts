@@ -113,26 +113,26 @@ async function tell(
       }
       watchers.add(watcher)
     })
+  let worker: WorkerProcess | undefined
   const start = async (): Promise<WorkerProcess> => {
     const since = performance.now()
-    const started = new WorkerProcess({ transport, taskMs, onReport })
+    const started = (worker = new WorkerProcess({ transport, taskMs, onReport }))
     await Promise.race([heard(({ type }) => type === 'ready'), started.failed])
     output.say(`Worker     process ${started.pid}, ready after ${Math.round(performance.now() - since)} ms`)
     return started
   }
-
-  let worker = await start()
   const stopOnSignal = (signal: NodeJS.Signals): void => {
     const where = redactUrl(transport).replace(/^sqlite:/, '')
     output.fail(
       'TASKS_INTERRUPTED',
       `interrupted by ${signal}; what was submitted goes on when a worker is up. Everything is in ${where}`,
     )
-    void worker.close().then(() => process.exit(signal === 'SIGINT' ? 130 : 143))
+    void Promise.resolve(worker?.close()).then(() => process.exit(signal === 'SIGINT' ? 130 : 143))
   }
   process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal)
   const refresh = setInterval(() => output.live(progressOf(ledger, stocks)), REFRESH_MS)
   try {
+    let serving = await start()
     const since = performance.now()
     // A deviation can only be asked for when something has been loaded, and that has been committed.
     const middle = heard((report) => report.type === 'start' && report.task === 'stdDev')
@@ -140,30 +140,30 @@ async function tell(
     output.say(`Pipeline   ${pipelineId}: portfolioRisk(${stocks.join(', ')})`)
     let crashed: Crash | undefined
     if (crash) {
-      await Promise.race([middle, worker.failed])
+      await Promise.race([middle, serving.failed])
       await sleep(CRASH_TASK_MS / 2)
       const killed = performance.now()
-      await worker.kill()
+      await serving.kill()
       const ended = ledger.ended
       output.say(
-        `SIGKILL    to process ${worker.pid}: ${ended} tasks had ended, ${ledger.running.length} were running (${count(ledger.running)})`,
+        `SIGKILL    to process ${serving.pid}: ${ended} tasks had ended, ${ledger.running.length} were running (${count(ledger.running)})`,
       )
       const resumed = heard(({ type }) => type === 'start').then(() => performance.now())
-      worker = await start()
+      serving = await start()
       const startMs = performance.now() - killed
-      const takeOverMs = (await Promise.race([resumed, worker.failed])) - killed
+      const takeOverMs = (await Promise.race([resumed, serving.failed])) - killed
       crashed = { ended, takeOverMs: Math.round(takeOverMs), startMs: Math.round(startMs) }
       output.say(
         `Take-over  ${crashed.takeOverMs} ms from SIGKILL to the next start of a task, of which ${crashed.startMs} ms for the new process`,
       )
     }
-    const result = await Promise.race([submitted.result({ timeoutMs: PATIENCE_MS }), worker.failed])
+    const result = await Promise.race([submitted.result({ timeoutMs: PATIENCE_MS }), serving.failed])
     const tookMs = Math.round(performance.now() - since)
     return { pipelineId, result, ledger, tookMs, crash: crashed }
   } finally {
     clearInterval(refresh)
     output.settle()
-    await worker.close()
+    await worker?.close()
     process.off('SIGINT', stopOnSignal).off('SIGTERM', stopOnSignal)
   }
 }

@@ -101,7 +101,8 @@ test('an interrupted demo says where everything is, and its worker gives back wh
 })
 
 test('with --json what ended it is a document too', async () => {
-  const { ended, says, interrupt } = startDemo(['--json'])
+  // With --crash it takes seconds: the signal comes before the end.
+  const { ended, says, interrupt } = startDemo(['--json', '--crash'])
   await says(/Worker /)
   interrupt()
   for (const [code, error, outcome] of [
