@@ -7,11 +7,11 @@ export const root = fileURLToPath(new URL('..', import.meta.url))
 
 /**
  * Runs a program to its end, with the workspace's tools first on the PATH. Its output goes where ours goes, or, with
- * `chatter`, all of it to stderr; with `capture` its stdout is returned instead.
+ * `chatter`, all of it to stderr; with `capture` its stdout is returned instead, with `capture: 'all'` its stderr among it.
  *
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ cwd?: string, env?: Record<string, string | undefined>, chatter?: boolean, capture?: boolean, timeoutMs?: number }} [options]
+ * @param {{ cwd?: string, env?: Record<string, string | undefined>, chatter?: boolean, capture?: boolean | 'all', timeoutMs?: number }} [options]
  * @returns {Promise<{ code: number, stdout: string, timedOut: boolean }>}
  */
 export function run(command, args, options = {}) {
@@ -19,11 +19,11 @@ export function run(command, args, options = {}) {
   const child = spawn(command, args, {
     cwd,
     env: environment(env),
-    stdio: ['inherit', capture ? 'pipe' : chatter ? 2 : 'inherit', 'inherit'],
+    stdio: ['inherit', capture ? 'pipe' : chatter ? 2 : 'inherit', capture === 'all' ? 'pipe' : 'inherit'],
     shell: process.platform === 'win32',
   })
   let stdout = ''
-  child.stdout?.setEncoding('utf8').on('data', (text) => (stdout += text))
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (stdout += text))
   // The terminal signals the whole group: we wait for the child to end in its own way.
   const ignore = () => {}
   const forward = () => child.kill('SIGTERM')

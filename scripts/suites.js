@@ -6,6 +6,7 @@
  * @property {'vitest' | 'node:test' | 'script'} runner
  * @property {string} [cwd]      where it runs; the root if absent
  * @property {string[]} files    for vitest, filters (none: all files); for node:test, how they end; for a script, the script and its arguments
+ * @property {string} [after]    the suite that must have ended first, if it was chosen
  * @property {'all'} [tier]      only in `npm run test:all`
  * @property {string} [node]     a version of Node other than the one in use
  */
@@ -28,7 +29,7 @@ export const suites = [
   vitest('bench', 'apps/bench'),
   vitest('simulation', 'packages/simulation'),
   { name: 'scripts', runner: 'node:test', cwd: 'scripts', files: ['.test.js'] },
-  { name: 'pack-check', runner: 'script', files: ['scripts/pack-check.js'] },
+  { name: 'pack-check', runner: 'script', files: ['scripts/pack-check.js'], after: 'verify' },
 
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
   { ...vitest('core-node-24', 'packages/core'), tier: 'all', node: NODE_24 },

@@ -1,4 +1,5 @@
 // `npm test`: every suite, then the sum of their JUnit files. `npm run test:all`: the long tier too.
+// Suites wait for processes and servers more than they compute: two run at a time, and what one of them says is printed when it has ended.
 //
 //   npm test core cli            some suites only
 //   npm run test:all core        a suite in its long form
@@ -13,6 +14,8 @@ import { summarize } from './summary.js'
 
 /** @typedef {import('./suites.js').Suite} Suite */
 
+const LANES = 2
+
 await setup()
 const { fromSource } = await import('./source.js')
 
@@ -24,19 +27,39 @@ const minutes = tier === 'all' ? 30 : 8
 rmSync(reportsFolder, { recursive: true, force: true })
 mkdirSync(reportsFolder)
 
-/** @type {import('./summary.js').Outcome[]} */
-const outcomes = []
-for (const suite of chosen) {
-  console.log(`\n── ${suite.name} ${'─'.repeat(Math.max(2, 100 - suite.name.length))}`)
-  const since = performance.now()
-  const { code, timedOut } = await start(suite)
-  const took = seconds(since)
-  console.log(`── ${suite.name}: ${took}`)
-  outcomes.push({ suite, code, took, ...(timedOut ? { stoppedAfter: minutes } : {}) })
-}
-const { lines, failed } = summarize(outcomes, (suite) => readJunit(suite.name))
+/** @type {Map<Suite, import('./summary.js').Outcome>} */
+const outcomes = new Map()
+const waiting = [...chosen]
+const lanes = Math.min(LANES, chosen.length)
+await Promise.all(Array.from({ length: lanes }, lane))
+const { lines, failed } = summarize(
+  chosen.map((suite) => /** @type {import('./summary.js').Outcome} */ (outcomes.get(suite))),
+  (suite) => readJunit(suite.name),
+)
 for (const line of ['', ...lines]) console.log(line)
 process.exitCode = failed > 0 ? 1 : 0
+
+/** Runs suites one after the other until none is left that may begin; whoever ends the one it must follow goes on with it. */
+async function lane() {
+  for (;;) {
+    const at = waiting.findIndex(({ after }) => !chosen.some((suite) => suite.name === after && !outcomes.has(suite)))
+    const [suite] = at < 0 ? [] : waiting.splice(at, 1)
+    if (suite === undefined) return
+    const since = performance.now()
+    if (lanes > 1) console.log(`── ${suite.name} has begun`)
+    else console.log(titleOf(suite))
+    const { code, timedOut, stdout } = await start(suite)
+    const took = seconds(since)
+    if (lanes > 1) console.log(`${titleOf(suite)}\n${stdout}`)
+    console.log(`── ${suite.name}: ${took}`)
+    outcomes.set(suite, { suite, code, took, ...(timedOut ? { stoppedAfter: minutes } : {}) })
+  }
+}
+
+/** @param {Suite} suite */
+function titleOf({ name }) {
+  return `\n── ${name} ${'─'.repeat(Math.max(2, 100 - name.length))}`
+}
 
 /** @param {readonly string[]} names */
 function choose(names) {
@@ -52,9 +75,15 @@ function choose(names) {
 /** @param {Suite} suite */
 async function start(suite) {
   const cwd = join(root, suite.cwd ?? '.')
-  const env = { TASKS_SUITE: suite.name, TASKS_TIER: tier }
+  const colours = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}
+  const env = { TASKS_SUITE: suite.name, TASKS_TIER: tier, ...(lanes > 1 ? colours : {}) }
   const node = suite.node === undefined ? process.execPath : await nodeBinary(suite.node)
-  return run(node, argsOf(suite, cwd), { cwd, env, timeoutMs: minutes * 60_000 })
+  return run(node, argsOf(suite, cwd), {
+    cwd,
+    env,
+    timeoutMs: minutes * 60_000,
+    ...(lanes > 1 ? { capture: 'all' } : {}),
+  })
 }
 
 /** @param {Suite} suite @param {string} cwd */
