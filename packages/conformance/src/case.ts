@@ -16,6 +16,7 @@ export const promises = {
   opening: 'A namespace is opened as it was created, or refused',
   isolation: 'Namespaces never see each other',
   ownership: 'Partitions are shared, handed over and taken over',
+  events: 'Events are kept in order until retention ends, and read from any place, alone or by name',
   'dead letters': 'Dead letters are kept in order until they are redriven or dropped',
   blobs: 'Blobs are kept page by page until they are dropped',
   broadcasts: 'Replies and signals may be lost, and are never invented',

@@ -63,6 +63,10 @@ export function toInbox(partition: number, id: string, body: Bytes = bytes(id)):
   return { target: { to: 'inbox', partition }, id, body }
 }
 
+export function toEvents(partition: number, id: string, body: Bytes = bytes(id)): Send {
+  return { target: { to: 'events', partition }, id, body }
+}
+
 /** A commit of what is named; the rest is empty. */
 export function commitOf(
   seq: number,

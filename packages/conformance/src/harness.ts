@@ -19,6 +19,8 @@ export interface TransportHarness {
   /** Stops the server as the advertised durability allows, and starts it again. Connections may be lost by it. */
   restartBroker?(): Promise<void>
   readonly faults?: HarnessFaults
+  /** Says that what retention does not ask for is gone once the next event of its partition is stored. */
+  readonly retention?: boolean
   /** A lease that is short, and yet much longer than the store's hiccups. Default 1,000. */
   readonly leaseMs?: number
   /** Patience for what should happen. Default 5,000. */
@@ -48,6 +50,7 @@ const abilities = {
   'reachable limits': (harness) => reachable((harness.small ?? harness).capabilities),
   crash: (harness) => harness.crash !== undefined,
   stall: (harness) => harness.stall !== undefined,
+  retention: (harness) => harness.retention === true,
   restartBroker: (harness) => harness.restartBroker !== undefined,
   'faults.commit': (harness) => harness.faults?.commit !== undefined,
   'faults.send': (harness) => harness.faults?.send !== undefined,

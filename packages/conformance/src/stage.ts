@@ -1,5 +1,19 @@
 import assert from 'node:assert/strict'
-import type { Lease, PartitionSession, ReceiveOptions, Space, TaskConsumer, Transport } from '@tasks/core'
+import type {
+  EventPage,
+  EventRetention,
+  EventSubscription,
+  HeldPage,
+  Lease,
+  PartitionSession,
+  Position,
+  ReadEvents,
+  ReceiveOptions,
+  Space,
+  StoredEvent,
+  TaskConsumer,
+  Transport,
+} from '@tasks/core'
 import type { TransportHarness } from './harness'
 import type { OwnerOptions } from './owner'
 import { Owner } from './owner'
@@ -41,6 +55,7 @@ export class Stage {
       readonly namespace?: string
       readonly partitions?: number
       readonly small?: boolean
+      readonly retention?: Partial<EventRetention>
     } = {},
   ): Promise<Space> {
     const transport =
@@ -48,6 +63,7 @@ export class Stage {
     const space = await transport.open({
       namespace: options.namespace ?? this.namespace,
       partitions: options.partitions ?? 2,
+      ...(options.retention && { retention: options.retention }),
     })
     this.#transports.set(space, transport)
     return space
@@ -137,6 +153,47 @@ export class Stage {
     }
     assert.equal(ids.size, count, `of ${count} inbox messages ${ids.size} came: ${[...ids].slice(0, 20).join(' ')}`)
     return messages
+  }
+
+  /** One read of events that waits for as long as something may take. */
+  readEvents(
+    space: Space,
+    after: Readonly<Record<number, Position | undefined>>,
+    options: Partial<ReadEvents> = {},
+  ): Promise<readonly EventPage[]> {
+    const positions = new Map(Object.entries(after).map(([partition, position]) => [Number(partition), position]))
+    const reading = space.events.read({ after: positions, max: 100, waitMs: this.eventuallyMs, ...options })
+    return within(this.eventuallyMs * 2, 'a read of events', reading)
+  }
+
+  /** Reads a partition's events until `count` different ids have come; all of them, with repeats. */
+  async events(space: Space, partition: number, count: number, after?: Position, max = 100): Promise<StoredEvent[]> {
+    const events: StoredEvent[] = []
+    const ids = new Set<string>()
+    const until = performance.now() + this.eventuallyMs
+    for (let position = after; ids.size < count && performance.now() < until;) {
+      const waitMs = Math.max(1, until - performance.now())
+      const [page] = await this.readEvents(space, { [partition]: position }, { max, waitMs })
+      if (page === undefined) continue
+      assert.equal(page.partition, partition)
+      assert.ok(page.events.length <= max, `${max} events were asked for, ${page.events.length} came`)
+      events.push(...page.events)
+      for (const { id } of page.events) ids.add(id)
+      position = page.position
+    }
+    assert.equal(ids.size, count, `of ${count} events ${ids.size} came: ${[...ids].slice(0, 20).join(' ')}`)
+    return events
+  }
+
+  /** The next page of a subscription. */
+  async page(member: EventSubscription, max = 100): Promise<HeldPage> {
+    const page = await within(
+      this.eventuallyMs * 2,
+      'a receive of events',
+      member.receive({ max, waitMs: this.eventuallyMs }),
+    )
+    assert.ok(page !== undefined, 'no page came')
+    return page
   }
 
   /** What an inbox gives in a while in which nothing is expected. */

@@ -5,6 +5,7 @@ import { within } from '../src/patience'
 import type { Mutant } from './mutants/broken'
 import { brokenHarness } from './mutants/broken'
 import { commits } from './mutants/commits'
+import { events } from './mutants/events'
 import { opening } from './mutants/opening'
 import { ownership } from './mutants/ownership'
 import { recovery } from './mutants/recovery'
@@ -12,7 +13,16 @@ import { sends } from './mutants/sends'
 import { storage } from './mutants/storage'
 import { tasks } from './mutants/tasks'
 
-const mutants: readonly Mutant[] = [...opening, ...commits, ...recovery, ...sends, ...tasks, ...ownership, ...storage]
+const mutants: readonly Mutant[] = [
+  ...opening,
+  ...commits,
+  ...recovery,
+  ...sends,
+  ...events,
+  ...tasks,
+  ...ownership,
+  ...storage,
+]
 const patience = { leaseMs: 120, eventuallyMs: 400, settleMs: 30 }
 const cases = new Map(transportCases.map((one) => [one.name, one]))
 // Different enough that no mutant breaks all of them, unless it is broken altogether.

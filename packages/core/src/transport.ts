@@ -9,7 +9,7 @@ export type Bytes = Uint8Array
 /** `entity/row`. The entity (everything before the first `/`) never spans partitions. Ordered by UTF-8 bytes. */
 export type RowKey = string
 
-/** A place in one partition's inbox. Opaque to core; ordered by the adapter. */
+/** A place in one partition's inbox, or in its event log. Opaque to core; ordered by the adapter; the same for every process, and after a restart. */
 export type Position = string
 
 /** What a transport can promise. Data, never behaviour: the engine refuses what it cannot have when a program starts. */
@@ -48,6 +48,8 @@ export interface OpenOptions {
   readonly namespace: string
   readonly partitions?: number
   readonly provision?: 'create' | 'verify'
+  /** How much of the event log is kept; what is left out is the transport's choice. Where openers differ, either's may rule. */
+  readonly retention?: Partial<EventRetention>
 }
 
 /** One namespace on a transport. Two spaces never see each other's messages, rows, blobs or dead letters. */
@@ -78,6 +80,7 @@ export interface Space {
   now(): Promise<number>
   /** Reads committed rows without owning the partition, where the store allows it. */
   readonly reader?: RowReader
+  readonly events: EventLog
   readonly dead: DeadLetters
   readonly blobs: Blobs
   close(): Promise<void>
@@ -86,6 +89,7 @@ export interface Space {
 export type Target =
   | { readonly to: 'task'; readonly queue: string; readonly priority?: number }
   | { readonly to: 'inbox'; readonly partition: number }
+  | { readonly to: 'events'; readonly partition: number }
   | { readonly to: 'reply'; readonly address: string }
   | { readonly to: 'dead'; readonly letter: DeadLetterInfo }
 
@@ -237,6 +241,90 @@ export interface Commit {
   /** `null` deletes. */
   readonly rows: ReadonlyMap<RowKey, Bytes | null>
   readonly sends: readonly Send[]
+}
+
+// ---- Events --------------------------------------------------------------------------------------------------------
+
+/** An event is kept until it is older than `maxAgeMs`, or `maxBytes` of newer ones follow it in its partition; it may be kept longer. */
+export interface EventRetention {
+  readonly maxAgeMs: number
+  readonly maxBytes: number
+}
+
+/**
+ * What has happened, kept for a while: a log for each partition, read by anybody from any place on, any number of times. Reading takes nothing
+ * away, and no reader, slow or dead, holds up whoever sends.
+ */
+export interface EventLog {
+  /** What this connection asks for. */
+  readonly retention: EventRetention
+  /**
+   * What follows the given positions, at most `max` events in all; waits up to `waitMs` for the first. Aborting the signal ends the wait with nothing.
+   * Every event of an applied commit, and of a send that was answered `ok`, appears at least once, as it was sent. Events of commits first appear in the
+   * order of the commits and of their sends; of plain sends no order is promised. Nothing ever appears before a position that was handed out.
+   */
+  read(options: ReadEvents): Promise<readonly EventPage[]>
+  /** By partition: the end of what is stored now; or the place before everything that was stored at `since` (store's clock) or later. */
+  positions(since?: number): Promise<readonly Position[]>
+  /** Joins a named subscription. A name that is new begins after `from`, by partition (`undefined`: at the beginning); a known one goes on where it is. */
+  subscribe(options: SubscribeOptions): Promise<EventSubscription>
+  /** Forgets a subscription whose members have closed: its name is new again. */
+  forget(name: string): Promise<void>
+}
+
+export interface ReadEvents {
+  /** The partitions to read, each with the position after which to begin; `undefined` is the oldest event that is kept. */
+  readonly after: ReadonlyMap<number, Position | undefined>
+  readonly max: number
+  readonly waitMs: number
+  readonly signal?: AbortSignal
+}
+
+/** Events of one partition that follow each other. */
+export interface EventPage {
+  readonly partition: number
+  /** Retention has dropped something between the position that was asked for and the first of `events`. Only then may `events` be empty. */
+  readonly gap: boolean
+  readonly events: readonly StoredEvent[]
+  /** What to read on after: the position of the last of `events`. */
+  readonly position: Position
+}
+
+export interface StoredEvent {
+  readonly position: Position
+  readonly id: string
+  readonly body: Bytes
+}
+
+export interface SubscribeOptions {
+  readonly name: string
+  readonly from: readonly (Position | undefined)[]
+  /** How long a page is held before another member may get it, in ms, unless extended. */
+  readonly leaseMs: number
+}
+
+/**
+ * One member of a subscription, which remembers how far it has come and shares the load by partition: a page of a partition is held by one member
+ * at a time, and the next page of that partition is handed out, to any member, once this one is settled, or again once its lease has run out.
+ */
+export interface EventSubscription {
+  /** The next page that nobody holds; waits up to `waitMs` for it, and answers `undefined` then, or when the signal is aborted. */
+  receive(options: {
+    readonly max: number
+    readonly waitMs: number
+    readonly signal?: AbortSignal
+  }): Promise<HeldPage | undefined>
+  /** The partition goes on after this page. A page whose lease ran out and that went to somebody else is passed over. */
+  settle(page: HeldPage): Promise<void>
+  /** Holds it for another `leaseMs`; stale ones are ignored. */
+  extend(page: HeldPage): Promise<void>
+  /** Leaves, and lets go of what is not settled. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface HeldPage extends EventPage {
+  /** The adapter's own; core only hands it back. */
+  readonly token: unknown
 }
 
 // ---- Dead letters --------------------------------------------------------------------------------------------------

@@ -72,6 +72,13 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
       scan: (partition, prefix, after, limit) =>
         other('reader.scan', () => space.reader!.scan(partition, prefix, after, limit)),
     },
+    events: {
+      retention: space.events.retention,
+      read: (read) => call(() => space.events.read(read)),
+      positions: (since) => other('events.positions', () => space.events.positions(since)),
+      subscribe: (subscribe) => call(() => space.events.subscribe(subscribe)),
+      forget: (name) => other('events.forget', () => space.events.forget(name)),
+    },
     dead: {
       list: (list) => other('dead.list', () => space.dead.list(list)),
       get: (id) => other('dead.get', () => space.dead.get(id)),

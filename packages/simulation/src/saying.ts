@@ -40,6 +40,8 @@ export function saySend({ target, body }: Send): string {
       return `→ queue ${target.queue}: ${sayTask(body)}`
     case 'inbox':
       return `→ inbox ${target.partition}: ${sayInbox(body)}`
+    case 'events':
+      return `→ events ${target.partition}: ${Buffer.from(body).toString()}`
     case 'reply':
       return `→ reply: ${sayReply(body)}`
     case 'dead':

@@ -16,6 +16,8 @@ export interface PartitionKeys {
   readonly rows: string
   /** Sorted set, by bytes: the keys of the rows. */
   readonly index: string
+  /** Stream: the event log. */
+  readonly events: string
 }
 
 export interface QueueKeys {
@@ -45,6 +47,8 @@ export class Keys {
   readonly blobs: string
   /** Channel: broadcasts. */
   readonly signals: string
+  /** Channel: the number of a partition that has events to read. */
+  readonly events: string
   /** Channel: a partition has become free, or a host came or went. */
   readonly owners: string
 
@@ -58,6 +62,7 @@ export class Keys {
     this.dead = `${base}:dead`
     this.blobs = `${base}:blobs`
     this.signals = `${base}:signals`
+    this.events = `${base}:events`
     this.owners = `${base}:owners`
   }
 
@@ -68,6 +73,7 @@ export class Keys {
       inbox: `${state}:inbox`,
       rows: `${state}:rows`,
       index: `${state}:index`,
+      events: `${state}:events`,
     })
   }
 
@@ -84,6 +90,11 @@ export class Keys {
   /** Hash: the pages of a blob. */
   blob(key: string): string {
     return `${this.#base}:b:${key}`
+  }
+
+  /** Hash: how far a named subscription to events has come, by partition. */
+  subscription(name: string): string {
+    return `${this.#base}:s:${escape(name)}`
   }
 
   /** Channel: what is meant for one connection. */

@@ -1,5 +1,5 @@
 // Sends, as arguments of the scripts that make them (scripts/shared.ts).
-import type { Send } from '@tasks/core'
+import type { EventRetention, Send } from '@tasks/core'
 import type { Argument } from './call'
 import { encodeFrame } from './frame'
 import type { Keys, QueueKeys } from './keys'
@@ -32,10 +32,12 @@ export class Parts {
 export class Outbox {
   readonly #keys: Keys
   readonly #clock: ServerClock
+  readonly #retention: EventRetention
 
-  constructor(keys: Keys, clock: ServerClock) {
+  constructor(keys: Keys, clock: ServerClock, retention: EventRetention) {
     this.#keys = keys
     this.#clock = clock
+    this.#retention = retention
   }
 
   /** The keys that every script which sends begins with. */
@@ -50,6 +52,7 @@ export class Outbox {
     const tasks = new Map<QueueKeys, Buffer[]>()
     const high = new Map<QueueKeys, Argument[]>()
     const inboxes = new Map<number, Buffer[]>()
+    const events = new Map<number, Argument[]>()
     for (const { target, id, body } of sends) {
       switch (target.to) {
         case 'task': {
@@ -62,6 +65,9 @@ export class Outbox {
         }
         case 'inbox':
           append(inboxes, target.partition, encodeFrame(id, body, now, 0))
+          break
+        case 'events':
+          append(events, target.partition, id, body)
           break
         case 'reply': {
           const reply = replyTo(this.#keys, target.address, body)
@@ -78,6 +84,12 @@ export class Outbox {
     for (const [partition, frames] of inboxes) {
       const { state, inbox } = this.#keys.partition(partition)
       addAll(parts.args, ['i', parts.place([state, inbox]), frames.length], frames)
+    }
+    const { maxAgeMs, maxBytes } = this.#retention
+    for (const [partition, pairs] of events) {
+      const { state, events: stream } = this.#keys.partition(partition)
+      const place = parts.place([stream, state])
+      addAll(parts.args, ['e', place, pairs.length, partition, this.#keys.events, maxAgeMs, maxBytes], pairs)
     }
   }
 }

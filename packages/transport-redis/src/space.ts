@@ -2,6 +2,7 @@ import type {
   Bytes,
   Capabilities,
   ConsumeOptions,
+  EventRetention,
   OwnOptions,
   PartitionHost,
   ReplyAddress,
@@ -16,8 +17,10 @@ import { blobs } from './blobs'
 import type { Connection } from './connection'
 import { Consumer } from './consumer'
 import { deadLetters } from './dead-letters'
+import { Events } from './events'
 import { isCertain } from './failure'
 import type { Keys } from './keys'
+import { EVENTS_KEPT_BYTES, EVENTS_KEPT_MS } from './limits'
 import { Mailbox } from './mailbox'
 import type { Messages } from './messages'
 import { Outbox, Parts } from './outbox'
@@ -31,6 +34,7 @@ export interface SpaceParts {
   readonly namespace: string
   readonly partitions: number
   readonly capabilities: Capabilities
+  readonly retention: Partial<EventRetention>
   readonly connection: Connection
   readonly messages: Messages
   readonly clock: Clock
@@ -49,9 +53,12 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
   const { namespace, partitions, capabilities, connection, messages, clock, serverClock, keys, newName } = parts
   const mailbox = await Mailbox.open(messages, keys, parts.name)
   const lifetime = new Lifetime(clock)
-  const outbox = new Outbox(keys, serverClock)
+  const maxBytes = Math.ceil(EVENTS_KEPT_BYTES / partitions)
+  const retention: EventRetention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes, ...parts.retention }
+  const outbox = new Outbox(keys, serverClock, retention)
   const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
   const shared = { connection, messages, clock, lifetime, keys, mailbox, outbox, newName }
+  const events = new Events({ ...shared, partitions }, retention)
   const hosts = new Set<Host>()
   const consumers = new Set<Consumer>()
   const subscriptions = new Set<() => void>()
@@ -164,6 +171,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
         return scanRows(connection, keys.partition(partition), prefix, after, limit)
       },
     },
+    events,
     dead: deadLetters({ ...shared, check }),
     blobs: blobs(connection, lifetime, keys),
 
@@ -173,7 +181,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
       for (const stop of subscriptions) stop()
       mailbox.close()
       await Promise.all([...consumers].map((consumer) => consumer.close()))
-      const goodbyes = Promise.allSettled([...hosts].map((host) => host.disown()))
+      const goodbyes = Promise.allSettled([events.close(), ...[...hosts].map((host) => host.disown())])
       let cancel = (): void => {}
       await Promise.race([goodbyes, new Promise<void>((resolve) => (cancel = clock.after(GOODBYE_MS, resolve)))])
       cancel()

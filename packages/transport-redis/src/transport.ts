@@ -128,6 +128,7 @@ class RedisTransport implements Transport {
       namespace: options.namespace,
       partitions,
       capabilities: this.#capabilities,
+      retention: options.retention ?? {},
       clock: this.#clock,
       keys,
       // A connection may open a namespace several times.

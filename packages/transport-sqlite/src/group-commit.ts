@@ -36,6 +36,8 @@ export interface Changes {
   readonly slots: Set<number>
   /** Namespaces in which partitions became free, or hosts came or went. */
   readonly owners: Set<number>
+  /** Namespaces that got events, or in which events were let go of. */
+  readonly events: Set<number>
   /** Something for other processes only. */
   mail: boolean
 }
@@ -273,12 +275,18 @@ export class Group {
   }
 }
 
-function isEmpty({ queues, slots, owners, mail }: Changes): boolean {
-  return queues.size === 0 && slots.size === 0 && owners.size === 0 && !mail
+function isEmpty({ queues, slots, owners, events, mail }: Changes): boolean {
+  return queues.size === 0 && slots.size === 0 && owners.size === 0 && events.size === 0 && !mail
 }
 
 class Transaction implements Write {
-  readonly changed: Changes = { queues: new Set(), slots: new Set(), owners: new Set(), mail: false }
+  readonly changed: Changes = {
+    queues: new Set(),
+    slots: new Set(),
+    owners: new Set(),
+    events: new Set(),
+    mail: false,
+  }
   readonly #prepare: (sql: string) => Statement
   readonly #undo: (() => void)[] = []
   readonly #after: (() => void)[] = []

@@ -3,6 +3,9 @@ export const MAX_COMMIT_BYTES = 64 * 1024 * 1024
 export const MAX_COMMIT_ITEMS = 20_000
 /** One batch of messages is read into memory at once: beyond this it is shorter than asked for. */
 export const MAX_BATCH_BYTES = 64 * 1024 * 1024
+/** Unless the opener asks otherwise; the bytes are shared by the partitions. */
+export const EVENTS_KEPT_MS = 7 * 24 * 3_600_000
+export const EVENTS_KEPT_BYTES = 256 * 1024 * 1024
 /** Levels 0 to 9. */
 export const PRIORITIES = 10
 

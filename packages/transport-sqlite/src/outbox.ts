@@ -1,11 +1,13 @@
 // Stores sends, inside the transaction that they belong to.
-import type { Capabilities, Commit, Send } from '@tasks/core'
+import type { Capabilities, Commit, EventRetention, Send } from '@tasks/core'
 import type { Clock, TaskError } from '@tasks/core/adapter'
 import { checkCommit, checkSends, refusal } from '@tasks/core/adapter'
 import { bulkPut } from './bulk'
 import { addLetter } from './dead-letters'
 import type { Value } from './driver'
 import { BYTES } from './driver'
+import type { Additions } from './event-log'
+import { appendEvents } from './event-log'
 import type { Write } from './group-commit'
 import { PRIORITIES } from './limits'
 import type { Mail } from './mail'
@@ -19,12 +21,14 @@ export class Outbox {
   readonly #mail: Mail
   readonly #clock: Clock
   readonly #limits: Capabilities
+  readonly #retention: EventRetention
 
-  constructor(namespace: Namespace, mail: Mail, clock: Clock, limits: Capabilities) {
+  constructor(namespace: Namespace, mail: Mail, clock: Clock, limits: Capabilities, retention: EventRetention) {
     this.#namespace = namespace
     this.#mail = mail
     this.#clock = clock
     this.#limits = limits
+    this.#retention = retention
   }
 
   /** Refuses what cannot be stored. */
@@ -48,6 +52,7 @@ export class Outbox {
     const first = write.draw(sends.length)
     const messages: Value[] = []
     const inbox: { readonly slot: number; readonly values: readonly Value[] }[] = []
+    const events = new Map<number, Additions>()
     sends.forEach(({ target, id, body }, i) => {
       switch (target.to) {
         case 'task': {
@@ -60,6 +65,15 @@ export class Outbox {
           const slot = this.#namespace.slot(target.partition)
           inbox.push({ slot, values: [slot, first + i, id, body] })
           write.changed.slots.add(slot)
+          return
+        }
+        case 'events': {
+          const slot = this.#namespace.slot(target.partition)
+          const log = events.get(slot) ?? { values: [], bytes: 0 }
+          log.values.push(slot, first + i, Math.floor(now), id, body)
+          log.bytes += body.byteLength
+          events.set(slot, log)
+          write.changed.events.add(this.#namespace.id)
           return
         }
         case 'reply':
@@ -82,6 +96,7 @@ export class Outbox {
       write,
       inbox.flatMap(({ values }) => values),
     )
+    if (events.size > 0) appendEvents(write, events, now, this.#retention)
   }
 }
 

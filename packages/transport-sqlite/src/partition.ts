@@ -166,8 +166,7 @@ export function leaseStore(
   const expectExpiry = (at: number | null): void => {
     cancelExpiry()
     if (at === null) return
-    const wake = (): void =>
-      store.waiting.wake({ queues: new Set(), slots: new Set(), owners: new Set([namespace.id]) })
+    const wake = (): void => store.waiting.wake({ owners: new Set([namespace.id]) })
     cancelExpiry = clock.after(Math.max(0, at - clock.now()) + 1, wake, { unref: true })
   }
   return {

@@ -46,6 +46,16 @@ CREATE TABLE delayed(due INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (du
 CREATE TABLE lease(id INTEGER PRIMARY KEY, process INTEGER NOT NULL, expires INTEGER NOT NULL, members TEXT NOT NULL) STRICT;
 CREATE INDEX lease_expires ON lease(expires);
 
+-- What has happened. A log has a row once it has an event; dropped: the last seq that retention has removed.
+CREATE TABLE event(
+  slot INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (slot, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE event_log(slot INTEGER PRIMARY KEY, dropped INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+-- How far a named subscription has come, and which page of it somebody holds.
+CREATE TABLE cursor(
+  namespace INTEGER NOT NULL, name TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL,
+  holder INTEGER, expires INTEGER NOT NULL, PRIMARY KEY (namespace, name, partition)) STRICT, WITHOUT ROWID;
+
 CREATE TABLE reply(seq INTEGER PRIMARY KEY, process INTEGER NOT NULL, address TEXT NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE signal(
   seq INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, sender INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;

@@ -2,6 +2,7 @@ import type {
   Bytes,
   Capabilities,
   ConsumeOptions,
+  EventRetention,
   OwnOptions,
   PartitionHost,
   ReplyAddress,
@@ -13,8 +14,9 @@ import type {
 import { leasedPartitions, Lifetime, TaskError } from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import { deadLetters } from './dead-letters'
+import { Events } from './events'
 import { isCertain } from './failure'
-import { MAX_MESSAGE_BYTES } from './limits'
+import { EVENTS_KEPT_BYTES, EVENTS_KEPT_MS, MAX_MESSAGE_BYTES } from './limits'
 import type { Namespace } from './namespace'
 import { Outbox } from './outbox'
 import { leaseStore } from './partition'
@@ -22,10 +24,19 @@ import { Consumer } from './queue'
 import { loadRows, scanRows } from './rows'
 import type { Store } from './store'
 
-export function openSpace(store: Store, namespace: Namespace, capabilities: Capabilities, onClose: () => void): Space {
+export function openSpace(
+  store: Store,
+  namespace: Namespace,
+  capabilities: Capabilities,
+  asked: Partial<EventRetention>,
+  onClose: () => void,
+): Space {
   const { group, clock, mail } = store
   const lifetime = new Lifetime(clock)
-  const outbox = new Outbox(namespace, mail, clock, capabilities)
+  const maxBytes = Math.ceil(EVENTS_KEPT_BYTES / namespace.partitions)
+  const retention: EventRetention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes, ...asked }
+  const outbox = new Outbox(namespace, mail, clock, capabilities, retention)
+  const events = new Events(store, lifetime, namespace, retention)
   const consumers = new Set<Consumer>()
   const subscriptions = new Set<() => void>()
 
@@ -115,6 +126,7 @@ export function openSpace(store: Store, namespace: Namespace, capabilities: Capa
         return scanRows(group, namespace.slot(partition), prefix, after, limit)
       },
     },
+    events,
     dead: deadLetters(group, lifetime, namespace.id, outbox),
     blobs: blobs(group, lifetime, namespace.id, clock),
 
@@ -122,7 +134,7 @@ export function openSpace(store: Store, namespace: Namespace, capabilities: Capa
       if (lifetime.signal.aborted) return
       lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace.name}" was closed`))
       for (const stop of subscriptions) stop()
-      await Promise.all([...consumers].map((consumer) => consumer.close()))
+      await Promise.all([events.close(), ...[...consumers].map((consumer) => consumer.close())])
       onClose()
     },
   }

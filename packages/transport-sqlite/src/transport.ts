@@ -69,7 +69,7 @@ export function transportOf(options: SqliteTransportOptions, driver: Driver): Tr
       const opened = await store
       const namespace = await openNamespace(opened.group, clock.now(), open)
       refuseIfClosed()
-      const space = openSpace(opened, namespace, capabilities, () => void spaces.delete(space))
+      const space = openSpace(opened, namespace, capabilities, open.retention ?? {}, () => void spaces.delete(space))
       spaces.add(space)
       return space
     },

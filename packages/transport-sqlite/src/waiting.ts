@@ -24,6 +24,7 @@ export class Waiting {
   readonly #queues = new Map<number, Set<QueueWaiter>>()
   readonly #slots = new Map<number, SlotWaiter>()
   readonly #owners = new Map<number, OwnerWaiters>()
+  readonly #events = new Map<number, Set<() => void>>()
 
   constructor(group: Group) {
     this.#group = group
@@ -61,22 +62,34 @@ export class Waiting {
     }
   }
 
-  wake({ queues, slots, owners }: Pick<Changes, 'queues' | 'slots' | 'owners'>): void {
-    for (const queue of queues) for (const waiter of this.#queues.get(queue) ?? []) waiter.wake()
-    for (const slot of slots) this.#slots.get(slot)?.wake()
-    for (const namespace of owners) for (const listener of this.#owners.get(namespace)?.listeners ?? []) listener()
+  /** They look for themselves: few wait for events, and each from another place on. */
+  forEvents(namespace: number, listener: () => void): () => void {
+    const listeners = this.#events.get(namespace) ?? new Set()
+    this.#events.set(namespace, listeners.add(listener))
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0) this.#events.delete(namespace)
+    }
+  }
+
+  wake({ queues, slots, owners, events }: Partial<Omit<Changes, 'mail'>>): void {
+    for (const queue of queues ?? []) for (const waiter of this.#queues.get(queue) ?? []) waiter.wake()
+    for (const slot of slots ?? []) this.#slots.get(slot)?.wake()
+    for (const namespace of owners ?? [])
+      for (const listener of this.#owners.get(namespace)?.listeners ?? []) listener()
+    for (const namespace of events ?? []) for (const listener of this.#events.get(namespace) ?? []) listener()
   }
 
   /** Wakes those for whom another process has left something. */
   look(): void {
     const owners = new Set([...this.#owners.keys()].filter((namespace) => this.#ownersChanged(namespace)))
-    if (owners.size > 0) this.wake({ queues: new Set(), slots: new Set(), owners })
+    this.wake({ owners, events: new Set(this.#events.keys()) })
     if (this.#queues.size === 0 && this.#slots.size === 0) return
     const queues = JSON.stringify([...this.#queues.keys()])
     const slots = JSON.stringify([...this.#slots].map(([slot, { after }]) => [slot, after]))
     const found = this.#group.all(LOOK, queues, slots) as { readonly kind: string; readonly id: number }[]
     const of = (kind: string): Set<number> => new Set(found.filter((each) => each.kind === kind).map(({ id }) => id))
-    this.wake({ queues: of('queue'), slots: of('slot'), owners: new Set() })
+    this.wake({ queues: of('queue'), slots: of('slot') })
   }
 
   #ownersChanged(namespace: number): boolean {

@@ -17,6 +17,7 @@ describeTransport(
     capabilities: sqliteTransport({ path }).capabilities,
     create,
     reader: true,
+    retention: true,
     crash,
     stall,
     faults,

@@ -17,6 +17,7 @@ const harness = {
   capabilities,
   create: () => transports.create(),
   reader: true,
+  retention: true,
   crash: (transport: Parameters<RemoteTransports['crash']>[0]) => transports.crash(transport),
   eventuallyMs: 10_000,
   async dispose() {

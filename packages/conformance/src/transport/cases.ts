@@ -4,6 +4,7 @@ import { broadcasts } from './broadcasts'
 import { closing } from './closing'
 import { commits } from './commits'
 import { deadLetters } from './dead-letters'
+import { events } from './events'
 import { fencing } from './fencing'
 import { inbox } from './inbox'
 import { isolation } from './isolation'
@@ -15,6 +16,7 @@ import { recovery } from './recovery'
 import { sends } from './sends'
 import { sequence } from './sequence'
 import { tasks } from './tasks'
+import { subscriptions } from './subscriptions'
 import { waits } from './waits'
 
 /** Every promise of the SPI. */
@@ -32,6 +34,8 @@ export const transportCases: readonly ConformanceCase[] = [
   ...waits,
   ...outcomes,
   ...ownership,
+  ...events,
+  ...subscriptions,
   ...deadLetters,
   ...blobs,
   ...broadcasts,

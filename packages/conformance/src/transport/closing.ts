@@ -29,11 +29,12 @@ export const closing: readonly ConformanceCase[] = [
       const waitMs = stage.eventuallyMs * 10
       const receiving = stage.consume(space).receive({ max: 1, waitMs, suspects: true })
       const polling = session.poll({ max: 1, waitMs })
-      const waits = Promise.allSettled([receiving, polling])
+      const reading = space.events.read({ after: new Map([[0, undefined]]), max: 1, waitMs })
+      const waits = Promise.allSettled([receiving, polling, reading])
       await stage.pause(10)
       await within(stage.eventuallyMs, 'close', stage.transportOf(space).close())
-      const [received, polled] = await within(stage.eventuallyMs, 'waits on a closed connection', waits)
-      for (const wait of [received, polled]) {
+      const ended = await within(stage.eventuallyMs, 'waits on a closed connection', waits)
+      for (const wait of ended) {
         if (wait.status === 'fulfilled') assert.deepEqual(wait.value, [])
         else assert.equal((wait.reason as { code?: string }).code, 'TASKS_CLOSED', String(wait.reason))
       }
@@ -77,6 +78,7 @@ export const closing: readonly ConformanceCase[] = [
       const consumer = stage.consume(space)
       await space.send([toTask('q', 'a')])
       const [lease] = await stage.receive(consumer)
+      const member = await space.events.subscribe({ name: 's', from: [undefined, undefined], leaseMs: 1000 })
       await transport.close()
       const calls: Record<string, () => unknown> = {
         open: () => transport.open({ namespace: stage.namespace }),
@@ -94,6 +96,11 @@ export const closing: readonly ConformanceCase[] = [
         scan: () => session.scan('e/', undefined, 1),
         poll: () => session.poll({ max: 1, waitMs: 0 }),
         commit: () => session.commit(commitOf(1)),
+        'events.read': () => space.events.read({ after: new Map([[0, undefined]]), max: 1, waitMs: 0 }),
+        'events.positions': () => space.events.positions(),
+        'events.subscribe': () => space.events.subscribe({ name: 's', from: [], leaseMs: 1000 }),
+        'events.forget': () => space.events.forget('s'),
+        'events.receive': () => member.receive({ max: 1, waitMs: 0 }),
         'dead.list': () => space.dead.list({ limit: 1 }),
         'dead.get': () => space.dead.get('x'),
         'dead.drop': () => space.dead.drop('x'),

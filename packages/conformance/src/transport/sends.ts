@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Bytes, Send, Space } from '@tasks/core'
 import type { ConformanceCase } from '../case'
 import { staged } from '../case'
-import { bytes, commitOf, oddBodies, rejects, sameBytes, toInbox, toTask } from '../content'
+import { bytes, commitOf, oddBodies, rejects, sameBytes, toEvents, toInbox, toTask } from '../content'
 import type { Stage } from '../stage'
 
 /** One send to each kind of target, and how to see that they came. */
@@ -14,6 +14,7 @@ async function everywhere(stage: Stage, space: Space) {
     toTask('q', 'task'),
     toInbox(0, 'inbox 0'),
     toInbox(1, 'inbox 1'),
+    toEvents(1, 'event'),
     { target: { to: 'reply', address }, id: 'reply', body: bytes('reply') },
     { target: { to: 'dead', letter }, id: 'dead', body: bytes('dead') },
   ]
@@ -27,6 +28,10 @@ async function everywhere(stage: Stage, space: Space) {
     assert.deepEqual(
       (await stage.poll(one, 1)).map(({ id }) => id),
       ['inbox 1'],
+    )
+    assert.deepEqual(
+      (await stage.events(space, 1, 1)).map(({ id }) => id),
+      ['event'],
     )
     const [dead] = await stage.eventually(async () => {
       const letters = await space.dead.list({ limit: 10 })

@@ -29,6 +29,15 @@ export const sends: readonly Mutant[] = [
     }),
   },
   {
+    name: 'commits no events',
+    caught: ['delivers the sends of a commit to every kind of target'],
+    changes: () => ({
+      session: (session) => ({
+        commit: (commit) => session.commit({ ...commit, sends: commit.sends.filter((send) => !isTo('events')(send)) }),
+      }),
+    }),
+  },
+  {
     name: 'makes the sends of a commit before the commit',
     caught: [
       'delivers none of the sends of a commit that failed',

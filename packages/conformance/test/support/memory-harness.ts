@@ -37,6 +37,7 @@ export function memoryHarness(
     capabilities: memoryTransport().capabilities,
     create: () => make({}),
     reader: true,
+    retention: true,
     small: { capabilities: memoryTransport(limits).capabilities, create: () => make(limits) },
     crash: (transport) => (transport as MemoryTransport).crash(),
     stall(transport) {

@@ -13,7 +13,7 @@ export function refusal(send: Send, limits: Capabilities, partitions: number): T
   }
   const { target } = send
   if (
-    target.to === 'inbox' &&
+    (target.to === 'inbox' || target.to === 'events') &&
     !(Number.isInteger(target.partition) && target.partition >= 0 && target.partition < partitions)
   ) {
     return new TaskError(

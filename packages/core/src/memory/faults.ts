@@ -20,7 +20,7 @@ export interface MemoryFaults {
    * `refused`: not stored, certainly; `lost`: not stored; `unanswered`: stored.
    */
   send?: (send: Send) => 'refused' | 'lost' | 'unanswered' | undefined
-  /** How a stored message of a queue or inbox, from a send or a commit, is delivered: twice, or late. */
+  /** How a stored message of a queue or inbox, from a send or a commit, is delivered: twice, or late. Events come twice at the most. */
   deliver?: (send: Send) => 'twice' | Late | undefined
   /** `lost`: nothing applied; `halved`: the sends made, no settlement; `unanswered`: all applied. Either way `TASKS_UNAVAILABLE`. */
   settle?: (settle: {

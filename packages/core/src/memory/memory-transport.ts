@@ -71,7 +71,7 @@ export function memoryTransport(options: MemoryTransportOptions = {}): MemoryTra
 
 function namespaceOf(
   store: MemoryStore,
-  { namespace, partitions, provision }: OpenOptions,
+  { namespace, partitions, provision, retention }: OpenOptions,
 ): ReturnType<MemoryStore['create']> {
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1)) {
     throw new TaskError('TASKS_OPTIONS', `partitions must be a whole number of at least 1, not ${partitions}`)
@@ -80,7 +80,9 @@ function namespaceOf(
   if (existing === undefined) {
     if (provision === 'verify')
       throw new TaskError('TASKS_NOT_FOUND', `there is no namespace "${namespace}" in this store`)
-    return store.create(namespace, partitions ?? PARTITIONS)
+    const created = store.create(namespace, partitions ?? PARTITIONS)
+    created.retention = { ...created.retention, ...retention }
+    return created
   }
   if (partitions !== undefined && partitions !== existing.partitions.length) {
     throw new TaskError(
@@ -88,5 +90,6 @@ function namespaceOf(
       `namespace "${namespace}" was created with ${existing.partitions.length} partitions, not ${partitions}`,
     )
   }
+  existing.retention = { ...existing.retention, ...retention }
   return existing
 }

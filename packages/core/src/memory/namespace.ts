@@ -1,9 +1,10 @@
 // What one namespace of a store holds, and the one way into it for sends.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
-import type { Bytes, Send, SendOutcome } from '../transport'
+import type { Bytes, EventRetention, Send, SendOutcome } from '../transport'
 import { BlobPages } from './blobs'
 import { Letters } from './dead-letters'
+import type { Cursor } from './events'
 import type { Late, MemoryFaults } from './faults'
 import type { MemoryHost } from './host'
 import { Partition } from './partition'
@@ -22,6 +23,7 @@ interface Delivery {
 }
 
 const STORED: SendOutcome = { ok: true }
+const RETENTION: EventRetention = { maxAgeMs: 7 * 24 * 3_600_000, maxBytes: 4 * 1024 * 1024 }
 
 export class Namespace {
   readonly name: string
@@ -33,7 +35,13 @@ export class Namespace {
   readonly hosts = new Set<MemoryHost>()
   readonly replies = new Map<string, Listener>()
   readonly signals = new Set<Listener>()
+  /** Named subscriptions to events, by partition. */
+  readonly subscriptions = new Map<string, readonly Cursor[]>()
+  /** Those who wait for events. */
+  readonly readers = new Set<() => void>()
+  retention = RETENTION
   readonly #queues = new Map<string, TaskQueue>()
+  readonly #readers = { notify: () => this.wakeReaders() }
 
   constructor(name: string, partitions: number, priorities: number, clock: Clock) {
     this.name = name
@@ -88,12 +96,17 @@ export class Namespace {
     for (const send of sends) {
       const fault = faults.deliver !== undefined && isStored(send) ? faults.deliver(send) : undefined
       if (fault === 'twice') this.#store(send, delivery)
-      if (typeof fault === 'object') {
+      // Events never come late: they would come out of order.
+      if (typeof fault === 'object' && send.target.to !== 'events') {
         const kept: Send = { ...send, body: new Uint8Array(send.body) }
         this.clock.after(fault.lateMs, () => this.deliver([kept], {}), { unref: true })
       } else this.#store(send, delivery)
     }
     for (const waiting of delivery.woken) waiting.notify()
+  }
+
+  wakeReaders(): void {
+    for (const look of this.readers) look()
   }
 
   broadcast(body: Bytes, faults: MemoryFaults): void {
@@ -117,6 +130,10 @@ export class Namespace {
         if (partition.session !== undefined) woken.add(partition.session)
         return
       }
+      case 'events':
+        this.partitions[target.partition]!.events.append(id, new Uint8Array(body), this.clock.now(), this.retention)
+        if (this.readers.size > 0) woken.add(this.#readers)
+        return
       case 'reply':
         return this.#call(() => this.replies.get(target.address), body, faults.reply?.(send))
       case 'dead':
@@ -136,5 +153,5 @@ export class Namespace {
 }
 
 function isStored({ target }: Send): boolean {
-  return target.to === 'task' || target.to === 'inbox'
+  return target.to === 'task' || target.to === 'inbox' || target.to === 'events'
 }

@@ -1,7 +1,8 @@
-// What one partition keeps: its inbox, its rows, the last commit, and who may make the next one.
+// What one partition keeps: its inbox, its rows, its events, the last commit, and who may make the next one.
 import { TaskError } from '../errors'
 import type { Bytes, Commit } from '../transport'
 import { Deque } from './deque'
+import { PartitionEvents } from './event-log'
 import type { MemoryHost } from './host'
 import { Rows } from './rows'
 import type { MemorySession } from './session'
@@ -14,6 +15,7 @@ interface Entry {
 export class Partition {
   readonly index: number
   readonly rows = new Rows()
+  readonly events: PartitionEvents
   seq = 0
   time = 0
   epoch = 0
@@ -27,6 +29,7 @@ export class Partition {
 
   constructor(index: number) {
     this.index = index
+    this.events = new PartitionEvents(index)
   }
 
   /** `body` is kept as it is: the caller has copied it. */

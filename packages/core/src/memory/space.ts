@@ -18,6 +18,7 @@ import type {
   TaskConsumer,
 } from '../transport'
 import { MemoryConsumer } from './consumer'
+import { MemoryEvents } from './events'
 import type { MemoryFaults } from './faults'
 import { MemoryHost } from './host'
 import type { Ending } from './lifetime'
@@ -29,6 +30,7 @@ export class MemorySpace implements Space {
   readonly namespace: string
   readonly partitions: number
   readonly capabilities: Capabilities
+  readonly events: MemoryEvents
   readonly #store: Namespace
   readonly #faults: MemoryFaults
   readonly #lifetime: Lifetime
@@ -42,6 +44,7 @@ export class MemorySpace implements Space {
     this.#faults = faults
     this.#clock = clock
     this.#lifetime = new Lifetime(`namespace "${store.name}"`)
+    this.events = new MemoryEvents(store, this.#lifetime)
   }
 
   async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {

@@ -84,6 +84,7 @@ end
  *   t  k  n  frames…     to a queue whose keys start at KEYS[k]
  *   h  k  n  (priority, frame)…
  *   i  k  n  frames…     to an inbox: KEYS[k] is its partition's state, KEYS[k + 1] the list
+ *   e  k  n  partition  channel  maxAgeMs  maxBytes  (id, body)…   to an event log: KEYS[k] is the stream, KEYS[k + 1] its partition's state
  *   r  channel  payload  a reply
  *   d  id  info  body    a dead letter
  *
@@ -102,6 +103,7 @@ local function check(from)
     else
       local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
       if kind == 't' then redis.call('LLEN', KEYS[k]) i = i + 3 + n
+      elseif kind == 'e' then redis.call('XLEN', KEYS[k]) redis.call('HLEN', KEYS[k + 1]) i = i + 7 + n
       elseif kind == 'h' then redis.call('ZCARD', KEYS[k + 1]) i = i + 3 + 2 * n
       else redis.call('LLEN', KEYS[k + 1]) i = i + 3 + n end
     end
@@ -164,6 +166,40 @@ local function push(k, from, to, length)
   if heard == 0 then redis.call('HDEL', KEYS[k], 'waiter') end
 end
 
+-- Adds events to a log, and drops the oldest while they are too old, or enough follow them; what is new stays. An id is time and number: in the order
+-- of time, also when the clock was set back, and the numbers without a gap.
+local function log(k, from, to, maxAge, maxBytes)
+  local state = redis.call('HMGET', KEYS[k + 1], 'events', 'eventTime', 'eventBytes', 'oldestEvent')
+  local number, bytes = tonumber(state[1] or 0), tonumber(state[3] or 0)
+  local time = math.max(now(), tonumber(state[2] or 0))
+  local oldest = tonumber(state[4] or time)
+  for i = from, to, 2 do
+    number = number + 1
+    bytes = bytes + #ARGV[i + 1]
+    redis.call('XADD', KEYS[k], string.format('%.0f-%.0f', time, number), 'i', ARGV[i], 'b', ARGV[i + 1])
+  end
+  local staying = bytes < maxBytes and oldest >= time - maxAge
+  while not staying do
+    local entries = redis.call('XRANGE', KEYS[k], '-', '+', 'COUNT', 64)
+    for i = 1, #entries do
+      local id, rest = entries[i][1], bytes - #entries[i][2][4]
+      oldest = tonumber(string.match(id, '^%d+'))
+      staying = rest < maxBytes and oldest >= time - maxAge
+      if staying then
+        redis.call('XTRIM', KEYS[k], 'MINID', '=', id)
+        break
+      end
+      bytes = rest
+    end
+    if not staying then
+      local ms, last = string.match(entries[#entries][1], '^(%d+)-(%d+)$')
+      redis.call('XTRIM', KEYS[k], 'MINID', '=', string.format('%s-%.0f', ms, last + 1))
+    end
+  end
+  redis.call('HSET', KEYS[k + 1], 'events', string.format('%.0f', number), 'eventTime', string.format('%.0f', time),
+    'eventBytes', string.format('%.0f', bytes), 'oldestEvent', string.format('%.0f', oldest))
+end
+
 local function deliver(from)
   local i = from
   while ARGV[i] do
@@ -174,6 +210,11 @@ local function deliver(from)
     elseif kind == 'd' then
       redis.call('XADD', KEYS[3], '*', 'id', ARGV[i + 1], 'info', ARGV[i + 2], 'body', ARGV[i + 3])
       i = i + 4
+    elseif kind == 'e' then
+      local n = tonumber(ARGV[i + 2])
+      log(tonumber(ARGV[i + 1]), i + 7, i + 6 + n, tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]))
+      redis.call('PUBLISH', ARGV[i + 4], ARGV[i + 3])
+      i = i + 7 + n
     elseif kind == 'h' then
       local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
       local order = redis.call('INCRBY', KEYS[2], n) - n

@@ -68,6 +68,7 @@ export async function conformanceHarness(server: Server): Promise<TransportHarne
     capabilities,
     create,
     reader: true,
+    retention: true,
     crash(transport) {
       const { proxy } = made.get(transport)!
       proxy.refuse()

@@ -2,15 +2,19 @@
 import type {
   Commit,
   ConsumeOptions,
+  EventSubscription,
+  HeldPage,
   Lease,
   OpenOptions,
   OwnOptions,
   PartitionSession,
+  ReadEvents,
   ReceiveOptions,
   ReplyAddress,
   Send,
   Settlement,
   Space,
+  SubscribeOptions,
   TaskConsumer,
   Transport,
 } from '@tasks/core'
@@ -21,6 +25,7 @@ let transport: Transport
 let last = 0
 const spaces = new Map<number, Space>()
 const consumers = new Map<number, TaskConsumer>()
+const subscriptions = new Map<number, EventSubscription>()
 const sessions = new Map<number, PartitionSession>()
 const replies = new Map<number, ReplyAddress>()
 const signals = new Map<number, () => void>()
@@ -39,12 +44,15 @@ const plain = (space: Space): Readonly<Record<string, (...args: never[]) => unkn
   now: () => space.now(),
   close: () => space.close(),
   ...prefixed('reader', space.reader!),
+  ...prefixed('events', space.events),
   ...prefixed('dead', space.dead),
   ...prefixed('blobs', space.blobs),
 })
 
 function prefixed(name: string, part: object): Record<string, (...args: never[]) => unknown> {
-  const methods = ['load', 'scan', 'list', 'get', 'put', 'redrive', 'drop'].filter((method) => method in part)
+  const methods = ['load', 'scan', 'list', 'get', 'put', 'redrive', 'drop', 'positions', 'forget'].filter(
+    (method) => method in part,
+  )
   return Object.fromEntries(
     methods.map((method) => [
       `${name}.${method}`,
@@ -83,6 +91,19 @@ const there = new Calls(process as unknown as Port, {
     ),
   extend: (id: number, leases: readonly Lease[]) => consumers.get(id)!.extend(leases.map(withToken)),
   closeConsumer: (id: number) => consumers.get(id)!.close(),
+
+  readEvents: (id: number, options: ReadEvents, signal: AbortSignal | undefined) =>
+    spaces.get(id)!.events.read({ ...options, ...(signal === undefined ? {} : { signal }) }),
+  async subscribe(id: number, options: SubscribeOptions) {
+    subscriptions.set(++last, await spaces.get(id)!.events.subscribe(options))
+    return last
+  },
+  receiveEvents: (id: number, options: { max: number; waitMs: number }, signal: AbortSignal | undefined) =>
+    subscriptions.get(id)!.receive({ ...options, ...(signal === undefined ? {} : { signal }) }),
+  // Tokens are numbers: they come back as they went.
+  settleEvents: (id: number, page: HeldPage) => subscriptions.get(id)!.settle(page),
+  extendEvents: (id: number, page: HeldPage) => subscriptions.get(id)!.extend(page),
+  closeEvents: (id: number) => subscriptions.get(id)!.close(),
 
   own: (id: number, run: number, options: OwnOptions, signal: AbortSignal) =>
     spaces

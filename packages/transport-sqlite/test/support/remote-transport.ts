@@ -1,5 +1,14 @@
 // Transports that live in processes of their own, one each, and are used from this one. To crash one is to kill its process.
-import type { Capabilities, Lease, PartitionSession, Space, TaskConsumer, Transport } from '@tasks/core'
+import type {
+  Capabilities,
+  EventLog,
+  HeldPage,
+  Lease,
+  PartitionSession,
+  Space,
+  TaskConsumer,
+  Transport,
+} from '@tasks/core'
 import { TaskError } from '@tasks/core/adapter'
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -119,6 +128,7 @@ class Host {
       now: on('now'),
       close: on('close'),
       reader: { load: on('reader.load'), scan: on('reader.scan') },
+      events: this.#events(id, on('events.positions'), on('events.forget')),
       dead: { list: on('dead.list'), get: on('dead.get'), redrive: on('dead.redrive'), drop: on('dead.drop') },
       blobs: { put: on('blobs.put'), get: on('blobs.get'), drop: on('blobs.drop'), list: on('blobs.list') },
       consume: (options) => this.#consumer(id, options),
@@ -148,6 +158,25 @@ class Host {
   #listen(listener: (body: Uint8Array) => void): number {
     this.#listeners.set(++this.#last, listener)
     return this.#last
+  }
+
+  #events(space: number, positions: EventLog['positions'], forget: EventLog['forget']): EventLog {
+    const { calls } = this
+    return {
+      retention: { maxAgeMs: 0, maxBytes: 0 },
+      positions,
+      forget,
+      read: ({ signal, ...rest }) => calls.call('readEvents', space, rest, signal) as Promise<never>,
+      subscribe: async (options) => {
+        const id = (await calls.call('subscribe', space, options)) as number
+        return {
+          receive: ({ signal, ...rest }) => calls.call('receiveEvents', id, rest, signal) as Promise<HeldPage>,
+          settle: (page) => calls.call('settleEvents', id, page) as Promise<void>,
+          extend: (page) => calls.call('extendEvents', id, page) as Promise<void>,
+          close: () => calls.call('closeEvents', id) as Promise<void>,
+        }
+      },
+    }
   }
 
   #consumer(space: number, options: Parameters<Space['consume']>[0]): TaskConsumer {
