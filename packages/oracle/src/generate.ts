@@ -1,6 +1,19 @@
 // Random programs, from a source of choices: a seeded generator in a simulation, a list of numbers that fast-check shrinks in a test.
 // A choice of 0 is always the simplest.
-import type { EachUnit, Failing, Gives, GroupUnit, Program, TaskUnit, Unit } from './program'
+import { takesArgs } from './program'
+import type {
+  BeginUnit,
+  ChainUnit,
+  EachUnit,
+  Failing,
+  Gives,
+  GroupUnit,
+  Program,
+  Setting,
+  SleepUnit,
+  TaskUnit,
+  Unit,
+} from './program'
 
 /** A whole number from 0, below `n`. */
 export type Choose = (n: number) => number
@@ -20,92 +33,161 @@ export interface ProgramOptions {
   readonly roles?: boolean
   /** Whether there are chains for each element of a list. */
   readonly each?: boolean
+  /** Whether tasks use the pipeline's state, and pipelines begin with some. */
+  readonly state?: boolean
+  /** Whether entries pause the pipeline. */
+  readonly pauses?: boolean
+  /** Whether entries may be left out, groups may give their results in any order, and results need not be stored. */
+  readonly variants?: boolean
+  /** How many runs there may be: some failures are over after one. */
+  readonly runs?: number
 }
 
 const DEEPEST = 4
 const GIVES: readonly Gives[] = ['one', 'one', 'one', 'nothing', 'several', 'much']
+const KEYS = ['a', 'b', 'c']
+const SETTINGS: readonly Setting[1][] = ['own', 'own', 'shared', 'shared', 'nothing']
 
 export function generateProgram(choose: Choose, options: ProgramOptions = {}): Program {
-  const {
-    prefix = 't',
-    durations = [0],
-    failings = ['throws', 'throws for good'],
-    queues = [undefined],
-    sleeps = [],
-  } = options
-  let left = options.size ?? 12
-  let count = 0
+  return new Generator(choose, options).whole(0)
+}
 
-  const chain = (depth: number): Program => {
-    const units: Unit[] = []
-    for (let length = 1 + choose(4); length > 0 && (left > 0 || units.length === 0); length--)
-      units.push(...next(depth, units.length > 0))
-    return units
+class Generator {
+  readonly #choose: Choose
+  readonly #options: ProgramOptions
+  #left: number
+  #count = 0
+  /** Lists may be in any order: no task looks at it. */
+  readonly #isLoose: boolean
+  readonly #hasState: boolean
+
+  constructor(choose: Choose, options: ProgramOptions) {
+    this.#choose = choose
+    this.#options = options
+    this.#left = options.size ?? 12
+    this.#isLoose = options.variants === true && choose(5) === 4
+    this.#hasState = options.state === true && choose(3) === 2
   }
 
   /** A chain with what is said of a whole pipeline. */
-  const whole = (depth: number): Program => {
-    const units = chain(depth)
-    if (options.roles !== true || choose(6) < 5) return units
+  whole(depth: number): Program {
+    const chain = this.#chain(depth)
+    const program: Unit[] = [...this.#begin(depth, chain), ...chain]
+    if (this.#options.roles !== true || this.#choose(6) < 5) return program
     // How it is run is said where it is bound: nothing can be set for it.
-    const { queue: _, priority: __, how, ...end } = task(depth, false)
-    return [...units, { ...end, role: 'finally', open: false, policy: 'bound', how: how === 'hangs' ? 'throws' : how }]
+    const { queue: _, priority: __, pauses: ___, how, ...end } = this.#task(depth, false)
+    program.push({ ...end, role: 'finally', open: false, policy: 'bound', how: how === 'hangs' ? 'throws' : how })
+    return program
   }
 
-  const next = (depth: number, follows: boolean): readonly Unit[] => {
-    const kind = depth < DEEPEST && left > 1 ? choose(11) : 0
-    if (kind === 5) return [task(depth, true)]
-    if (kind === 6 || kind === 7) return [group(depth)]
-    if (kind === 8 && follows && options.roles === true)
-      return [{ ...task(depth, choose(3) === 2), role: 'handler', open: true }]
-    if (kind === 9 && sleeps.length > 0) return [{ kind: 'sleep', ms: sleeps[choose(sleeps.length)]! }]
-    if (kind === 10 && options.each === true) return [{ ...task(depth, false), gives: 'list' }, each(depth)]
-    return [task(depth, false)]
+  #begin(depth: number, chain: Program): readonly BeginUnit[] {
+    const isInline = depth > 0 && this.#hasState && this.#choose(2) === 1
+    const state = this.#hasState && this.#choose(3) === 2
+    const args = this.#options.variants === true && takesArgs(chain) && this.#choose(3) === 2
+    if (!isInline && !state && !args) return []
+    return [
+      {
+        kind: 'begin',
+        ...(args ? { args: ['x', 'y'].slice(this.#choose(2)) } : {}),
+        ...(state ? { state: { [this.#pick(KEYS)]: 'begun' } } : {}),
+        ...(isInline ? { inline: true } : {}),
+      },
+    ]
   }
 
-  const task = (depth: number, returns: boolean): TaskUnit => {
-    left--
-    const label = `${prefix}${++count}`
+  #chain(depth: number): Program {
+    const units: ChainUnit[] = []
+    for (let length = 1 + this.#choose(4); length > 0 && (this.#left > 0 || units.length === 0); length--)
+      for (const unit of this.#next(depth, units.length > 0)) units.push(this.#varied(unit, units.length > 0))
+    return units
+  }
+
+  #varied(unit: ChainUnit, follows: boolean): ChainUnit {
+    const pauses = this.#options.pauses === true && this.#choose(12) === 11
+    // What is left out still takes its place among the choices; a handler is always there.
+    const mayBeOut = this.#options.variants === true && follows && !(unit.kind === 'task' && unit.role === 'handler')
+    const when = mayBeOut && this.#choose(12) === 11 ? this.#choose(2) === 0 : undefined
+    return { ...unit, ...(pauses ? { pauses } : {}), ...(when === undefined ? {} : { when }) }
+  }
+
+  #next(depth: number, follows: boolean): readonly ChainUnit[] {
+    const { roles, each, sleeps = [] } = this.#options
+    const kind = depth < DEEPEST && this.#left > 1 ? this.#choose(11) : 0
+    if (kind === 5) return [this.#task(depth, true)]
+    if (kind === 6 || kind === 7) return [this.#group(depth)]
+    if (kind === 8 && follows && roles === true)
+      return [{ ...this.#task(depth, this.#choose(3) === 2), role: 'handler', open: true }]
+    if (kind === 9 && sleeps.length > 0) return [this.#sleep(sleeps)]
+    if (kind === 10 && each === true) return [{ ...this.#task(depth, false), gives: 'list' }, this.#each(depth)]
+    return [this.#task(depth, false)]
+  }
+
+  #task(depth: number, returns: boolean): TaskUnit {
+    const {
+      prefix = 't',
+      durations = [0],
+      failings = ['throws', 'throws for good'],
+      queues = [undefined],
+      runs = 1,
+    } = this.#options
+    const choose = this.#choose
+    this.#left--
+    const label = `${prefix}${++this.#count}`
     const fails = choose(5) < 4 ? 0 : 1 + choose(3)
     const retries = choose(3) === 0 ? undefined : choose(4)
-    const queue = queues[choose(queues.length)]
+    const queue = this.#pick(queues)
     const priority = choose(8) < 7 ? undefined : choose(12)
+    const heals = runs > 1 && fails > 0 && choose(3) < 2 ? 2 + choose(runs - 1) : undefined
+    const sets = this.#hasState && choose(3) === 2 ? [this.#setting()] : undefined
     return {
       kind: 'task',
       label,
       open: choose(3) < 2,
-      gives: GIVES[choose(GIVES.length)]!,
+      gives: this.#pick(GIVES),
       fails,
-      how: failings[choose(failings.length)]!,
+      how: this.#pick(failings),
       policy: choose(4) < 3 ? 'used' : 'bound',
-      ms: durations[choose(durations.length)]!,
-      ...(returns ? { returns: whole(depth + 1) } : {}),
+      ms: this.#pick(durations),
+      ...(returns ? { returns: this.whole(depth + 1) } : {}),
       ...(retries === undefined ? {} : { retries }),
       ...(queue === undefined ? {} : { queue }),
       ...(priority === undefined ? {} : { priority }),
+      ...(heals === undefined ? {} : { heals }),
+      ...(sets === undefined ? {} : { sets }),
+      ...(this.#hasState && choose(2) === 1 ? { tells: true } : {}),
+      ...(this.#isLoose ? { loose: true } : {}),
+      ...(this.#options.variants === true && choose(8) === 7 ? { pure: true } : {}),
     }
   }
 
-  const group = (depth: number): GroupUnit => {
-    const size = choose(5)
-    const most = choose(3) < 2 ? undefined : 1 + choose(3)
+  #setting(): Setting {
+    return [this.#pick(KEYS), this.#pick(SETTINGS)]
+  }
+
+  #group(depth: number): GroupUnit {
+    const chains = Array.from({ length: this.#choose(5) }, () => this.#chain(depth + 1))
+    return { kind: 'group', chains, ...this.#sideBySide() }
+  }
+
+  #each(depth: number): EachUnit {
+    return { kind: 'each', chain: this.#chain(depth + 1), ...this.#sideBySide() }
+  }
+
+  #sideBySide() {
+    const most = this.#choose(3) < 2 ? undefined : 1 + this.#choose(3)
     return {
-      kind: 'group',
-      chains: Array.from({ length: size }, () => chain(depth + 1)),
-      returnExceptions: choose(2) === 1,
+      returnExceptions: this.#choose(2) === 1,
       ...(most === undefined ? {} : { maxParallelism: most }),
+      ...(this.#isLoose && this.#choose(2) === 1 ? { unordered: true as const } : {}),
     }
   }
 
-  const each = (depth: number): EachUnit => {
-    const most = choose(3) < 2 ? undefined : 1 + choose(3)
-    return {
-      kind: 'each',
-      chain: chain(depth + 1),
-      returnExceptions: choose(2) === 1,
-      ...(most === undefined ? {} : { maxParallelism: most }),
-    }
+  #sleep(sleeps: readonly number[]): SleepUnit {
+    const until = this.#options.variants === true && this.#choose(4) === 3
+    return { kind: 'sleep', ms: this.#pick(sleeps), ...(until ? { until } : {}) }
   }
 
-  return whole(0)
+  #pick<T>(list: readonly T[]): T {
+    return list[this.#choose(list.length)]!
+  }
 }

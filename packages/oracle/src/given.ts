@@ -30,6 +30,16 @@ export function plainOf(value: unknown): unknown {
   return Array.isArray(value) ? value.map(plainOf) : (value ?? null)
 }
 
+/** For who must not care: lists in one order, whatever they came in. */
+export function inAnyOrder(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const keyed = value.map(inAnyOrder).map((item) => [JSON.stringify(item) ?? '', item] as const)
+    return keyed.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, item]) => item)
+  }
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, inAnyOrder(item)]))
+}
+
 /** The failure that an error of the library tells of. Of a task that hung it says only that. */
 export function failedOf(error: LibraryError): Failed {
   const { code, message, errors, errorCount, task } = error

@@ -1,11 +1,24 @@
-export type { Act } from './acting'
+export type { Act, Call } from './acting'
 export { actOf } from './acting'
 export type { Choose, ProgramOptions } from './generate'
 export { generateProgram } from './generate'
 export type { Failed, Given } from './given'
-export { argumentsOf, failedOf, plainOf, resultOf } from './given'
-export type { Expected, ExpectedGroup, ExpectedRun, Outcome } from './interpret'
+export { argumentsOf, failedOf, inAnyOrder, plainOf, resultOf } from './given'
+export type { Expected, ExpectedGroup, ExpectedRun, Outcome } from './expected'
 export { interpret } from './interpret'
-export type { EachUnit, Failing, Gives, GroupUnit, Program, SleepUnit, TaskUnit, Unit } from './program'
-export { tasksOf } from './program'
+export type {
+  BeginUnit,
+  ChainUnit,
+  EachUnit,
+  Failing,
+  Gives,
+  GroupUnit,
+  Parts,
+  Program,
+  Setting,
+  SleepUnit,
+  TaskUnit,
+  Unit,
+} from './program'
+export { isEnd, isLoose, partsOf, pausesItself, tasksOf } from './program'
 export { simplerPrograms } from './shrink'

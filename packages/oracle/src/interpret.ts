@@ -1,52 +1,30 @@
 // The oracle: what a pipeline must come to, by plain recursion over it. No engine, no messages, no time. It is written from what is promised to users,
 // and knows nothing of how an engine keeps it.
 import { actOf } from './acting'
+import type { Expected, ExpectedGroup, ExpectedRun } from './expected'
 import { argumentsOf, MOST_CAUSES, NOTHING, resultOf, type Failed, type Given } from './given'
 import {
+  partsOf,
   taskCount,
+  type ChainUnit,
   type EachUnit,
   type Failing,
   type GroupUnit,
   type Program,
   type TaskUnit,
-  type Unit,
 } from './program'
+import { NO_STATE, over, seen, together, type State } from './state'
 
-export interface Expected {
-  readonly outcome: Outcome
-  /** Every task that runs, by label. */
-  readonly runs: ReadonlyMap<string, ExpectedRun>
-  readonly groups: readonly ExpectedGroup[]
-  /** Task entries, those of returned pipelines too, but no handler that had nothing to do. */
-  readonly tasks: number
-  /** Entries that end well. */
-  readonly done: number
-  /** Attempts that end, well or badly. */
-  readonly attempts: number
-}
-
-export type Outcome = { readonly result: unknown } | { readonly failure: Failed }
-
-export interface ExpectedRun {
-  readonly unit: TaskUnit
-  readonly attempts: number
-  /** How often: once for each element that its chain is run for. */
-  readonly times: number
-  /** What has to have ended before it starts. */
-  readonly after: readonly string[]
-}
-
-export interface ExpectedGroup {
-  readonly most: number
-  /** The tasks of each of its chains, in order. */
-  readonly chains: readonly (readonly string[])[]
-}
-
-export function interpret(program: Program): Expected {
-  const run = new Run()
-  const ended = run.definition(program, [])
-  const { runs, groups, tasks, done, attempts } = run
-  return { outcome: outcomeOf(ended), runs, groups, tasks, done, attempts }
+/** The last run if it is retried as long as it fails, so many runs in all. */
+export function interpret(program: Program, runs = 1): Expected {
+  const kept = new Kept()
+  for (let run = new Run(1); ; run = new Run(run.number + 1, run)) {
+    const ended = run.definition(program, { last: [], paused: false, ms: 0 }, NO_STATE, kept)
+    if ('failure' in ended && run.number < runs) continue
+    const { number, runs: ran, groups, tasks, done, attempts } = run
+    const outcome = 'failure' in ended ? { failure: ended.failure } : { result: resultOf(ended.given) }
+    return { run: number, outcome, runs: ran, groups, tasks, done, attempts }
+  }
 }
 
 /** What is told of a failure beside its message: of those that carry none of the task's own, only this. */
@@ -56,108 +34,181 @@ const FAILURES: Partial<Record<Failing, string>> = {
   hangs: 'TASKS_TIMEOUT',
 }
 
-/** How a chain ended, and with which tasks: whatever follows starts after them. */
-type Ended = ({ readonly given: Given } | { readonly failure: Failed }) & { readonly last: readonly string[] }
+/** What something comes after: these tasks, perhaps a resume, and sleeps of so many ms. */
+interface Since {
+  readonly last: readonly string[]
+  readonly paused: boolean
+  readonly ms: number
+}
+
+const since = ({ last, paused, ms }: Since): Since => ({ last, paused, ms })
+
+/** How something ended, and what it has changed of the state. */
+type Ended = Since & { readonly state: State } & ({ readonly given: Given } | { readonly failure: Failed })
+
+/** What a retry needs of a run that failed: of a chain where it failed and what came there, of what ended well the result. Its parts are below. */
+class Kept {
+  at = 0
+  before: Ended | undefined
+  ended: Ended | undefined
+  /** The pipeline that a task has returned, and what the task has set. */
+  returned: { readonly program: Program; readonly sets: State } | undefined
+  /** Of a fan-out. */
+  list: readonly unknown[] | undefined
+  isKnown = false
+  readonly #parts: Kept[] = []
+
+  part(index: number): Kept {
+    return (this.#parts[index] ??= new Kept())
+  }
+}
 
 class Run {
   readonly runs = new Map<string, ExpectedRun>()
   readonly groups: ExpectedGroup[] = []
-  tasks = 0
-  done = 0
-  attempts = 0
+  readonly number: number
+  tasks: number
+  done: number
+  attempts: number
 
-  /** The task at its end that is to run whatever happens takes nothing and gives nothing; but its failure takes the place of a success. */
-  definition(program: Program, after: readonly string[]): Ended {
-    this.tasks += taskCount(program)
-    const end = program.at(-1)
-    if (end?.kind !== 'task' || end.role !== 'finally') return this.chain(program, NOTHING, after)
-    const ended = this.chain(program.slice(0, -1), NOTHING, after)
-    const cleaned = this.task(end, NOTHING, ended.last)
-    return 'failure' in cleaned && !('failure' in ended) ? cleaned : { ...ended, last: cleaned.last }
+  constructor(number: number, before?: Run) {
+    this.number = number
+    this.tasks = before?.tasks ?? 0
+    this.done = before?.done ?? 0
+    this.attempts = before?.attempts ?? 0
+  }
+
+  /**
+   * The task at its end that is to run whatever happens takes nothing and gives nothing; but its failure takes the place of a success. Its state
+   * is its own unless it is inline: then what it has set counts if it ends well.
+   */
+  definition(program: Program, from: Since, outer: State, kept: Kept): Ended {
+    const { begin, chain, end } = partsOf(program)
+    if (!kept.isKnown) this.tasks += taskCount(program)
+    kept.isKnown = true
+    const below = begin?.inline ? outer : NO_STATE
+    const given: Given = begin?.args === undefined ? NOTHING : { kind: 'several', values: begin.args }
+    const initial: State = new Map(Object.entries(begin?.state ?? {}))
+    let ended = this.chain(chain, { ...from, given, state: initial }, below, kept.part(0))
+    if (end !== undefined) {
+      const cleaned = this.task(end, NOTHING, ended, over(below, ended.state), new Kept())
+      const counts = 'failure' in cleaned && !('failure' in ended)
+      ended = { ...(counts ? cleaned : ended), ...since(cleaned) }
+    }
+    return begin?.inline && !('failure' in ended) ? ended : { ...ended, state: NO_STATE }
   }
 
   /** Entries follow each other. What fails is followed by the next handler; without a failure handlers are passed over. */
-  chain(program: Program, input: Given, after: readonly string[]): Ended {
-    let ended: Ended = { given: input, last: after }
-    for (const unit of program) {
+  chain(chain: readonly ChainUnit[], begins: Ended, below: State, kept: Kept): Ended {
+    if (kept.ended !== undefined) return kept.ended
+    let ended = kept.before ?? begins
+    for (let at = kept.at; at < chain.length; at++) {
+      const unit = chain[at]!
       const handles = unit.kind === 'task' && unit.role === 'handler'
-      if ('failure' in ended) {
-        if (handles) ended = this.task(unit, { kind: 'one', value: ended.failure }, ended.last)
-      } else if (handles) this.tasks--
-      else ended = this.unit(unit, ended.given, ended.last)
+      if (handles !== 'failure' in ended) {
+        if (handles) this.tasks--
+        continue
+      }
+      kept.at = at
+      kept.before = ended
+      const input: Given = 'failure' in ended ? { kind: 'one', value: ended.failure } : ended.given
+      const one = this.unit(unit, input, since(ended), over(below, ended.state), kept.part(at))
+      ended = { ...one, paused: one.paused || unit.pauses === true, state: over(ended.state, one.state) }
     }
+    if (!('failure' in ended)) kept.ended = ended
     return ended
   }
 
-  unit(unit: Unit, input: Given, after: readonly string[]): Ended {
+  unit(unit: ChainUnit, input: Given, from: Since, state: State, kept: Kept): Ended {
     switch (unit.kind) {
       case 'task':
-        return this.task(unit, input, after)
+        return this.task(unit, input, from, state, kept)
       case 'group':
-        return this.group(unit, input, after)
+        return this.group(unit, input, from, state, kept)
       case 'each':
-        return this.each(unit, input, after)
+        return this.each(unit, input, from, state, kept)
       case 'sleep':
-        return { given: input, last: after }
+        return { ...from, ms: from.ms + (unit.until ? 0 : unit.ms), given: input, state: NO_STATE }
     }
   }
 
   /** Attempts follow each other as long as one may be tried again. A returned pipeline's result is the task's. */
-  task(unit: TaskUnit, upstream: Given, after: readonly string[]): Ended {
+  task(unit: TaskUnit, upstream: Given, from: Since, state: State, kept: Kept): Ended {
+    if (kept.returned !== undefined) return this.returned(from, state, kept)
+    const mine: Since = { last: [unit.label], paused: false, ms: 0 }
     const inputs = unit.open ? argumentsOf(upstream) : []
+    const before = this.runs.get(unit.label)
     for (let attempt = 1; ; attempt++) {
       this.attempts++
-      const times = (this.runs.get(unit.label)?.times ?? 0) + (attempt === 1 ? 1 : 0)
-      this.runs.set(unit.label, { unit, attempts: attempt, times, after })
-      const act = actOf(unit, inputs, attempt)
-      const last = [unit.label]
+      const act = actOf(unit, { inputs, attempt, run: this.number, state: seen(state) })
+      const saw = new Set(before?.saw).add(act.saw)
+      const times = (before?.times ?? 0) + 1
+      const { last: after, paused: resumed, ms: asleepMs } = from
+      this.runs.set(unit.label, { unit, attempts: attempt, times, saw, after, resumed, asleepMs })
       if (act.does === 'fails') {
         if (act.how !== 'throws for good' && attempt <= (unit.retries ?? 0)) continue
-        return { failure: { failed: FAILURES[act.how] ?? act.message, attempt }, last }
+        return { ...mine, failure: { failed: FAILURES[act.how] ?? act.message, attempt }, state: NO_STATE }
       }
       this.done++
-      return act.does === 'gives' ? { given: act.given, last } : this.definition(act.program, last)
+      if (act.does === 'gives') return { ...mine, given: act.given, state: act.sets }
+      kept.returned = { program: act.program, sets: act.sets }
+      return this.returned(mine, state, kept)
     }
   }
 
+  /** What the task has set stays set, whatever becomes of its pipeline. */
+  returned(from: Since, state: State, kept: Kept): Ended {
+    const { program, sets } = kept.returned!
+    const ended = this.definition(program, from, over(state, sets), kept.part(0))
+    return { ...ended, state: over(sets, ended.state) }
+  }
+
   /** Every chain gets what came from upstream, and all of them are waited for, whatever becomes of the others. */
-  group({ chains, returnExceptions, maxParallelism }: GroupUnit, input: Given, after: readonly string[]): Ended {
+  group(group: GroupUnit, given: Given, from: Since, state: State, kept: Kept): Ended {
     const labels: string[][] = []
-    const ends = chains.map((chain) => {
+    const ends = group.chains.map((chain, index) => {
       const before = new Set(this.runs.keys())
-      const ended = this.chain(chain, input, after)
+      const ended = this.chain(partsOf(chain).chain, { ...from, given, state: NO_STATE }, state, kept.part(index))
       labels.push([...this.runs.keys()].filter((label) => !before.has(label)))
       return ended
     })
-    this.groups.push({ most: maxParallelism ?? Infinity, chains: labels })
-    return joined(ends, returnExceptions, after)
+    this.groups.push({ most: group.maxParallelism ?? Infinity, chains: labels })
+    return joined(ends, group, from, kept)
   }
 
   /** The same, with a chain for each element. Somebody has to look at the list: that is an attempt, and no entry. */
-  each({ chain, returnExceptions }: EachUnit, input: Given, after: readonly string[]): Ended {
-    this.attempts++
-    const list = argumentsOf(input)[0]
-    if (!Array.isArray(list)) return { failure: { failed: 'TASKS_ARGUMENTS', attempt: 1 }, last: after }
-    this.tasks += (list.length - 1) * taskCount(chain)
-    // What no task takes up at once is brought by one, which counts.
-    const brought = chain[0]?.kind === 'task' ? 0 : list.length
-    this.tasks += brought
-    this.done += brought
-    this.attempts += brought
-    const ends = list.map((value: unknown) => this.chain(chain, { kind: 'one', value }, after))
-    return joined(ends, returnExceptions, after)
+  each(each: EachUnit, input: Given, from: Since, state: State, kept: Kept): Ended {
+    const { chain } = partsOf(each.chain)
+    if (kept.list === undefined) {
+      this.attempts++
+      const list = argumentsOf(input)[0]
+      if (!Array.isArray(list)) return { ...from, failure: { failed: 'TASKS_ARGUMENTS', attempt: 1 }, state: NO_STATE }
+      kept.list = list
+      this.tasks += (list.length - 1) * taskCount(each.chain)
+      // What no task takes up at once is brought by one, which counts.
+      const brought = chain[0]!.kind === 'task' ? 0 : list.length
+      this.tasks += brought
+      this.done += brought
+      this.attempts += brought
+    }
+    const ends = kept.list.map((value, index) => {
+      const given: Given = { kind: 'one', value }
+      return this.chain(chain, { ...from, given, state: NO_STATE }, state, kept.part(index))
+    })
+    return joined(ends, each, from, kept)
   }
 }
 
-function joined(ends: readonly Ended[], returnExceptions: boolean, after: readonly string[]): Ended {
-  const last = ends.length === 0 ? after : [...new Set(ends.flatMap((ended) => ended.last))]
+/** Chains have ended side by side. What failed has set nothing; if its failure is a value, it is done with. */
+function joined(ends: readonly Ended[], how: GroupUnit | EachUnit, from: Since, kept: Kept): Ended {
+  if (how.returnExceptions) ends.forEach((ended, index) => (kept.part(index).ended = ended))
+  const last = [...new Set(ends.flatMap((ended) => ended.last))]
+  const about = { ...(ends.length === 0 ? from : { last, paused: false, ms: 0 }), state: NO_STATE }
   const failed = ends.flatMap((ended) => ('failure' in ended ? [ended.failure] : []))
-  if (failed.length > 0 && !returnExceptions)
-    return { failure: { failed: failed.slice(0, MOST_CAUSES), count: failed.length }, last }
+  if (failed.length > 0 && !how.returnExceptions)
+    return { ...about, failure: { failed: failed.slice(0, MOST_CAUSES), count: failed.length } }
+  const state = together(ends.map((ended) => ('failure' in ended ? NO_STATE : ended.state)))
+  if (state === undefined) return { ...about, failure: { failed: 'TASKS_STATE_CONFLICT', attempt: 0 } }
   const value = ends.map((ended) => ('failure' in ended ? ended.failure : resultOf(ended.given)))
-  return { given: { kind: 'one', value }, last }
-}
-
-function outcomeOf(ended: Ended): Outcome {
-  return 'failure' in ended ? { failure: ended.failure } : { result: resultOf(ended.given) }
+  return { ...about, given: { kind: 'one', value }, state }
 }

@@ -1,12 +1,19 @@
 // A program is a pipeline as plain data, with everything that its tasks will do written into them: so that what it must come to can be
 // computed without running it. Every task has a label, used once: what happened to it can be found in any record.
 
-/** A chain. */
+/** A chain; as a whole pipeline it may begin with what is said of that, and end with a finally. */
 export type Program = readonly Unit[]
 
-export type Unit = TaskUnit | GroupUnit | EachUnit | SleepUnit
+export type Unit = TaskUnit | GroupUnit | EachUnit | SleepUnit | BeginUnit
 
-export interface TaskUnit {
+interface Entry {
+  /** The pipeline is paused when it has ended, well or badly. */
+  readonly pauses?: true
+  /** Said with `continueIf`: whether it is part of the pipeline at all. */
+  readonly when?: boolean
+}
+
+export interface TaskUnit extends Entry {
   readonly kind: 'task'
   readonly label: string
   /** `handler`: runs after a failure, and gets it. `finally`: the last of a pipeline; runs whatever became of it, and gets nothing. */
@@ -19,6 +26,8 @@ export interface TaskUnit {
   /** Its first so many attempts fail. */
   readonly fails: number
   readonly how: Failing
+  /** In this run of the pipeline, and those after it, no attempt fails: each retry of a pipeline is a run. */
+  readonly heals?: number
   /** None: no policy. */
   readonly retries?: number
   /** Whether the policy stands in the definition, or only where the task is bound. */
@@ -27,6 +36,14 @@ export interface TaskUnit {
   readonly ms: number
   readonly queue?: string
   readonly priority?: number
+  /** What each attempt does to the pipeline's state. */
+  readonly sets?: readonly Setting[]
+  /** Its result says what state it saw. */
+  readonly tells?: true
+  /** Does not look at the order of what it is given: what is in a list may have come in any. */
+  readonly loose?: true
+  /** Its result need not be stored. */
+  readonly pure?: true
 }
 
 export type Gives = 'one' | 'nothing' | 'several' | 'much' | 'list'
@@ -34,25 +51,75 @@ export type Gives = 'one' | 'nothing' | 'several' | 'much' | 'list'
 /** `hangs`: it never ends, and is given up after its `timeoutMs`. */
 export type Failing = 'throws' | 'throws for good' | 'asks for time' | 'hangs'
 
-export interface GroupUnit {
-  readonly kind: 'group'
-  readonly chains: readonly Program[]
+/** To a value that nobody else sets, to one that others set too, or to none. */
+export type Setting = readonly [key: string, to: 'own' | 'shared' | 'nothing']
+
+interface SideBySide extends Entry {
   readonly returnExceptions: boolean
   readonly maxParallelism?: number
+  /** Results in the order in which the chains end: whatever comes after it is loose. */
+  readonly unordered?: true
+}
+
+export interface GroupUnit extends SideBySide {
+  readonly kind: 'group'
+  readonly chains: readonly Program[]
 }
 
 /** The same chain for each element of the upstream list. Its labels are used as often as there are elements. */
-export interface EachUnit {
+export interface EachUnit extends SideBySide {
   readonly kind: 'each'
   readonly chain: Program
-  readonly returnExceptions: boolean
-  readonly maxParallelism?: number
 }
 
-export interface SleepUnit {
+export interface SleepUnit extends Entry {
   readonly kind: 'sleep'
   readonly ms: number
+  /** So long after the start of everything; else of the sleep. */
+  readonly until?: true
 }
+
+/** What is said of a whole pipeline: `withInitial`, `inline`. */
+export interface BeginUnit {
+  readonly kind: 'begin'
+  readonly args?: readonly string[]
+  readonly state?: Readonly<Record<string, string>>
+  readonly inline?: true
+}
+
+/** What there is in a chain once it is described. */
+export type ChainUnit = Exclude<Unit, BeginUnit>
+
+/** What a pipeline is made of: what it begins with, its chain, and what runs at its end. */
+export interface Parts {
+  readonly begin: BeginUnit | undefined
+  readonly chain: readonly ChainUnit[]
+  readonly end: TaskUnit | undefined
+}
+
+export function partsOf(program: Program): Parts {
+  const [first] = program
+  const last = program.at(-1)
+  return {
+    begin: first?.kind === 'begin' ? first : undefined,
+    chain: program.filter((unit): unit is ChainUnit => unit.kind !== 'begin' && unit.when !== false && !isEnd(unit)),
+    end: last !== undefined && isEnd(last) ? (last as TaskUnit) : undefined,
+  }
+}
+
+/** Whether a pipeline that is described like this may begin with arguments. */
+export function takesArgs([first]: Program): boolean {
+  return first?.kind === 'task' && first.open
+}
+
+/** Something has to come before what handles it, ends it, or may be left out. */
+export function isWhole(program: Program): boolean {
+  const [first, ...rest] = program
+  if (first?.kind === 'begin') return isWhole(rest) && (first.args === undefined || takesArgs(rest))
+  return first !== undefined && first.when === undefined && (first.kind !== 'task' || first.role === undefined)
+}
+
+export const isEnd = (unit: Unit): boolean => unit.kind === 'task' && unit.role === 'finally'
 
 /** The chains in a unit, as its definition has them. */
 function chainsOf(unit: Unit): readonly Program[] {
@@ -61,17 +128,37 @@ function chainsOf(unit: Unit): readonly Program[] {
 
 /** Task entries of its definition: those of pipelines that its tasks return are not in it. */
 export function taskCount(program: Program): number {
-  let count = 0
-  for (const unit of program) {
+  const { chain, end } = partsOf(program)
+  let count = end === undefined ? 0 : 1
+  for (const unit of chain) {
     if (unit.kind === 'task') count++
-    for (const chain of chainsOf(unit)) count += taskCount(chain)
+    for (const inner of chainsOf(unit)) count += taskCount(inner)
   }
   return count
 }
 
+/** All units of a program, those that are returned too. */
+function* unitsOf(program: Program): Generator<Unit> {
+  for (const unit of program) {
+    yield unit
+    if (unit.kind === 'task') yield* unitsOf(unit.returns ?? [])
+    for (const chain of chainsOf(unit)) yield* unitsOf(chain)
+  }
+}
+
 /** All tasks of a program, those that are returned too. */
 export function tasksOf(program: Program): TaskUnit[] {
-  return program.flatMap((unit) =>
-    unit.kind === 'task' ? [unit, ...tasksOf(unit.returns ?? [])] : chainsOf(unit).flatMap(tasksOf),
-  )
+  return [...unitsOf(program)].filter((unit): unit is TaskUnit => unit.kind === 'task')
+}
+
+/** Whether the order of lists in its outcome is anybody's guess. */
+export function isLoose(program: Program): boolean {
+  for (const unit of unitsOf(program)) if ('unordered' in unit) return true
+  return false
+}
+
+/** Whether it pauses itself. */
+export function pausesItself(program: Program): boolean {
+  for (const unit of unitsOf(program)) if ('pauses' in unit) return true
+  return false
 }

@@ -1,14 +1,9 @@
 // Simpler programs, to look for the simplest that still shows a failure.
-import type { EachUnit, GroupUnit, Program, TaskUnit, Unit } from './program'
+import { isEnd, isWhole, type EachUnit, type GroupUnit, type Program, type TaskUnit, type Unit } from './program'
 
 /** Programs that are one step simpler; the boldest steps first. */
 export function* simplerPrograms(program: Program): Generator<Program> {
   for (const simpler of stepsFrom(program)) if (isWhole(simpler)) yield simpler
-}
-
-/** Something has to come before what handles it or ends it. */
-function isWhole([first]: Program): boolean {
-  return first !== undefined && (first.kind !== 'task' || first.role === undefined)
 }
 
 function* stepsFrom(program: Program): Generator<Program> {
@@ -21,32 +16,43 @@ function* stepsFrom(program: Program): Generator<Program> {
     for (const units of simplerUnits(unit)) yield [...program.slice(0, at), ...units, ...program.slice(at + 1)]
 }
 
-function simplerUnits(unit: Unit): Iterable<readonly Unit[]> {
+function* simplerUnits(unit: Unit): Generator<readonly Unit[]> {
+  if (unit.kind === 'begin') {
+    const { kind, ...said } = unit
+    for (const name of ['args', 'state', 'inline'] as const)
+      if (name in said) yield [{ kind, ...said, [name]: undefined }].map(withoutUndefined)
+    return
+  }
+  const { pauses, when, ...plain } = unit
+  if (when === true || pauses !== undefined) yield [plain]
   switch (unit.kind) {
     case 'task':
-      return simplerTasks(unit)
+      return yield* simplerTasks(unit)
     case 'group':
-      return simplerGroups(unit)
+      return yield* simplerGroups(unit)
     case 'each':
-      return simplerEach(unit)
+      return yield* simplerEach(unit)
     case 'sleep':
-      return unit.ms > 0 ? [[{ kind: 'sleep', ms: 0 }]] : []
+      if (unit.ms > 0) yield [{ ...unit, ms: 0 }]
   }
 }
 
+const withoutUndefined = <T extends object>(unit: T): T =>
+  Object.fromEntries(Object.entries(unit).filter(([, value]) => value !== undefined)) as T
+
 function* simplerEach(each: EachUnit): Generator<readonly Unit[]> {
-  const { maxParallelism, ...rest } = each
+  const { maxParallelism, unordered, ...rest } = each
   yield each.chain
-  if (maxParallelism !== undefined) yield [rest]
+  if (maxParallelism !== undefined || unordered !== undefined) yield [rest]
   for (const chain of simplerPrograms(each.chain)) yield [{ ...each, chain }]
 }
 
 function* simplerTasks(task: TaskUnit): Generator<readonly Unit[]> {
-  const { returns, retries, queue, priority, ...plain } = task
+  const { returns, retries, queue, priority, sets, tells, heals, pure, ...plain } = task
   if (returns !== undefined) {
     yield [plain]
-    // What ends a returned pipeline cannot stand in the middle of another.
-    yield returns.filter((unit) => unit.kind !== 'task' || unit.role !== 'finally')
+    // What is said of a whole pipeline cannot stand in the middle of another.
+    yield returns.filter((unit) => unit.kind !== 'begin' && !isEnd(unit))
     for (const simpler of simplerPrograms(returns)) yield [{ ...task, returns: simpler }]
   }
   if (task.fails > 0) yield [{ ...task, fails: 0 }]
@@ -54,15 +60,20 @@ function* simplerTasks(task: TaskUnit): Generator<readonly Unit[]> {
   if (task.gives !== 'one') yield [{ ...task, gives: 'one' }]
   if (task.how !== 'throws') yield [{ ...task, how: 'throws' }]
   if (task.ms > 0) yield [{ ...task, ms: 0 }]
-  if (retries !== undefined || queue !== undefined || priority !== undefined || task.policy === 'bound') {
-    yield [{ ...plain, ...(returns === undefined ? {} : { returns }), policy: 'used' }]
-    if (queue !== undefined || priority !== undefined)
-      yield [{ ...plain, ...(returns && { returns }), ...(retries && { retries }) }]
-  }
+  const given = { returns, retries, queue, priority, sets, tells, heals, pure }
+  const less = (leftOut: readonly (keyof typeof given)[]): TaskUnit =>
+    withoutUndefined({
+      ...plain,
+      ...given,
+      ...Object.fromEntries(leftOut.map((name) => [name, undefined])),
+    } as TaskUnit)
+  for (const names of [['retries'], ['queue', 'priority'], ['sets'], ['tells'], ['heals'], ['pure']] as const)
+    if (names.some((name) => given[name] !== undefined)) yield [less(names)]
+  if (task.policy === 'bound') yield [{ ...task, policy: 'used' }]
 }
 
 function* simplerGroups(group: GroupUnit): Generator<readonly Unit[]> {
-  const { chains, maxParallelism, ...rest } = group
+  const { chains, maxParallelism, unordered, ...rest } = group
   for (const chain of chains) yield chain
   if (chains.length > 3) {
     yield [{ ...group, chains: chains.slice(0, chains.length >> 1) }]
@@ -70,7 +81,7 @@ function* simplerGroups(group: GroupUnit): Generator<readonly Unit[]> {
   }
   for (let at = 0; at < chains.length; at++)
     yield [{ ...group, chains: [...chains.slice(0, at), ...chains.slice(at + 1)] }]
-  if (maxParallelism !== undefined) yield [{ ...rest, chains }]
+  if (maxParallelism !== undefined || unordered !== undefined) yield [{ ...rest, chains }]
   for (const [at, chain] of chains.entries())
     for (const simpler of simplerPrograms(chain))
       yield [{ ...group, chains: [...chains.slice(0, at), simpler, ...chains.slice(at + 1)] }]

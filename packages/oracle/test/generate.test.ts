@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { generateProgram, interpret, simplerPrograms, tasksOf, type Program } from '../src/index'
+import { generateProgram, interpret, isLoose, simplerPrograms, tasksOf, type Program } from '../src/index'
 
 /** A Lehmer generator is random enough to look around. */
 function choices(seed: number): (n: number) => number {
@@ -11,7 +11,15 @@ function choices(seed: number): (n: number) => number {
 }
 
 const programs = Array.from({ length: 500 }, (_, seed) =>
-  generateProgram(choices(seed), { roles: true, sleeps: [5], each: true }),
+  generateProgram(choices(seed), {
+    roles: true,
+    sleeps: [5],
+    each: true,
+    state: true,
+    pauses: true,
+    variants: true,
+    runs: 3,
+  }),
 )
 
 test('the simplest choices make the simplest program', () => {
@@ -37,12 +45,31 @@ test('programs are of every kind', () => {
     '"finally"',
     '"sleep"',
     '"each"',
+    '"pauses"',
+    '"when":true',
+    '"when":false',
+    '"unordered"',
+    '"until"',
+    '"sets"',
+    '"tells"',
+    '"state":{',
+    '"args":[',
+    '"inline"',
+    '"heals"',
+    '"pure"',
   ]
   const rare = parts.filter((part) => text.filter((json) => json.includes(part)).length < 20)
   expect(rare).toEqual([])
   const ends = programs.map((program) => interpret(program).outcome)
   expect(ends.filter((outcome) => 'failure' in outcome).length).toBeGreaterThan(100)
   expect(ends.filter((outcome) => 'result' in outcome).length).toBeGreaterThan(100)
+  const retried = programs.map((program) => interpret(program, 3))
+  expect(retried.filter(({ run, outcome }) => run > 1 && 'result' in outcome).length).toBeGreaterThan(50)
+  expect(ends.filter((outcome) => JSON.stringify(outcome).includes('TASKS_STATE_CONFLICT')).length).toBeGreaterThan(0)
+})
+
+test('where a group gives its results in any order, no task looks at the order', () => {
+  for (const program of programs.filter(isLoose)) expect(tasksOf(program).every(({ loose }) => loose)).toBe(true)
 })
 
 test('simpler programs are simpler, so that looking for the simplest ends', () => {

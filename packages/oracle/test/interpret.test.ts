@@ -116,6 +116,102 @@ test('a chain runs for each element of a list, and a sleep passes on what it get
   })
 })
 
+test('a task sees what those before it have set, and not what a failed attempt has', () => {
+  const sets = (label: string, key: string, more: Partial<TaskUnit> = {}): TaskUnit =>
+    task(label, { gives: 'nothing', sets: [[key, 'shared']], ...more })
+  const tells = task('t', { tells: true })
+  expect(resultOf(sets('a', 'x'), sets('b', 'y'), tells)).toEqual({ result: ['t()@x=x@y=y'] })
+  expect(resultOf(sets('a', 'x'), task('b', { gives: 'nothing', sets: [['x', 'nothing']] }), tells)).toEqual({
+    result: ['t()'],
+  })
+  const handler = task('h', { role: 'handler', gives: 'nothing' })
+  expect(resultOf(sets('a', 'x'), sets('b', 'y', { fails: 9 }), handler, tells)).toEqual({ result: ['t()@x=x'] })
+  expect(resultOf({ kind: 'begin', state: { x: 'z' } }, tells)).toEqual({ result: ['t()@x=z'] })
+})
+
+test('chains of a group do not see each other; what they have set is merged, and two values of one key are a conflict', () => {
+  const chain = (label: string, key: string, to: 'own' | 'shared'): TaskUnit =>
+    task(label, { sets: [[key, to]], tells: true })
+  const tells = task('t', { tells: true, open: false })
+  expect(resultOf(group([chain('a', 'x', 'shared'), chain('b', 'y', 'shared')]), tells)).toEqual({
+    result: ['t()@x=x@y=y'],
+  })
+  expect(resultOf(group([chain('a', 'x', 'shared'), chain('b', 'x', 'shared')]), tells)).toEqual({
+    result: ['t()@x=x'],
+  })
+  const conflict = [group([chain('a', 'x', 'own'), chain('b', 'x', 'own')]), tells]
+  expect(resultOf(...conflict)).toEqual({ failure: { failed: 'TASKS_STATE_CONFLICT', attempt: 0 } })
+  const failed = group([chain('a', 'x', 'own'), { ...chain('b', 'x', 'own'), fails: 9 }], { returnExceptions: true })
+  expect(resultOf(failed, tells)).toEqual({ result: ['t()@x=a()'] })
+})
+
+test('a returned pipeline has a state of its own, unless it is inline', () => {
+  const inner = task('b', { sets: [['y', 'shared']], tells: true })
+  const outer = (returns: Program): Program => [
+    task('a', { gives: 'nothing', sets: [['x', 'shared']], returns }),
+    task('t', { tells: true }),
+  ]
+  expect(resultOf(...outer([inner]))).toEqual({ result: ['t(["b()"])@x=x'] })
+  expect(resultOf(...outer([{ kind: 'begin', inline: true }, inner]))).toEqual({ result: ['t(["b()@x=x"])@x=x@y=y'] })
+  const fails = outer([{ kind: 'begin', inline: true }, inner, failing('c')])
+  const handler = task('h', { role: 'handler', gives: 'nothing' })
+  expect(resultOf(fails[0]!, handler, fails[1]!)).toEqual({ result: ['t()@x=x'] })
+})
+
+test('arguments that a pipeline begins with are its first upstream result; what is left out is not there', () => {
+  expect(resultOf({ kind: 'begin', args: ['x', 'y'] }, task('a'))).toEqual({ result: ['a("x","y")'] })
+  expect(resultOf(task('a'), task('b', { when: false }), task('c', { when: true }))).toEqual({
+    result: ['c(["a()"])'],
+  })
+  expect(interpret([task('a'), task('b', { when: false })]).tasks).toBe(1)
+})
+
+test('who does not look at the order of a list sees it in one order', () => {
+  const lists = [group([task('b', { loose: true }), task('a', { loose: true })], { unordered: true })]
+  expect(resultOf(...lists, task('t', { loose: true }))).toEqual({ result: ['t([["a()"],["b()"]])'] })
+})
+
+test('a retry goes on where the run before has failed, and what had ended well is kept', () => {
+  const program = [
+    task('a'),
+    group([task('b', { open: false }), [task('c'), failing('d', { heals: 2 }), task('e', { open: false })]]),
+    failing('f', { heals: 3 }),
+    task('end', { role: 'finally', open: false }),
+  ]
+  const labels = (run: number): string[] => [...interpret(program, run).runs.keys()]
+  expect(labels(1)).toEqual(['a', 'b', 'c', 'd', 'end'])
+  expect(labels(2)).toEqual(['d', 'e', 'f', 'end'])
+  expect(labels(3)).toEqual(['f', 'end'])
+  expect(interpret(program, 9)).toMatchObject({
+    run: 3,
+    outcome: { result: ['f([["b()"],["e()"]])'] },
+    tasks: 7,
+    done: 9,
+    attempts: 11,
+  })
+})
+
+test('a retry runs again the handler that failed, not what it was for; and only the task at the end, if all else was well', () => {
+  const handled = [failing('a'), task('h', { role: 'handler', fails: 9, heals: 2 }), task('b')]
+  expect([...interpret(handled, 2).runs.keys()]).toEqual(['h', 'b'])
+  const end = task('end', { role: 'finally', open: false, fails: 9, heals: 2 })
+  expect([...interpret([task('a'), end], 2).runs.keys()]).toEqual(['end'])
+  const returned = [task('a', { returns: [task('b'), failing('c', { heals: 2 })] }), task('d')]
+  expect([...interpret(returned, 2).runs.keys()]).toEqual(['c', 'd'])
+})
+
+test('what follows a pause waits for a resume, and what follows a sleep for its time', () => {
+  const { runs } = interpret([
+    task('a', { pauses: true }),
+    { kind: 'sleep', ms: 5 },
+    { kind: 'sleep', ms: 2 },
+    task('b'),
+    task('c'),
+  ])
+  expect(runs.get('b')).toMatchObject({ after: ['a'], resumed: true, asleepMs: 7 })
+  expect(runs.get('c')).toMatchObject({ after: ['b'], resumed: false, asleepMs: 0 })
+})
+
 test('what follows a group starts after the last task of each of its chains', () => {
   const { runs } = interpret([
     task('a'),

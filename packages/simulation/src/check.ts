@@ -6,11 +6,27 @@
 // I4  what follows a group starts once, after all of it    I12 once nothing goes wrong any more, everything comes
 // I5  no commit of an older claim after one of a newer     I13 what a client was told is stored is not lost
 // I6  commits of a partition have no gaps
+//
+// and of what is done to pipelines from outside:
+//
+// C1  a pipeline is paused, goes on, and is cancelled only because somebody said so     C2  a command has effect once
+// C3  nothing of a pipeline starts while it is paused                                   C4  nothing but what it does at its end, once it is cancelled
+// C5  what its client was told to be obeyed is                                          C6  whatever happens, a task is called with what it should be
 import { isDeepStrictEqual } from 'node:util'
-import { interpret, type Expected, type ExpectedGroup } from '@tasks/oracle'
-import type { Recording, SubmitRecord } from './cluster'
+import {
+  inAnyOrder,
+  interpret,
+  isLoose,
+  partsOf,
+  tasksOf,
+  type Expected,
+  type ExpectedGroup,
+  type Outcome,
+  type Program,
+} from '@tasks/oracle'
+import { isKeptLoner, type Answer, type Recording, type SubmitRecord } from './cluster'
 import type { Entry } from './history'
-import { RETRY_AFTER_MS, RETRY_MS } from './pipelines'
+import { RETRY_AFTER_MS, RETRY_MS, runNumber } from './pipelines'
 import type { PipelineSpec } from './scenario'
 
 /** The invariants that a recording breaks, in words; none if all is well. */
@@ -18,10 +34,16 @@ export function check(recording: Recording): string[] {
   const { stuck, journal, scenario } = recording
   const broken = [...journal.broken]
   if (stuck !== undefined) return [...broken, `I12: ${stuck}`]
+  for (const [id, count] of recording.obeyed)
+    if (count > journal.taken(id)) broken.push(`C5: of ${count} commands to ${id}, ${journal.taken(id)} were obeyed`)
   const runs = new Runs(recording)
   for (const pipeline of scenario.pipelines) broken.push(...checkPipeline(recording, pipeline, runs))
+  broken.push(...checkStrangers(recording, runs))
   return [...broken, ...checkLoners(recording), ...checkDeliveries(recording), ...checkLogs(recording)]
 }
+
+/** Of a calm cluster: by then whoever should have heard of something has. */
+const SIGNAL_MS = 200
 
 // ---- What ran -------------------------------------------------------------------------------------------------------
 
@@ -31,13 +53,20 @@ interface Attempt {
   readonly key: string
   readonly starts: number[]
   readonly ends: number[]
+  /** What it was called with. */
+  readonly saw: Set<string>
 }
 
 /** One run of a pipeline, as the functions of its tasks have seen it. */
 class SeenRun {
+  readonly number: number
   readonly attempts = new Map<string, Attempt>()
   readonly labels = new Set<string>()
   readonly keys = new Map<string, Set<string>>()
+
+  constructor(number: number) {
+    this.number = number
+  }
 
   of(label: string, attempt: number): Attempt | undefined {
     return this.attempts.get(`${label} ${attempt}`)
@@ -47,17 +76,24 @@ class SeenRun {
 class Runs {
   /** By pipeline, then by run. */
   readonly #seen = new Map<string, Map<string, SeenRun>>()
+  /** When commands have become part of a pipeline's state. */
+  readonly #commanded = new Map<string, number[]>()
+
   constructor({ history }: Recording) {
     history.entries.forEach((entry, index) => this.#add(entry, index))
   }
 
   #add({ happening }: Entry, index: number): void {
+    if (happening.what === 'commanded') mapIn(this.#commanded, happening.id, () => []).push(index)
     if (happening.what !== 'started' && happening.what !== 'finished') return
     const { label, attempt, key } = happening
     const [id = '', run = ''] = key.split(':')
     const runs = mapIn(this.#seen, id, () => new Map<string, SeenRun>())
-    const seen = mapIn(runs, run, () => new SeenRun())
-    const found = mapIn(seen.attempts, `${label} ${attempt}`, () => ({ label, attempt, key, starts: [], ends: [] }))
+    const seen = mapIn(runs, run, () => new SeenRun(runNumber(run)))
+    const found = mapIn(seen.attempts, `${label} ${attempt}`, () => {
+      return { label, attempt, key, starts: [], ends: [], saw: new Set<string>() }
+    })
+    if (happening.what === 'started') found.saw.add(happening.saw)
     found[happening.what === 'started' ? 'starts' : 'ends'].push(index)
     seen.labels.add(label)
     mapIn(seen.keys, label, () => new Set<string>()).add(key)
@@ -66,6 +102,27 @@ class Runs {
   of(id: string): ReadonlyMap<string, SeenRun> {
     return this.#seen.get(id) ?? new Map<string, SeenRun>()
   }
+
+  /** Everything that ran, with the pipeline that it was part of. */
+  *labels(): Generator<readonly [id: string, label: string]> {
+    for (const [id, runs] of this.#seen)
+      for (const { labels } of runs.values()) for (const label of labels) yield [id, label]
+  }
+
+  /** Whether somebody has told this pipeline something in between. */
+  wasCommanded(id: string, after: number, before: number): boolean {
+    return this.#commanded.get(id)?.some((index) => index > after && index < before) === true
+  }
+}
+
+/** Nothing runs but what was submitted, where it was. */
+function checkStrangers({ scenario }: Recording, runs: Runs): string[] {
+  const broken: string[] = []
+  const known = new Set(scenario.pipelines.map(({ id }) => id))
+  for (const [id, label] of runs.labels())
+    if (!known.has(id) && !label.startsWith('l'))
+      broken.push(`I9: ${label} ran as part of ${id}, which nobody has submitted`)
+  return broken
 }
 
 function mapIn<K, V>(map: Map<K, V>, key: K, make: () => V): V {
@@ -76,65 +133,120 @@ function mapIn<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 
 // ---- Pipelines ------------------------------------------------------------------------------------------------------
 
+/** What each run of a program must come to. */
+class Runnable {
+  readonly program: Program
+  readonly #runs: Expected[] = []
+
+  constructor(program: Program) {
+    this.program = program
+  }
+
+  /** Undefined if it cannot come to that: one that has not failed is not retried. */
+  run(number: number): Expected | undefined {
+    const expected = (this.#runs[number] ??= interpret(this.program, number))
+    return expected.run === number ? expected : undefined
+  }
+
+  /** If it has so many runs at most. */
+  mayComeTo(answer: Answer | undefined, most: number): boolean {
+    for (let number = 1; number <= most; number++) {
+      const expected = this.run(number)
+      if (expected !== undefined && isSame(this.program, answer, expected.outcome)) return true
+    }
+    return false
+  }
+}
+
+function isSame(program: Program, answer: Answer | undefined, outcome: Outcome): boolean {
+  return isLoose(program)
+    ? isDeepStrictEqual(inAnyOrder(answer), inAnyOrder(outcome))
+    : isDeepStrictEqual(answer, outcome)
+}
+
 function checkPipeline(recording: Recording, pipeline: PipelineSpec, runs: Runs): string[] {
-  const { scenario, history, statuses } = recording
+  const { scenario, history, statuses, journal } = recording
   const { id } = pipeline
   const broken: string[] = []
   const records = recording.submits.filter((record) => record.pipeline === pipeline)
-  const expectations = records.map(({ submit }) => interpret(submit.program))
+  const runnables = records.map(({ submit }) => new Runnable(submit.program))
   const status = statuses.get(id)
   if (status === undefined) return [`I13: ${id} was submitted and is not there`]
+  const seen = runs.of(id)
+  const wasCancelled = journal.cancelled(id)
+  const retries = journal.retries(id)
+  if (scenario.calm) broken.push(...checkDelay(recording, pipeline, seen))
   records.forEach((record, index) => {
-    if (!isAnswerTo(record, records, expectations, index))
-      broken.push(
-        `I1: ${id} came to ${JSON.stringify(record.answer)}, not ${JSON.stringify(expectations[index]!.outcome)}`,
-      )
+    const runnable = runnables[index]!
+    if (runnable.mayComeTo(record.answer, retries + 1) || isRefusal(record, records, wasCancelled)) return
+    const expected = JSON.stringify(runnable.run(1)!.outcome)
+    broken.push(`I1: ${id} came to ${JSON.stringify(record.answer)}, not ${expected}`)
   })
 
   // Which of the programs it was that ran last shows in what ran.
-  const seen = runs.of(id)
-  const last = seen.get(status.run) ?? new SeenRun()
-  const final =
-    expectations.length === 1
-      ? expectations[0]!
-      : (expectations.find((expected) => [...last.labels].some((label) => expected.runs.has(label))) ??
-        expectations.find((expected) => expected.runs.size === 0))
-  if (final === undefined) return [...broken, `I9: ${id} has ended, and nothing of its last run has run`]
-  const ended = 'failure' in final.outcome ? 'FAILED' : 'COMPLETED'
-  const { tasks, done, attempts } = final
-  const counters = { status: status.status, tasks: status.tasks, done: status.done, attempts: status.attempts }
-  if (!isDeepStrictEqual(counters, { status: ended, tasks, done, attempts }))
-    broken.push(
-      `I3: ${id} says ${JSON.stringify(counters)}, not ${JSON.stringify({ status: ended, tasks, done, attempts })}`,
+  const number = runNumber(status.run)
+  const last = seen.get(status.run) ?? new SeenRun(number)
+  const isCancelled = status.status === 'CANCELLED'
+  const final = runnables
+    .map((runnable) => runnable.run(number))
+    .find((expected) =>
+      expected === undefined
+        ? false
+        : isCancelled || runnables.length === 1
+          ? [...last.labels].every((label) => expected.runs.has(label))
+          : last.labels.size === 0
+            ? expected.runs.size === 0
+            : [...last.labels].some((label) => expected.runs.has(label)),
     )
-  broken.push(...checkAllRan(last, final, scenario.calm))
-  for (const run of seen.values()) {
-    const expected = expectations.filter((one) => [...run.labels].every((label) => one.runs.has(label)))
-    if (expected.length === 0) broken.push(`I9: ${[...run.labels].join()} ran in one run of ${id}, and should not have`)
-    else broken.push(...checkOrder(run, expected[0]!))
-    if (scenario.calm) for (const one of expected.slice(0, 1)) broken.push(...checkTimes(run, one, history.entries))
+  if (final === undefined)
+    return [...broken, `I9: ${id} has ended, and what ran in its last run is of none of its programs`]
+  if (!isCancelled) {
+    const { tasks, done, attempts } = final
+    const wanted = { status: 'failure' in final.outcome ? 'FAILED' : 'COMPLETED', tasks, done, attempts }
+    const counters = { status: status.status, tasks: status.tasks, done: status.done, attempts: status.attempts }
+    if (!isDeepStrictEqual(counters, wanted))
+      broken.push(`I3: ${id} says ${JSON.stringify(counters)}, not ${JSON.stringify(wanted)}`)
+    broken.push(...checkAllRan(last, final, scenario.calm))
+  }
+  for (const [run, one] of seen) {
+    const index = runnables.findIndex((runnable) => {
+      const expected = runnable.run(one.number)
+      return expected !== undefined && [...one.labels].every((label) => expected.runs.has(label))
+    })
+    if (index < 0) {
+      broken.push(`I9: ${[...one.labels].join()} ran in run ${one.number} of ${id}, and should not have`)
+      continue
+    }
+    const runnable = runnables[index]!
+    const expected = runnable.run(one.number)!
+    const isOver = journal.wasCancelled(run)
+    broken.push(...checkCalls(one, expected, isOver), ...checkOrder(id, runs, one, expected, isOver))
+    if (isOver) {
+      broken.push(...checkEnds(one, runnable.program, true))
+      if (scenario.calm) broken.push(...checkGrace(recording, id, one, runnable.program))
+    }
+    if (scenario.calm) broken.push(...checkTimes(one, expected, history.entries))
   }
   return broken
 }
 
 /** Of several submits with one id, which is first is open; so are, within reason, their answers. */
-function isAnswerTo(
-  record: SubmitRecord,
+function isRefusal(
+  { answer, submit, tries }: SubmitRecord,
   all: readonly SubmitRecord[],
-  expectations: readonly Expected[],
-  index: number,
+  wasCancelled: boolean,
 ): boolean {
-  const { answer, submit } = record
-  const isOwn = isDeepStrictEqual(answer, expectations[index]!.outcome)
-  if (all.length === 1) return isOwn
-  const restarts = all.filter((other) => other.submit.onDuplicate === 'restart')
-  if (isOwn) return true
   if (!('refused' in answer!)) return false
+  // By a restart, or by another try of the restart that it is.
+  const isRestarted = all.some((other) => {
+    const isOwn = other.submit === submit
+    return other.submit.onDuplicate === 'restart' && (!isOwn || tries > 1)
+  })
   switch (answer.refused) {
     case 'TASKS_CANCELLED':
+      return wasCancelled || isRestarted
     case 'TASKS_NOT_FOUND':
-      // By a restart, or by another try of the restart that it is.
-      return restarts.some((restart) => restart !== record || restart.tries > 1)
+      return isRestarted
     case 'TASKS_ID_EXISTS':
       return submit.onDuplicate === 'reject'
     case 'TASKS_ID_CONFLICT':
@@ -142,6 +254,60 @@ function isAnswerTo(
     default:
       return false
   }
+}
+
+/** Nothing of a pipeline runs before its time. */
+function checkDelay(
+  { history }: Recording,
+  { id, submits }: PipelineSpec,
+  seen: ReadonlyMap<string, SeenRun>,
+): string[] {
+  const [{ atMs, delayMs = 0 } = { atMs: 0 }] = submits
+  const starts = [...seen.values()].flatMap(({ attempts }) => [...attempts.values()].map((one) => one.starts[0]!))
+  if (submits.length > 1 || starts.length === 0) return []
+  const at = history.entries[Math.min(...starts)]!.at
+  return at < atMs + delayMs - 1 ? [`${id} began at ${at}, not ${delayMs} ms after ${atMs}`] : []
+}
+
+/** What runs when a pipeline is cancelled is waited for, as long as was said. */
+function checkGrace({ scenario, history }: Recording, id: string, seen: SeenRun, program: Program): string[] {
+  const { end } = partsOf(program)
+  const began = end && seen.of(end.label, 1)?.starts[0]
+  if (began === undefined) return []
+  const graces = (scenario.commands ?? []).filter((one) => one.id === id).map(({ graceMs = Infinity }) => graceMs)
+  return [...seen.attempts.values()].flatMap(({ label, starts, ends }) => {
+    const start = starts[0]!
+    if (label === end!.label || start > began || (ends[0] ?? Infinity) < began) return []
+    const waited = history.entries[began]!.at - history.entries[start]!.at
+    // It may have started after the command was taken.
+    return waited < Math.min(...graces) - SIGNAL_MS ? [`C4: ${label} was not waited for`] : []
+  })
+}
+
+/** Whatever was in the way: what a task is called with is what it should be. What runs at the end of a cancelled run sees what there is by then. */
+function checkCalls(seen: SeenRun, { runs }: Expected, isCancelled: boolean): string[] {
+  const broken: string[] = []
+  for (const { label, attempt, saw } of seen.attempts.values()) {
+    const expected = runs.get(label)!
+    if (attempt > expected.attempts) broken.push(`I9: ${label} had an attempt ${attempt}`)
+    if (isCancelled && expected.unit.role === 'finally') continue
+    for (const one of saw) {
+      if (!expected.saw.has(one))
+        broken.push(`C6: ${label} was called as ${one}, not as ${[...expected.saw].join(' or ')}`)
+    }
+  }
+  return broken
+}
+
+/** What is to run at the end of a pipeline has run, that of every returned one too of which anything has. */
+function checkEnds(seen: SeenRun, program: Program, isKnown: boolean): string[] {
+  const broken: string[] = []
+  const { chain, end } = partsOf(program)
+  const mustEnd = isKnown || tasksOf(chain).some(({ label }) => seen.labels.has(label))
+  if (end !== undefined && mustEnd && seen.of(end.label, 1) === undefined)
+    broken.push(`C4: ${end.label} did not run at the end of what was cancelled`)
+  for (const { returns } of tasksOf(chain)) if (returns !== undefined) broken.push(...checkEnds(seen, returns, false))
+  return broken
 }
 
 function checkAllRan(seen: SeenRun, expected: Expected, calm: boolean): string[] {
@@ -152,7 +318,6 @@ function checkAllRan(seen: SeenRun, expected: Expected, calm: boolean): string[]
       if (ran < times || (calm && ran > times))
         broken.push(`I9: attempt ${attempt} of ${label} ran ${ran} times, not ${times}`)
     }
-    if (seen.of(label, attempts + 1) !== undefined) broken.push(`I9: ${label} had an attempt ${attempts + 1}`)
   }
   for (const [label, keys] of seen.keys) {
     const times = expected.runs.get(label)?.times ?? 0
@@ -162,9 +327,9 @@ function checkAllRan(seen: SeenRun, expected: Expected, calm: boolean): string[]
   return broken
 }
 
-function checkOrder(seen: SeenRun, { runs }: Expected): string[] {
+function checkOrder(id: string, all: Runs, seen: SeenRun, { runs }: Expected, isCancelled: boolean): string[] {
   const broken: string[] = []
-  for (const [label, { unit, attempts, times, after }] of runs) {
+  for (const [label, { unit, attempts, times, after, resumed }] of runs) {
     // Of what runs for several elements, which is which cannot be told.
     if (times > 1) continue
     const started = seen.of(label, 1)?.starts[0]
@@ -175,14 +340,19 @@ function checkOrder(seen: SeenRun, { runs }: Expected): string[] {
       if (before === undefined || !(before.ends[0]! < begun))
         broken.push(`I3: attempt ${attempt} of ${label} began before the one before it had ended`)
     }
-    if (started === undefined) continue
+    if (started === undefined || (isCancelled && unit.role === 'finally')) continue
+    let latest: number | undefined
     for (const earlier of after) {
-      const { unit: one, attempts: last, times: often } = runs.get(earlier)!
-      if (often > 1) continue
-      if (one.how === 'hangs' && last <= one.fails) continue
-      const ended = seen.of(earlier, last)?.ends[0]
+      const before = runs.get(earlier)
+      // It has ended in the run before this one.
+      if (before === undefined || before.times > 1) continue
+      if (before.unit.how === 'hangs' && before.attempts <= before.unit.fails) continue
+      const ended = seen.of(earlier, before.attempts)?.ends[0]
       if (ended === undefined || ended > started) broken.push(`I4: ${label} started before ${earlier} had ended`)
+      else latest = Math.max(latest ?? 0, ended)
     }
+    if (resumed && latest !== undefined && !all.wasCommanded(id, latest, started))
+      broken.push(`C3: ${label} started without a resume`)
   }
   return broken
 }
@@ -190,7 +360,13 @@ function checkOrder(seen: SeenRun, { runs }: Expected): string[] {
 /** When nothing goes wrong: retries wait as long as they should, and groups keep to their measure. */
 function checkTimes(seen: SeenRun, { runs, groups }: Expected, entries: readonly Entry[]): string[] {
   const broken: string[] = []
-  for (const [label, { unit, attempts, times }] of runs) {
+  for (const [label, { unit, attempts, times, after, asleepMs }] of runs) {
+    const first = seen.of(label, 1)?.starts[0]
+    const ends = after.map((earlier) => seen.of(earlier, runs.get(earlier)?.attempts ?? 0)?.ends[0])
+    if (asleepMs > 0 && times === 1 && first !== undefined && ends.length > 0 && !ends.includes(undefined)) {
+      const slept = entries[first]!.at - entries[Math.max(...(ends as number[]))]!.at
+      if (slept < asleepMs - 1) broken.push(`${label} came after ${slept} ms, not ${asleepMs}`)
+    }
     if (unit.how === 'hangs' || times > 1) continue
     for (let attempt = 2; attempt <= attempts; attempt++) {
       const ended = seen.of(label, attempt - 1)?.ends[0]
@@ -232,10 +408,12 @@ function checkLoners({ loners, letters, scenario, history }: Recording): string[
     const [unit] = loner.program
     if (unit?.kind !== 'task') continue
     const { label } = unit
-    if ('failure' in wanted.outcome) expected.add(`failed ${label}`)
-    if (!scenario.calm) continue
+    const isKept = isKeptLoner(loner)
+    if ('failure' in wanted.outcome && !isKept) expected.add(`failed ${label}`)
+    if (!scenario.calm && !isKept) continue
     if (!isDeepStrictEqual(answer, wanted.outcome))
       broken.push(`I1: ${label} came to ${JSON.stringify(answer)}, not ${JSON.stringify(wanted.outcome)}`)
+    if (!scenario.calm) continue
     const runs = history.entries.filter(({ happening }) => happening.what === 'started' && happening.label === label)
     if (runs.length !== wanted.attempts) broken.push(`I9: ${label} ran ${runs.length} times, not ${wanted.attempts}`)
   }

@@ -10,23 +10,15 @@ import {
 } from '@tasks/core'
 import { memoryStore, memoryTransport, type MemoryStore } from '@tasks/core/memory'
 import { sleep } from '@tasks/core/adapter'
-import { failedOf, interpret, plainOf, type Expected, type Outcome } from '@tasks/oracle'
+import { failedOf, interpret, pausesItself, plainOf, type Expected, type Outcome } from '@tasks/oracle'
 import { Faults } from './faults'
 import { History } from './history'
 import { Journal } from './journal'
-import { Author, NAMESPACE } from './pipelines'
+import { ALL_TASKS, Author, NAMESPACE } from './pipelines'
 import { Process } from './process'
 import { processTransport } from './process-transport'
 import type { Random } from './random'
-import {
-  ALL_TASKS,
-  type LonerSpec,
-  type Mishap,
-  type PipelineSpec,
-  type Scenario,
-  type SubmitSpec,
-  type WorkerSpec,
-} from './scenario'
+import type { CommandSpec, LonerSpec, Mishap, PipelineSpec, Scenario, SubmitSpec, WorkerSpec } from './scenario'
 import { Scheduler } from './scheduler'
 
 /** What a client has got for what it has asked for. */
@@ -47,6 +39,12 @@ export interface LonerRecord {
   answer: Answer | undefined
 }
 
+export interface CommandRecord {
+  readonly spec: CommandSpec
+  /** An error's code, or that it was obeyed. */
+  answer: string | undefined
+}
+
 export interface Recording {
   readonly scenario: Scenario
   readonly history: History
@@ -54,6 +52,9 @@ export interface Recording {
   readonly faults: Faults
   readonly submits: readonly SubmitRecord[]
   readonly loners: readonly LonerRecord[]
+  readonly commands: readonly CommandRecord[]
+  /** How many commands clients were told to be obeyed, by pipeline. */
+  readonly obeyed: ReadonlyMap<string, number>
   readonly statuses: ReadonlyMap<string, PipelineStatus>
   /** `<reason> <task's label>`. */
   readonly letters: readonly string[]
@@ -69,6 +70,10 @@ const MOST_STEPS = 1_000_000
 /** Who waits for longer than 15 s takes a submit that nobody knows of for one that is gone. */
 const LATEST_SUBMIT_MS = 10_000
 const DRAIN_MS = 60_000
+/** Of who looks for pipelines that are paused, and resumes them. */
+const KEEPER_MS = 4_000
+/** By then somebody has folded what is in an inbox, though nobody has heard of it: a command, or what a client that died has submitted. */
+const STORED_MS = 90_000
 
 export async function simulate(scenario: Scenario, only?: ReadonlySet<string>): Promise<Recording> {
   return new Cluster(scenario, only).run()
@@ -94,18 +99,23 @@ class Cluster {
   readonly #scenario: Scenario
   readonly #scheduler = new Scheduler()
   readonly #history = new History(this.#scheduler)
-  readonly #journal = new Journal(this.#history)
+  readonly #journal: Journal
   readonly #faults: Faults
   readonly #store: MemoryStore
   readonly #slots: readonly Slot[]
   readonly #clients: readonly ClientSlot[]
   readonly #submits: readonly SubmitRecord[]
   readonly #loners: readonly LonerRecord[]
+  readonly #commands: readonly CommandRecord[]
+  readonly #obeyed = new Map<string, number>()
   readonly #finished = new Set<string>()
+  #keeper: Process | undefined
   #healed = false
 
   constructor(scenario: Scenario, only: ReadonlySet<string> | undefined) {
     this.#scenario = scenario
+    const pausing = scenario.pipelines.filter(({ submits }) => submits.some(({ program }) => pausesItself(program)))
+    this.#journal = new Journal(this.#history, new Set(pausing.map(({ id }) => id)))
     this.#faults = new Faults(scenario.seed, scenario.faults, only)
     this.#store = memoryStore({ clock: this.#process('store').clock })
     this.#store.create(NAMESPACE, scenario.partitions)
@@ -132,11 +142,15 @@ class Cluster {
       sent: false,
       answer: undefined,
     }))
+    this.#commands = (scenario.commands ?? []).map((spec) => ({ spec, answer: undefined }))
+    if (pausing.length > 0 || this.#commands.some(({ spec }) => spec.command === 'pause'))
+      this.#keeper = this.#process('keeper')
   }
 
   async run(): Promise<Recording> {
     for (const slot of this.#slots) this.#startWorker(slot)
     for (const slot of this.#clients) this.#startClient(slot)
+    if (this.#keeper !== undefined) this.#keep(this.#keeper)
     for (const mishap of this.#scenario.mishaps) this.#arrange(mishap)
     this.#scheduler.after(this.#scenario.healAtMs, () => this.#healed || this.#heal())
     const statuses = new Map<string, PipelineStatus>()
@@ -156,6 +170,8 @@ class Cluster {
       faults: this.#faults,
       submits: this.#submits,
       loners: this.#loners,
+      commands: this.#commands,
+      obeyed: this.#obeyed,
       statuses,
       letters: this.#letters(),
       stuck,
@@ -197,7 +213,9 @@ class Cluster {
       maxMessageBytes,
       maxCommitItems,
     })
-    return processTransport({ process, inner, faults: this.#faults, history: this.#history, journal: this.#journal })
+    const hasReader = this.#scenario.reader ?? true
+    const history = this.#history
+    return processTransport({ process, inner, hasReader, faults: this.#faults, history, journal: this.#journal })
   }
 
   #logger(process: Process): Logger {
@@ -305,17 +323,18 @@ class Cluster {
     const process = this.#process(`c${slot.index}.${slot.generation++}`, () => this.#passedClient(slot))
     slot.process = process
     const author = Author.client()
-    const client = createClient({
-      namespace: NAMESPACE,
-      transport: this.#transport(process, LATEST_SUBMIT_MS),
-      clock: process.clock,
-      logger: this.#logger(process),
-      tasks: author.tasks,
-    })
+    const client = this.#client(process, author, LATEST_SUBMIT_MS)
     for (const record of this.#submits)
       if (record.submit.client === slot.index) this.#drive(process, () => this.#submit(process, client, author, record))
     for (const record of this.#loners)
       if (record.loner.client === slot.index) this.#drive(process, () => this.#enqueue(process, client, author, record))
+    for (const record of this.#commands)
+      if (record.spec.client === slot.index) this.#drive(process, () => this.#command(process, client, record))
+  }
+
+  #client(process: Process, { tasks }: Author, latestMs = Infinity): Client {
+    const transport = this.#transport(process, latestMs)
+    return createClient({ namespace: NAMESPACE, transport, clock: process.clock, logger: this.#logger(process), tasks })
   }
 
   #drive(process: Process, job: () => Promise<void>): void {
@@ -356,7 +375,10 @@ class Cluster {
       try {
         const run = await client.submit(author.pipeline(program), options)
         this.#history.note(process.name, `has submitted ${pipeline.id}`)
-        record.answer = await this.#result(process, () => run.result())
+        let answer = await this.#result(process, () => run.result())
+        for (let left = submit.retries ?? 0; left > 0 && 'failure' in answer; left--)
+          answer = await this.#retry(process, client, pipeline.id)
+        record.answer = answer
         break
       } catch (error) {
         if (!TaskError.is(error)) throw error
@@ -371,6 +393,54 @@ class Cluster {
     this.#history.note(process.name, `has for ${pipeline.id}: ${JSON.stringify(record.answer)}`)
   }
 
+  /** Has it retried, if it is not so already, and waits for what that comes to. */
+  async #retry(process: Process, client: Client, id: string): Promise<Answer> {
+    for (;;) {
+      const code = await this.#give(process, id, () => client.retry(id))
+      if (code === 'TASKS_NOT_FOUND') return { refused: code }
+      if (code !== 'TASKS_UNAVAILABLE') return this.#result(process, () => client.attach(id).result())
+    }
+  }
+
+  /** "obeyed", or the code of an error that a command may come to. */
+  async #give(process: Process, id: string, command: () => Promise<unknown>): Promise<string> {
+    try {
+      await command()
+      this.#obeyed.set(id, (this.#obeyed.get(id) ?? 0) + 1)
+      return 'obeyed'
+    } catch (error) {
+      if (!TaskError.is(error) || !COMMAND_ERRORS.has(error.code)) throw error
+      this.#history.note(process.name, `is told: ${error.message}`)
+      return error.code
+    }
+  }
+
+  async #command(process: Process, client: Client, record: CommandRecord): Promise<void> {
+    if (record.answer !== undefined) return
+    const { id, atMs, command, graceMs } = record.spec
+    await sleep(process.clock, atMs - process.clock.monotonic())
+    this.#history.note(process.name, `gives ${command} to ${id}`)
+    record.answer = await this.#give(process, id, () =>
+      command === 'cancel' ? client.cancel(id, graceMs === undefined ? {} : { graceMs }) : client[command](id),
+    )
+    this.#history.note(process.name, `has for ${command} of ${id}: ${record.answer}`)
+  }
+
+  /** Somebody looks after what is paused. */
+  #keep(process: Process): void {
+    const client = this.#client(process, Author.client())
+    const look = async (id: string): Promise<void> => {
+      const status = await client.status(id).catch(() => undefined)
+      if (status?.status === 'PAUSED') await this.#give(process, id, () => client.resume(id))
+    }
+    this.#drive(process, async () => {
+      for (;;) {
+        await sleep(process.clock, KEEPER_MS)
+        for (const { id } of this.#scenario.pipelines) await look(id)
+      }
+    })
+  }
+
   /** What cannot be reached now is asked for again. */
   async #result(process: Process, ask: () => Promise<unknown>): Promise<Answer> {
     for (;;) {
@@ -381,15 +451,20 @@ class Cluster {
   }
 
   async #enqueue(process: Process, client: Client, author: Author, record: LonerRecord): Promise<void> {
-    const { program, atMs } = record.loner
+    const { program, atMs, delayMs } = record.loner
     await sleep(process.clock, atMs - process.clock.monotonic())
-    while (!record.sent) {
+    const isKept = isKeptLoner(record.loner)
+    const options = {
+      ...(isKept ? { keepResult: true, retentionMs: RETENTION_MS } : {}),
+      ...(delayMs === undefined ? {} : { delayMs }),
+      // A reply is best effort: only when nothing goes wrong is it waited for.
+      reply: this.#scenario.calm,
+    }
+    while (!record.sent || (isKept && record.answer === undefined)) {
       try {
-        // A reply is best effort: only when nothing goes wrong is it waited for.
-        const calm = this.#scenario.calm
-        const task = await client.enqueue(author.pipeline(program), { reply: calm })
+        const task = await client.enqueue(author.pipeline(program), options)
         record.sent = true
-        if (calm) record.answer = await answerOf(task.result())
+        if (isKept || this.#scenario.calm) record.answer = await this.#result(process, () => task.result())
       } catch (error) {
         if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
         await sleep(process.clock, 1_000)
@@ -401,12 +476,15 @@ class Cluster {
 
   #allCame(): boolean {
     return (
-      this.#submits.every(({ answer }) => answer !== undefined) && this.#loners.every((record) => this.#isDone(record))
+      this.#submits.every(({ answer }) => answer !== undefined) &&
+      this.#commands.every(({ answer }) => answer !== undefined) &&
+      this.#loners.every((record) => this.#isDone(record))
     )
   }
 
   #isDone({ loner, expected, sent, answer }: LonerRecord): boolean {
-    if (!sent || (this.#scenario.calm && answer === undefined)) return false
+    if (answer !== undefined) return true
+    if (!sent || this.#scenario.calm || isKeptLoner(loner)) return false
     const [unit] = loner.program
     if (unit?.kind !== 'task') return true
     if ('failure' in expected.outcome) return this.#letters().includes(`failed ${unit.label}`)
@@ -435,19 +513,17 @@ class Cluster {
   /** What is on its way still arrives; some of it, as a restart that was tried twice, may start a run. */
   async #comeToRest(): Promise<string | undefined> {
     if (!this.#healed) this.#heal()
-    await this.#scheduler.run(() => false, this.#faults.lateMs === 0 ? 0 : this.#faults.lateMs + 1_000, MOST_STEPS)
+    const lateMs = this.#faults.lateMs === 0 ? 0 : this.#faults.lateMs + 1_000
+    const { calm, loners } = this.#scenario
+    const mayBeStored = !calm && (this.#commands.length > 0 || loners.some(isKeptLoner))
+    await this.#scheduler.run(() => false, lateMs + (mayBeStored ? STORED_MS : 0), MOST_STEPS)
     return this.#until('a run does not end', () => this.#journal.allEnded, PATIENCE_MS)
   }
 
   /** Asks, as anybody could, what has become of the pipelines. */
   async #audit(statuses: Map<string, PipelineStatus>): Promise<string | undefined> {
     const process = this.#process('audit')
-    const client = createClient({
-      namespace: NAMESPACE,
-      transport: this.#transport(process),
-      clock: process.clock,
-      logger: this.#logger(process),
-    })
+    const client = this.#client(process, Author.client())
     let asked = 0
     const ask = async (id: string): Promise<void> => {
       const status = await client.status(id)
@@ -478,6 +554,7 @@ class Cluster {
     const stuck = await this.#until('a worker does not close', () => closing === 0, 10 * DRAIN_MS)
     if (stuck !== undefined) return stuck
     for (const { process } of this.#clients) process?.die()
+    this.#keeper?.die()
     await this.#scheduler.run(() => false, RETENTION_MS + 3_600_000, MOST_STEPS)
     const everything: WorkerSpec = {
       roles: ['owner', 'worker'],
@@ -499,6 +576,11 @@ async function answerOf(result: Promise<unknown>): Promise<Answer> {
     return REFUSALS.has(error.code) ? { refused: error.code } : { failure: failedOf(error) }
   }
 }
+
+/** Whether it is a pipeline of one task: it can be found again. */
+export const isKeptLoner = ({ kept, delayMs }: LonerSpec): boolean => kept === true || delayMs !== undefined
+
+const COMMAND_ERRORS = new Set(['TASKS_STATUS', 'TASKS_NOT_FOUND', 'TASKS_UNAVAILABLE'])
 
 const REFUSALS = new Set([
   'TASKS_CANCELLED',

@@ -2,13 +2,22 @@
 import type { Scheduler } from './scheduler'
 
 export type Happening =
-  | { readonly what: 'started' | 'finished'; readonly label: string; readonly attempt: number; readonly key: string }
+  | ({ readonly what: 'started'; readonly saw: string } & Called)
+  | ({ readonly what: 'finished' } & Called)
+  /** A command has become part of the pipeline's state. */
+  | { readonly what: 'commanded'; readonly id: string }
   | { readonly what: 'commit'; readonly commit: CommitRecord }
   | { readonly what: 'received'; readonly id: string; readonly deliveries: number; readonly says: string }
   | { readonly what: 'fault'; readonly fault: string }
   | { readonly what: 'log'; readonly level: 'warn' | 'error'; readonly text: string }
   /** Anything else, for the reader alone. */
   | { readonly what: 'note'; readonly text: string }
+
+interface Called {
+  readonly label: string
+  readonly attempt: number
+  readonly key: string
+}
 
 export interface CommitRecord {
   readonly partition: number
@@ -56,8 +65,11 @@ function lineOf({ at, who, happening }: Entry): string {
 function textOf(happening: Happening): string {
   switch (happening.what) {
     case 'started':
+      return `started ${happening.label}, attempt ${happening.attempt}, as ${happening.saw}`
     case 'finished':
-      return `${happening.what} ${happening.label}, attempt ${happening.attempt}`
+      return `finished ${happening.label}, attempt ${happening.attempt}`
+    case 'commanded':
+      return `a command to ${happening.id} is taken`
     case 'commit': {
       const { partition, claim, seq, through, says, refused } = happening.commit
       const consumed = through === undefined ? '' : ` through ${through}`

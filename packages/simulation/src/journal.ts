@@ -3,10 +3,20 @@
 import type { Commit, PartitionSession, RowKey } from '@tasks/core'
 import { TaskError } from '@tasks/core'
 import type { History } from './history'
+import { runNumber } from './pipelines'
 import type { Process } from './process'
-import { endedReplyOf, pipelineStateOf, saySend } from './saying'
+import { dispatchesOf, endedReplyOf, pipelineStateOf, saySend, type PipelineState } from './saying'
 
 const ENDS: ReadonlySet<string> = new Set(['COMPLETED', 'FAILED', 'CANCELLED'])
+
+/** Where a pipeline may stand after a commit: one may take several steps. A retry is a run of its own. */
+const NEXT: Readonly<Record<string, readonly string[]>> = {
+  RUNNING: ['PAUSED', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED'],
+  PAUSED: ['RUNNING', 'CANCELLING', 'COMPLETED', 'FAILED', 'CANCELLED'],
+  CANCELLING: ['CANCELLED'],
+}
+/** Only somebody who asks for it makes a pipeline go there; a pause may be part of the pipeline. */
+const COMMANDED: ReadonlySet<string> = new Set(['PAUSED', 'RUNNING', 'CANCELLING', 'CANCELLED'])
 
 interface PartitionJournal {
   epoch: number
@@ -28,11 +38,18 @@ export class Journal {
   readonly #replies = new Map<string, string>()
   /** Keys of pipelines that go on. */
   readonly #live = new Set<RowKey>()
+  /** As the latest commit has left them, and every run and command that there was. */
+  readonly #states = new Map<RowKey, PipelineState>()
+  readonly #runs = new Map<string, Set<string>>()
+  readonly #taken = new Map<string, Set<string>>()
+  readonly #pausing: ReadonlySet<string>
   /** Of the memory transport's hook, for the commit that is being made. */
   #unanswered = false
 
-  constructor(history: History) {
+  /** @param pausing ids of pipelines that pause themselves */
+  constructor(history: History, pausing: ReadonlySet<string>) {
     this.#history = history
+    this.#pausing = pausing
   }
 
   unanswered(): void {
@@ -42,6 +59,29 @@ export class Journal {
   /** Whether every run that there is has ended. */
   get allEnded(): boolean {
     return this.#live.size === 0
+  }
+
+  wasCancelled(run: string): boolean {
+    return this.#ends.get(run) === 'CANCELLED'
+  }
+
+  /** Whether any run of this pipeline was. */
+  cancelled(id: string): boolean {
+    return this.#runsOf(id).some((run) => this.wasCancelled(run))
+  }
+
+  /** How often any run of this pipeline was retried. */
+  retries(id: string): number {
+    return Math.max(0, ...this.#runsOf(id).map((run) => runNumber(run) - 1))
+  }
+
+  #runsOf(id: string): readonly string[] {
+    return [...(this.#runs.get(id) ?? [])]
+  }
+
+  /** How many commands have become part of this pipeline's state. */
+  taken(id: string): number {
+    return this.#taken.get(id)?.size ?? 0
   }
 
   /** Rows of all partitions, as far as commits have left them. */
@@ -99,10 +139,11 @@ export class Journal {
     journal.seq = seq
     journal.time = commit.time
     if (through !== undefined) journal.through = Number(through)
+    this.#watchDispatches(process, commit)
     for (const [key, bytes] of rows) {
       if (bytes === null) journal.rows.delete(key)
       else journal.rows.add(key)
-      this.#watchEnd(key, bytes)
+      this.#watchState(process, key, bytes)
     }
     for (const send of sends) {
       const reply = endedReplyOf(send)
@@ -114,18 +155,60 @@ export class Journal {
     }
   }
 
-  #watchEnd(key: RowKey, bytes: Uint8Array | null): void {
+  #watchState(process: Process, key: RowKey, bytes: Uint8Array | null): void {
     const state = pipelineStateOf(key, bytes)
-    if (state === undefined) return
-    const before = this.#ends.get(state.run)
-    this.#expect(
-      before === undefined || before === state.status,
-      `I2: ${state.id}, run ${state.run}, was ${before} and is ${state.status}`,
-    )
-    if (ENDS.has(state.status)) {
-      this.#ends.set(state.run, state.status)
+    const before = this.#states.get(key)
+    if (state === undefined) {
+      if (before !== undefined) this.#states.delete(key)
+      return
+    }
+    this.#states.set(key, state)
+    const { id, run, status } = state
+    const commands = this.#newCommands(state, before)
+    if (commands > 0) this.#history.add(process.name, { what: 'commanded', id })
+    if (before?.run !== run) {
+      const runs = this.#runs.get(id) ?? new Set()
+      this.#expect(!runs.has(run), `I2: ${id}, run ${run}, has begun again`)
+      this.#runs.set(id, runs.add(run))
+    } else if (before.status !== status) {
+      this.#expect(
+        NEXT[before.status]?.includes(status) === true,
+        `I2: ${id}, run ${run}, was ${before.status} and is ${status}`,
+      )
+      const isAsked = commands > 0 || (status === 'PAUSED' && this.#pausing.has(id)) || before.status === 'CANCELLING'
+      this.#expect(!COMMANDED.has(status) || isAsked, `C1: ${id} was ${before.status} and is ${status}, unasked`)
+    }
+    if (ENDS.has(status)) {
+      this.#ends.set(run, status)
       this.#live.delete(key)
     } else this.#live.add(key)
+  }
+
+  /** How many commands this commit has taken. Each may be taken once. */
+  #newCommands({ id, commands }: PipelineState, before: PipelineState | undefined): number {
+    const fresh = commands.filter((command) => before?.commands.includes(command) !== true)
+    const taken = this.#taken.get(id) ?? new Set()
+    this.#taken.set(id, taken)
+    const isTwice = new Set(commands).size !== commands.length || fresh.some((command) => taken.has(command))
+    this.#expect(!isTwice, `C2: ${id} has taken a command twice`)
+    for (const command of fresh) taken.add(command)
+    return fresh.length
+  }
+
+  /** Of a pipeline that is paused nothing starts, and of one that is being cancelled nothing but what it does at its end. */
+  #watchDispatches(process: Process, { rows }: Commit): void {
+    for (const { id, key, isFinal } of dispatchesOf(rows)) {
+      const before = this.#states.get(key)
+      const bytes = rows.get(key)
+      const after = bytes === undefined ? before : pipelineStateOf(key, bytes)
+      if (before === undefined || after === undefined || before.run !== after.run) continue
+      const isStill = before.commands.length === after.commands.length && before.status === after.status
+      this.#expect(!isStill || before.status !== 'PAUSED', `C3: something of ${id} starts while it is paused`)
+      this.#expect(
+        isFinal || before.status !== 'CANCELLING',
+        `C4: something of ${id} starts while it is being cancelled`,
+      )
+    }
   }
 
   #expect(holds: boolean, text: string): void {

@@ -162,6 +162,171 @@ export const mutants: readonly Mutant[] = [
     '`${escapeId(id)}/`',
   ),
 
+  mutant('ids are not escaped in keys', 300, 'ids.ts', 'return TO_ESCAPE.test(id) ? ', "return id === '' ? "),
+  mutant(
+    'the second pipeline that a task returns takes the place of the first',
+    1_000,
+    'engine/places.ts',
+    "phase === 'sent' || phase === 'waiting' || phase === 'held'",
+    "phase === 'sent' || phase === 'waiting' || phase === 'held' || phase === 'frame'",
+  ),
+  mutant(
+    'a child created by the worker: a returned pipeline is submitted, too',
+    300,
+    'worker/runner.ts',
+    ').then((packed) => ({ kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }))',
+    `).then((packed) => {
+        const [id, run] = [message.id + message.path, message.run + message.path]
+        const body = encodeInbox({ type: 'submit', id, run, options: {}, definition: packed })
+        void space.send([{ target: { to: 'inbox', partition: partitionOf(id, space.partitions) }, id: run, body }])
+        return { kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }
+      })`,
+    {
+      file: 'worker/runner.ts',
+      from: "import { asBuffer } from '../record'",
+      to: "import { asBuffer } from '../record'\nimport { partitionOf } from '../ids'\nimport { encodeInbox } from '../wire/inbox-message'",
+    },
+  ),
+
+  // ---- Commands
+  mutant(
+    'a duplicated pause: a command that comes again is obeyed again',
+    1_000,
+    'engine/control.ts',
+    'if (row.commands?.includes(commandId) !== true) {',
+    'if (commandId !== undefined) {',
+  ),
+  mutant(
+    'what a worker reports goes on, though the pipeline is being cancelled',
+    300,
+    'engine/chains.ts',
+    "return row.status === 'CANCELLING' && open.row.saved === undefined",
+    'return row === open',
+  ),
+  mutant(
+    'a cancel does not wait for what runs',
+    3_000,
+    'engine/cancel.ts',
+    'if (row.out === 0) return startFinals(draft, run)',
+    'if (row.out >= 0) return startFinals(draft, run)',
+  ),
+  mutant(
+    'a cancelled pipeline does not run its finally',
+    1_000,
+    'engine/cancel.ts',
+    'if (!startFinally(draft, run, ROOT)) finish(',
+    'if (run !== undefined) finish(',
+  ),
+  mutant(
+    'a cancelled pipeline does not run the finallys of those that were returned',
+    3_000,
+    'engine/cancel.ts',
+    "  if (row.finals === 0) startRootFinally(draft, run)\n  else draft.startJob(run, { kind: 'finals', path: '' })",
+    '  startRootFinally(draft, run)',
+  ),
+  mutant(
+    'a paused pipeline goes on',
+    300,
+    'engine/advance.ts',
+    "if (view.row.status === 'PAUSED') {",
+    "if (view.row.status === 'CANCELLED') {",
+  ),
+  mutant(
+    'a group starts chains though its pipeline is paused',
+    300,
+    'engine/pump.ts',
+    "if (pipeline!.status === 'PAUSED') return",
+    '',
+  ),
+  mutant(
+    'what was held is forgotten at resume',
+    300,
+    'engine/chains.ts',
+    "if (open !== undefined && open.row.phase === 'held') proceed(draft, run, open, open.row)",
+    'void open',
+  ),
+  mutant(
+    'pauseAfter is not heard of',
+    300,
+    'engine/advance.ts',
+    "if (pausesAfter(definition, entry)) view.row.status = 'PAUSED'",
+    'void definition',
+  ),
+  mutant(
+    'a retry is the run of before',
+    300,
+    'engine/retried.ts',
+    'row.run = nextRun(row.run)',
+    'row.run = row.run.slice()',
+  ),
+  mutant(
+    'a retry of a group starts chains that had ended well',
+    1_000,
+    'engine/retried.ts',
+    'if (isFailure(value) && failed.length < most)',
+    'if (failed.length < most)',
+  ),
+  mutant(
+    'a group that is retried may be complete before all that failed is found',
+    3_000,
+    'engine/retried.ts',
+    'group.edit()!.reopening = true',
+    'group.edit()!.reopening = false',
+  ),
+
+  // ---- State
+  mutant(
+    'of two values of one key the last stays',
+    1_000,
+    'state.ts',
+    'this.#conflict ??= key',
+    'this.#values.set(key, bytes)',
+  ),
+  mutant(
+    'a returned pipeline sees the state of its caller',
+    1_000,
+    'engine/places.ts',
+    'if (definition !== undefined && definition.inline !== 1) return undefined',
+    '',
+  ),
+  mutant(
+    'what a chain has set is dropped at its end',
+    1_000,
+    'engine/advance.ts',
+    'const state = sharesState(place, row) ? row.state : undefined',
+    'const state = undefined',
+  ),
+
+  // ---- Composition
+  mutant(
+    'a handler runs without a failure',
+    300,
+    'engine/advance.ts',
+    '} else if (isHandler(found.definition, entry)) {',
+    '} else if (entry === undefined) {',
+  ),
+  mutant(
+    'what fails at the end does not fail its pipeline',
+    300,
+    'engine/advance.ts',
+    'if (failure !== undefined && !isFailure(value)) return',
+    'if (failure === null) return',
+  ),
+  mutant(
+    'a sleep does not wait',
+    1_000,
+    'engine/advance.ts',
+    "'sleep' in entry ? draft.now + entry.sleep : entry.sleepUntil",
+    "'sleep' in entry ? draft.now : entry.sleepUntil",
+  ),
+  mutant(
+    'a delay is not heard of',
+    1_000,
+    'engine/submit.ts',
+    'argsValue(document.input), options.runAt ?? 0)',
+    'argsValue(document.input), 0)',
+  ),
+
   // ---- Groups
   mutant(
     'a chain of a group ends as often as it is told',
@@ -185,6 +350,20 @@ export const mutants: readonly Mutant[] = [
     '.${digits(seq & 1, 1)}`',
   ),
   mutant(
+    'results in the order in which they come take the place of each other',
+    1_000,
+    'engine/row-keys.ts',
+    '#00000.${digits(seq, 9)}`',
+    '#00000.${digits(seq & 1, 9)}`',
+  ),
+  mutant(
+    'a group that fails does not wait for its other chains',
+    300,
+    'engine/groups.ts',
+    'if (ended < size || reopening) return',
+    'if ((ended < size && this.row!.failed === 0) || reopening) return',
+  ),
+  mutant(
     'maxParallelism is not kept to',
     1_000,
     'engine/pump.ts',
@@ -206,6 +385,13 @@ export const mutants: readonly Mutant[] = [
     'engine/chains.ts',
     'attempt <= retry.maxRetries',
     'attempt <= retry.maxRetries + 1',
+  ),
+  mutant(
+    'what must not be tried again is',
+    300,
+    'engine/chains.ts',
+    'if (verdict.retryable && retry !== undefined',
+    'if (retry !== undefined',
   ),
   mutant(
     'the policy that a task was bound with is not heard of',

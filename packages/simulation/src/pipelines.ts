@@ -6,6 +6,7 @@ import {
   NonRetryableError,
   RetryAfterError,
   sleep as pipelineSleep,
+  sleepUntil,
   spread,
   taskContext,
   type GroupOptions,
@@ -14,9 +15,20 @@ import {
   type UseOptions,
 } from '@tasks/core'
 import { sleep } from '@tasks/core/adapter'
-import { actOf, plainOf, type EachUnit, type GroupUnit, type Program, type TaskUnit, type Unit } from '@tasks/oracle'
+import {
+  actOf,
+  isEnd,
+  partsOf,
+  plainOf,
+  type ChainUnit,
+  type EachUnit,
+  type GroupUnit,
+  type Program,
+  type SleepUnit,
+  type TaskUnit,
+} from '@tasks/oracle'
 import type { History } from './history'
-import type { Process } from './process'
+import { START, type Process } from './process'
 
 export const NAMESPACE = 'sim'
 export const QUEUES = ['default', 'slow'] as const
@@ -27,16 +39,33 @@ export const RETRY_AFTER_MS = 300
 /** Longer than any task takes that ends. */
 const TIMEOUT_MS = 40_000
 
-/** A task without a policy, and one bound with each number of retries. */
+/** A task without a policy, and one bound with each number of retries; the same of tasks whose results need not be stored. */
 const RETRIES = [undefined, 0, 1, 2, 3] as const
-const nameOf = (retries: number | undefined): string => (retries === undefined ? 'act' : `act${retries}`)
+const TASKS = [false, true].flatMap((pure) =>
+  RETRIES.map((retries) => ({ name: nameOf(retries, pure), retries, pure })),
+)
+export const ALL_TASKS = TASKS.length
+
+function nameOf(retries: number | undefined, pure: boolean): string {
+  return (pure ? 'pure' : 'act') + (retries === undefined ? '' : String(retries))
+}
+
+/** Runs of a pipeline are named after the first one. */
+export function runNumber(run: string): number {
+  const plus = run.indexOf('+')
+  return plus < 0 ? 1 : Number(run.slice(plus + 1)) + 1
+}
 
 /** Programs are made at random: there are no types to check. */
 interface AnyPipeline {
   continueWith(next: AnyPipeline): AnyPipeline
+  continueIf(condition: boolean, next: AnyPipeline): AnyPipeline
   exceptionally(task: AnyTask, ...args: unknown[]): AnyPipeline
   finallyDo(task: AnyTask, ...args: unknown[]): AnyPipeline
   set(options: UseOptions): AnyPipeline
+  pauseAfter(): AnyPipeline
+  inline(): AnyPipeline
+  withInitial(initial: { readonly args?: readonly unknown[]; readonly state?: object }): AnyPipeline
 }
 interface AnyTask {
   send(...args: unknown[]): AnyPipeline
@@ -56,46 +85,62 @@ export class Author {
 
   static client(): Author {
     const author = new Author()
-    for (const retries of RETRIES) {
-      const name = nameOf(retries)
-      author.#byName.set(name, author.tasks.declare(name) as unknown as AnyTask)
-    }
+    for (const { name, pure } of TASKS) author.#declare(name, pure)
     return author
   }
 
   /** @param knows how many of the tasks it knows: an old version does not know all */
   static worker(process: Process, history: History, knows: number): Author {
     const author = new Author()
-    for (const retries of RETRIES) {
-      const name = nameOf(retries)
+    for (const { name, retries, pure } of TASKS) {
+      if (author.#byName.size >= knows) {
+        author.#declare(name, pure)
+        continue
+      }
       const act = (...args: unknown[]): unknown => author.#act(process, history, args)
-      const options = retries === undefined ? {} : { retry: policyOf(retries) }
-      const task = author.#byName.size < knows ? author.tasks.bind(name, act, options) : author.tasks.declare(name)
-      author.#byName.set(name, task as unknown as AnyTask)
+      const options = {
+        ...(retries === undefined ? {} : { retry: policyOf(retries) }),
+        ...(pure ? { checkpoint: false } : {}),
+      }
+      author.#byName.set(name, author.tasks.bind(name, act, options) as unknown as AnyTask)
     }
     return author
   }
 
-  /** To be submitted or returned. */
-  pipeline(program: Program): Pipeline<unknown, void> {
-    return this.#pipeline(program) as never
+  #declare(name: string, pure: boolean): void {
+    const task = this.tasks.declare(name, pure ? { checkpoint: false } : {})
+    this.#byName.set(name, task as unknown as AnyTask)
   }
 
-  #pipeline(program: Program): AnyPipeline {
+  /** To be submitted or returned. */
+  pipeline(program: Program): Pipeline<unknown, void> {
+    const { begin, end } = partsOf(program)
+    let made = this.#chain(program)
+    if (end !== undefined) made = made.finallyDo(this.#taskOf(end), end)
+    if (begin?.inline) made = made.inline()
+    if (begin !== undefined) {
+      const { args, state } = begin
+      made = made.withInitial({ ...(args === undefined ? {} : { args }), ...(state === undefined ? {} : { state }) })
+    }
+    return made as never
+  }
+
+  /** With what is left out, which is described all the same. */
+  #chain(program: Program): AnyPipeline {
     let made: AnyPipeline | undefined
-    for (const unit of program) made = this.#after(made, unit)
+    for (const unit of program) if (unit.kind !== 'begin' && !isEnd(unit)) made = this.#after(made, unit)
     return made!
   }
 
-  #after(before: AnyPipeline | undefined, unit: Unit): AnyPipeline {
-    if (unit.kind === 'task' && unit.role === 'finally') return before!.finallyDo(this.#taskOf(unit), unit)
+  #after(before: AnyPipeline | undefined, unit: ChainUnit): AnyPipeline {
     if (unit.kind === 'task' && unit.role === 'handler')
-      return before!.exceptionally(this.#taskOf(unit), unit).set(useOptionsOf(unit))
-    const entry = this.#entry(unit)
-    return before === undefined ? entry : before.continueWith(entry)
+      return pausing(before!.exceptionally(this.#taskOf(unit), unit).set(useOptionsOf(unit)), unit)
+    const entry = pausing(this.#entry(unit), unit)
+    if (before === undefined) return entry
+    return unit.when === undefined ? before.continueWith(entry) : before.continueIf(unit.when, entry)
   }
 
-  #entry(unit: Unit): AnyPipeline {
+  #entry(unit: ChainUnit): AnyPipeline {
     switch (unit.kind) {
       case 'task': {
         const task = this.#taskOf(unit)
@@ -104,31 +149,32 @@ export class Author {
       case 'group':
         return untyped(
           inParallel(
-            unit.chains.map((chain) => this.#pipeline(chain) as never),
+            unit.chains.map((chain) => this.#chain(chain) as never),
             groupOptionsOf(unit),
           ),
         )
       case 'each':
-        return untyped(fanOut(this.#pipeline(unit.chain) as never, groupOptionsOf(unit)))
+        return untyped(fanOut(this.#chain(unit.chain) as never, groupOptionsOf(unit)))
       case 'sleep':
-        return untyped(pipelineSleep(unit.ms))
+        return untyped(sleepOf(unit))
     }
   }
 
-  #taskOf({ policy, retries }: TaskUnit): AnyTask {
-    return this.#byName.get(policy === 'bound' ? nameOf(retries) : 'act')!
+  #taskOf({ policy, retries, pure }: TaskUnit): AnyTask {
+    return this.#byName.get(nameOf(policy === 'bound' ? retries : undefined, pure === true))!
   }
 
   #act(process: Process, history: History, args: readonly unknown[]): unknown {
     // The code that was at hand when its process died goes on to its next await; a process does not.
     if (process.dead) return new Promise(() => undefined)
     const unit = args.at(-1) as TaskUnit
-    const { attempt, idempotencyKey } = taskContext()!
+    const { attempt, idempotencyKey, run, state } = taskContext()
     const inputs = args.slice(0, -1).map(plainOf)
     const about = { label: unit.label, attempt, key: idempotencyKey }
-    history.add(process.name, { what: 'started', ...about })
+    const act = actOf(unit, { inputs, attempt, run: runNumber(run), state: state.get() })
+    history.add(process.name, { what: 'started', ...about, saw: act.saw })
+    for (const [key, value] of act.sets) state.set(key, value ?? undefined)
     const end = (): unknown => {
-      const act = actOf(unit, inputs, attempt)
       if (act.does === 'fails' && act.how === 'hangs') return new Promise(() => undefined)
       history.add(process.name, { what: 'finished', ...about })
       switch (act.does) {
@@ -163,6 +209,16 @@ function useOptionsOf({ policy, retries, queue, priority, how, fails }: TaskUnit
   }
 }
 
-function groupOptionsOf({ returnExceptions, maxParallelism }: GroupUnit | EachUnit): GroupOptions {
-  return { returnExceptions, ...(maxParallelism === undefined ? {} : { maxParallelism }) }
+function groupOptionsOf({ returnExceptions, maxParallelism, unordered }: GroupUnit | EachUnit): GroupOptions {
+  return {
+    returnExceptions,
+    ...(maxParallelism === undefined ? {} : { maxParallelism }),
+    ...(unordered ? { ordered: false } : {}),
+  }
+}
+
+const pausing = (entry: AnyPipeline, { pauses }: ChainUnit): AnyPipeline => (pauses ? entry.pauseAfter() : entry)
+
+function sleepOf({ ms, until }: SleepUnit): unknown {
+  return until ? sleepUntil(START + ms) : pipelineSleep(ms)
 }

@@ -1,6 +1,15 @@
 // The transport as one process of the cluster has it: every call takes time each way, on which the process may die or be paused, and what happens is
 // recorded. What goes wrong inside is the memory transport's, by its fault hooks.
-import type { Commit, ConsumeOptions, Lease, PartitionSession, Space, TaskConsumer, Transport } from '@tasks/core'
+import type {
+  Commit,
+  ConsumeOptions,
+  Lease,
+  PartitionSession,
+  RowKey,
+  Space,
+  TaskConsumer,
+  Transport,
+} from '@tasks/core'
 import { TaskError } from '@tasks/core'
 import type { MemoryTransport } from '@tasks/core/memory'
 import type { Faults } from './faults'
@@ -12,6 +21,7 @@ import { sayInbox, saySend, sayTask } from './saying'
 export interface ProcessTransportOptions {
   readonly process: Process
   readonly inner: MemoryTransport
+  readonly hasReader: boolean
   readonly faults: Faults
   readonly history: History
   readonly journal: Journal
@@ -37,7 +47,7 @@ export function processTransport(options: ProcessTransportOptions): Transport {
 }
 
 function spaceOf(space: Space, options: ProcessTransportOptions): Space {
-  const { process, faults, history } = options
+  const { process, hasReader, faults, history } = options
   const call = callOf(process)
   /** What has no hooks of its own in the memory transport. */
   const other = <T>(what: string, fn: () => Promise<T>): Promise<T> =>
@@ -67,11 +77,6 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
     onSignal: (handler) => space.onSignal((body) => process.enter(() => handler(body))),
     backlog: (queue) => other('backlog', () => space.backlog(queue)),
     now: () => other('now', () => space.now()),
-    reader: {
-      load: (partition, keys) => other('reader.load', () => space.reader!.load(partition, keys)),
-      scan: (partition, prefix, after, limit) =>
-        other('reader.scan', () => space.reader!.scan(partition, prefix, after, limit)),
-    },
     events: {
       retention: space.events.retention,
       read: (read) => call(() => space.events.read(read)),
@@ -79,6 +84,16 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
       subscribe: (subscribe) => call(() => space.events.subscribe(subscribe)),
       forget: (name) => other('events.forget', () => space.events.forget(name)),
     },
+    ...(hasReader
+      ? {
+          reader: {
+            load: (partition: number, keys: readonly RowKey[]) =>
+              other('reader.load', () => space.reader!.load(partition, keys)),
+            scan: (partition: number, prefix: string, after: RowKey | undefined, limit: number) =>
+              other('reader.scan', () => space.reader!.scan(partition, prefix, after, limit)),
+          },
+        }
+      : {}),
     dead: {
       list: (list) => other('dead.list', () => space.dead.list(list)),
       get: (id) => other('dead.get', () => space.dead.get(id)),

@@ -1,7 +1,9 @@
 // Messages and rows in words. What cannot be read says so.
 import type { Bytes, Send } from '@tasks/core'
+import { parentOf, splitEntry, splitHop } from '@tasks/core/src/engine/paths'
 import { decodeRow } from '@tasks/core/src/engine/row-codec'
-import type { PipelineRow } from '@tasks/core/src/engine/rows'
+import { pipelineKey, RunKeys, WINDOWS } from '@tasks/core/src/engine/row-keys'
+import type { ChainRow, PipelineRow, WindowRow } from '@tasks/core/src/engine/rows'
 import { Kind } from '@tasks/core/src/value'
 import { decodeInbox } from '@tasks/core/src/wire/inbox-message'
 import { decodeReply, type Status } from '@tasks/core/src/wire/reply'
@@ -77,13 +79,48 @@ export interface PipelineState {
   readonly id: string
   readonly run: string
   readonly status: string
+  /** Those that were obeyed. */
+  readonly commands: readonly string[]
 }
 
 /** The state of a pipeline, if this is its row. */
 export function pipelineStateOf(key: string, bytes: Bytes | null): PipelineState | undefined {
   if (!key.startsWith('M/') || bytes === null) return undefined
-  const { id, run, status } = decodeRow(key, bytes) as PipelineRow
-  return { id, run, status }
+  const { id, run, status, commands = [] } = decodeRow(key, bytes) as PipelineRow
+  return { id, run, status, commands }
+}
+
+export interface Dispatched {
+  readonly id: string
+  /** Of its pipeline. */
+  readonly key: string
+  readonly isFinal: boolean
+}
+
+/** What a commit has sent to workers, by its windows; other pipelines than those of this commit are looked for in vain. */
+export function dispatchesOf(rows: ReadonlyMap<string, Bytes | null>): Dispatched[] {
+  const dispatched: Dispatched[] = []
+  for (const [windowKey, bytes] of rows) {
+    if (!windowKey.startsWith(WINDOWS) || bytes === null) continue
+    for (const item of (decodeRow(windowKey, bytes) as WindowRow).items) {
+      const key = pipelineKey(item.id)
+      const pipeline = rows.get(key)
+      if (pipeline === undefined || pipeline === null) continue
+      const row = decodeRow(key, pipeline) as PipelineRow
+      if (row.run === item.run)
+        dispatched.push({ id: item.id, key, isFinal: 'path' in item && isFinal(rows, row, item.path) })
+    }
+  }
+  return dispatched
+}
+
+/** Whether the entry that was sent is what its chain does at its end. */
+function isFinal(rows: ReadonlyMap<string, Bytes | null>, row: PipelineRow, path: string): boolean {
+  const { base } = splitHop(splitEntry(path)!.chain)
+  if (parentOf(base).kind === 'root') return row.chain?.saved !== undefined
+  const key = new RunKeys(row.id, row.gen).chain(base)
+  const bytes = rows.get(key)
+  return bytes !== undefined && bytes !== null && (decodeRow(key, bytes) as ChainRow).saved !== undefined
 }
 
 function reading(read: () => string): string {

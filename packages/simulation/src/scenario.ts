@@ -1,7 +1,7 @@
 // What is simulated, as data: drawn from a seed, made simpler when it fails, printed when somebody is to read it.
 import { generateProgram, type Program } from '@tasks/oracle'
 import { FAULTS, type FaultKind } from './faults'
-import { QUEUES } from './pipelines'
+import { ALL_TASKS, QUEUES } from './pipelines'
 import { randomOf, type Random } from './random'
 
 export interface Scenario {
@@ -18,6 +18,9 @@ export interface Scenario {
   readonly clients: number
   readonly pipelines: readonly PipelineSpec[]
   readonly loners: readonly LonerSpec[]
+  readonly commands?: readonly CommandSpec[]
+  /** Whether clients can read rows themselves; else owners are asked. */
+  readonly reader?: boolean
   readonly faults: Partial<Record<FaultKind, number>>
   readonly mishaps: readonly Mishap[]
   /** From then on nothing goes wrong. */
@@ -44,12 +47,27 @@ export interface SubmitSpec {
   readonly program: Program
   readonly onDuplicate?: 'reject' | 'restart'
   readonly delayMs?: number
+  /** If it fails, it is retried so many times by who has submitted it. */
+  readonly retries?: number
 }
 
 export interface LonerSpec {
   readonly client: number
   readonly atMs: number
   readonly program: Program
+  /** It has a row, and its result is kept. */
+  readonly kept?: true
+  readonly delayMs?: number
+}
+
+export type Command = 'pause' | 'resume' | 'cancel' | 'retry'
+
+export interface CommandSpec {
+  readonly client: number
+  readonly atMs: number
+  readonly id: string
+  readonly command: Command
+  readonly graceMs?: number
 }
 
 export type Mishap =
@@ -63,7 +81,6 @@ export type Mishap =
   /** Every worker dies; each partition is restored from its rows. */
   | { readonly kind: 'blackout'; readonly atMs: number }
 
-export const ALL_TASKS = 5
 const CALM_DURATIONS = [0, 0, 0, 1, 20, 400]
 const DURATIONS = [...CALM_DURATIONS, 3_000, 25_000]
 
@@ -75,6 +92,7 @@ export function scenarioOf(seed: number): Scenario {
   const clients = 1 + below(2)
   const workers = Array.from({ length: 1 + below(3) }, (_, index) => workerSpec(random, index === 0))
   const healAtMs = calm ? 0 : pick([2_000, 20_000, 120_000])
+  const pipelines = Array.from({ length: 1 + below(3) }, (_, index) => pipelineSpec(random, index, clients))
   return {
     seed,
     calm,
@@ -86,8 +104,10 @@ export function scenarioOf(seed: number): Scenario {
     latencyMs: pick([[0.5, 2], [1, 20], calm && leaseMs === 1_000 ? [2, 40] : [5, 400]] as const),
     workers,
     clients,
-    pipelines: Array.from({ length: 1 + below(3) }, (_, index) => pipelineSpec(random, index, clients)),
+    pipelines,
     loners: Array.from({ length: chance(0.4) ? 1 + below(3) : 0 }, (_, index) => lonerSpec(random, index, clients)),
+    commands: chance(0.4) ? commandsOf(random, pipelines, clients, healAtMs) : [],
+    reader: chance(0.5),
     faults: calm ? {} : faultsOf(random),
     mishaps: calm ? [] : mishapsOf(random, workers.length, clients, healAtMs),
     healAtMs,
@@ -107,7 +127,9 @@ function workerSpec({ below, chance, pick }: Random, isFirst: boolean): WorkerSp
 
 function pipelineSpec(random: Random, index: number, clients: number): PipelineSpec {
   const { below, chance, pick } = random
-  const id = `p${index + 1}`
+  const prefix = `p${index + 1}`
+  // What keys are made of may be part of an id.
+  const id = index === 2 ? `${prefix}/1` : prefix
   const submit = (number: number, program: Program, more: Partial<SubmitSpec> = {}): SubmitSpec => ({
     client: below(clients),
     atMs: number === 0 ? below(500) : below(5_000),
@@ -115,21 +137,48 @@ function pipelineSpec(random: Random, index: number, clients: number): PipelineS
     ...more,
   })
   const programFor = (letter: string): Program =>
-    chance(0.02) ? [wideGroup(letter, 1 + below(1_500))] : programOf(random, `${id}${letter}`)
+    chance(0.02) ? [wideGroup(letter, 1 + below(1_500))] : programOf(random, `${prefix}${letter}`)
   const first = programFor('a')
-  const submits = [submit(0, first, chance(0.15) ? { delayMs: pick([1, 900, 15_000]) } : {})]
-  if (chance(0.3)) {
+  const more = {
+    ...(chance(0.15) ? { delayMs: pick([1, 900, 15_000]) } : {}),
+    ...(chance(0.3) ? { retries: 1 + below(2) } : {}),
+  }
+  const submits = [submit(0, first, more)]
+  while (chance(0.3) && submits.length < 4) {
+    const number = submits.length
     submits.push(
       pick([
-        () => submit(1, first),
-        () => submit(1, first, { onDuplicate: 'reject' }),
-        () => submit(1, programFor('b'), { onDuplicate: 'restart' }),
-        () => submit(1, first, { onDuplicate: 'restart' }),
-        () => submit(1, programFor('c')),
+        () => submit(number, first),
+        () => submit(number, first, { onDuplicate: 'reject' }),
+        () => submit(number, programFor('bdf'[number - 1]!), { onDuplicate: 'restart' }),
+        () => submit(number, first, { onDuplicate: 'restart' }),
+        () => submit(number, programFor('ceg'[number - 1]!)),
       ])(),
     )
   }
   return { id, submits }
+}
+
+/** Given at any time: while it runs, before it is there, when it is over. */
+function commandsOf(
+  { below, chance, pick }: Random,
+  pipelines: readonly PipelineSpec[],
+  clients: number,
+  healAtMs: number,
+): CommandSpec[] {
+  const commands: CommandSpec[] = []
+  const window = pick([600, 5_000, Math.max(5_000, healAtMs)])
+  do {
+    const command = pick<Command>(['pause', 'pause', 'pause', 'resume', 'resume', 'cancel', 'retry', 'retry'])
+    commands.push({
+      client: below(clients),
+      atMs: below(window),
+      id: pick(pipelines).id,
+      command,
+      ...(command === 'cancel' ? { graceMs: pick([1, 800, 30_000]) } : {}),
+    })
+  } while (chance(0.75) && commands.length < 12)
+  return commands
 }
 
 function programOf(random: Random, prefix: string): Program {
@@ -142,6 +191,10 @@ function programOf(random: Random, prefix: string): Program {
     roles: true,
     sleeps: [0, 1, 300, 20_000],
     each: true,
+    state: true,
+    pauses: random.chance(0.3),
+    variants: true,
+    runs: 3,
   })
 }
 
@@ -166,7 +219,7 @@ function wideGroup(prefix: string, size: number): Program[number] {
 }
 
 function lonerSpec(random: Random, index: number, clients: number): LonerSpec {
-  const { below } = random
+  const { below, chance, pick } = random
   for (;;) {
     const [unit] = generateProgram(below, {
       prefix: `l${index + 1}`,
@@ -175,8 +228,14 @@ function lonerSpec(random: Random, index: number, clients: number): LonerSpec {
       failings: ['throws', 'throws for good', 'asks for time', 'hangs'],
       queues: [undefined, ...QUEUES],
     })
-    if (unit?.kind === 'task')
-      return { client: below(clients), atMs: below(2_000), program: [{ ...unit, open: false }] }
+    if (unit?.kind !== 'task') continue
+    return {
+      client: below(clients),
+      atMs: below(2_000),
+      program: [{ ...unit, open: false }],
+      ...(chance(0.25) ? { kept: true } : {}),
+      ...(chance(0.15) ? { delayMs: pick([1, 900, 15_000]) } : {}),
+    }
   }
 }
 

@@ -82,9 +82,14 @@ export async function play(scenario: Scenario, only?: ReadonlySet<string>): Prom
 }
 
 function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
-  const { pipelines, loners, mishaps, workers, clients } = scenario
+  const { pipelines, loners, commands = [], mishaps, workers, clients } = scenario
   for (const list of without(loners)) yield { ...scenario, loners: list }
-  for (const list of without(pipelines)) yield { ...scenario, pipelines: list }
+  for (const list of without(pipelines)) {
+    const ids = new Set(list.map(({ id }) => id))
+    yield { ...scenario, pipelines: list, commands: commands.filter(({ id }) => ids.has(id)) }
+  }
+  for (const list of halved(commands)) yield { ...scenario, commands: list }
+  for (const list of without(commands)) yield { ...scenario, commands: list }
   for (const list of without(mishaps)) yield { ...scenario, mishaps: list }
   if (workers.length > 1) {
     const left = workers.length - 1
@@ -100,6 +105,7 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
         submits: pipeline.submits.map((submit) => ({ ...submit, client: 0 })),
       })),
       loners: loners.map((loner) => ({ ...loner, client: 0 })),
+      commands: commands.map((command) => ({ ...command, client: 0 })),
       mishaps: mishaps.filter(({ kind }) => kind !== 'crash of a client'),
     }
   }
@@ -110,6 +116,11 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
       pipelines: pipelines.map((one, index) => (index === at ? { ...pipeline, submits } : one)),
     })
     for (const submits of without(pipeline.submits)) if (submits.length > 0) yield replaced(submits)
+    for (const submit of pipeline.submits) {
+      const { delayMs, retries, ...plain } = submit
+      const other = pipeline.submits.filter((one) => one !== submit)
+      if (delayMs !== undefined || retries !== undefined) yield replaced([plain, ...other])
+    }
     // Submits of the same program go on having the same one.
     for (const program of new Set(pipeline.submits.map((submit) => submit.program))) {
       const withProgram = (simpler: Program): Scenario =>
@@ -119,6 +130,11 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
       for (const simpler of simplerPrograms(program)) yield withProgram(simpler)
     }
   }
+}
+
+function* halved<T>(list: readonly T[]): Generator<readonly T[]> {
+  const half = list.length >> 1
+  if (half > 1) yield* [list.slice(0, half), list.slice(half)]
 }
 
 function* without<T>(list: readonly T[]): Generator<readonly T[]> {

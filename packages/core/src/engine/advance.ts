@@ -266,7 +266,9 @@ export function sendFinally(
   outcome: Value,
 ): void {
   const saved = { value: outcome, at: row.at, phase: row.phase }
-  send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: NONE, saved })
+  // It takes nothing; what the entry was given that has failed is for a retry.
+  const input = isFailure(outcome) ? row.input : NONE
+  send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input, saved })
 }
 
 function end(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: Value): Next | undefined {

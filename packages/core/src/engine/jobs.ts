@@ -33,6 +33,7 @@ export interface JobsOptions {
 }
 
 type PumpJob = JobRow & { readonly kind: 'pump' }
+type ReopenJob = JobRow & { readonly kind: 'reopen' }
 type CleanJob = JobRow & { readonly kind: 'clean' }
 
 /** Groups that are pumped in one turn. */
@@ -223,7 +224,7 @@ export class Jobs {
   }
 
   /** Starts the failed chains of a group again, no more at a time than the group allows. */
-  async #reopen(job: JobRow): Promise<void> {
+  async #reopen(job: ReopenJob): Promise<void> {
     const { scan, say, cache, clock, space, isOver } = this.#options
     const keys = new RunKeys(job.id, job.gen)
     const prefix = keys.resultsPrefix(job.path)
@@ -245,7 +246,7 @@ export class Jobs {
       const [row] = await scan(prefix, after, 1)
       if (row === undefined) break
       const [key, bytes] = row
-      const most = Math.min(room, countFailures(bytes))
+      const most = Math.min(room, countFailures(job, row))
       if (most === 0) after = key
       else await say({ type: 'reopened', job, page: { key, bytes, most } }, most)
     }

@@ -11,7 +11,7 @@ import { viewGroup } from './groups'
 import { childPath, framePath, ROOT } from './paths'
 import { entriesOf, finallyOf, pathAt, placeOf, writeChain, type Place } from './places'
 import type { Bytes, RowKey } from '../transport'
-import { nextRun } from './row-keys'
+import { commitOfResults, nextRun } from './row-keys'
 import { firstStep, type ChainRow, type JobRow } from './rows'
 
 export function retryRun(draft: Draft, run: RunView): void {
@@ -35,8 +35,11 @@ function restart(draft: Draft, run: RunView, from: Place, failed: ChainRow): voi
     const path = pathAt(place, row)
     if (row.phase === 'group') {
       writeChain(draft, run, place, row)
-      viewGroup(draft, run, path).edit()!.reopening = true
-      return draft.startJob(run, { kind: 'reopen', path })
+      const group = viewGroup(draft, run, path)
+      // Failures that are values stay what they are: it is only joined again.
+      if (group.row!.returnExceptions) return group.joinIfComplete()
+      group.edit()!.reopening = true
+      return draft.startJob(run, { kind: 'reopen', path, before: draft.seq })
     }
     if (row.phase !== 'frame') return proceed(draft, run, place, row)
     writeChain(draft, run, place, row)
@@ -52,7 +55,13 @@ export interface FailedPage {
   readonly most: number
 }
 
-export function countFailures(bytes: Bytes): number {
+/** How many chains of these results are to be started again. What has failed since the retry has been started again already. */
+export function countFailures(
+  { before }: JobRow & { readonly kind: 'reopen' },
+  [key, bytes]: readonly [RowKey, Bytes],
+): number {
+  if (commitOfResults(key) >= before) return 0
+
   let count = 0
   for (const reader = new FrameReader(bytes); !reader.done;) {
     reader.number()

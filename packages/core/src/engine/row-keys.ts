@@ -63,6 +63,8 @@ export const dueOf = (timerKey: RowKey): number => Number.parseInt(timerKey.slic
 export const chunkOfResults = (key: RowKey): number =>
   Number.parseInt(key.slice(key.lastIndexOf('#') + 1, key.lastIndexOf('.')), 36)
 
+export const commitOfResults = (key: RowKey): number => Number.parseInt(key.slice(key.lastIndexOf('.') + 1), 36)
+
 /** The run that a retried run goes on with: its values are still where that one put them. */
 export const firstRun = (run: string): string => {
   const plus = run.indexOf('+')

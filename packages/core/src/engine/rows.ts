@@ -222,8 +222,8 @@ export type JobRow =
   | JobOf<'resume'>
   /** The pipeline was cancelled: run what finallys are open. */
   | JobOf<'finals'>
-  /** The pipeline is retried: start again what failed of this group. */
-  | JobOf<'reopen'>
+  /** The pipeline is retried: start again what failed of this group in commits before this one. */
+  | (JobOf<'reopen'> & { readonly before: number })
   /** Delete what a run has left: its rows, its blobs, and (`whole`) the pipeline itself; with a path, the results of that group only. */
   | {
       readonly kind: 'clean'

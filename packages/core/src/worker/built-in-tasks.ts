@@ -107,7 +107,8 @@ class Template {
       const { pauseAfter, ...sleep } = entry
       return pauseAfter === 1 ? { ...sleep, pauseAfter: true } : sleep
     }
-    if (isEach(entry)) return { each: chainOf(await this.uses(entry.each)), ...parallelOf(entry) }
+    const pause = entry.pauseAfter === 1 ? { pauseAfter: true as const } : {}
+    if (isEach(entry)) return { each: chainOf(await this.uses(entry.each)), ...parallelOf(entry), ...pause }
     if (!isGroup(entry) || entry.chains === undefined)
       throw new TaskError(
         'TASKS_DEFINITION_TOO_LARGE',
@@ -115,7 +116,7 @@ class Template {
       )
     const chains: Plan[] = []
     for (const chain of entry.chains) chains.push(chainOf(await this.uses(chain)))
-    return { chains, ...parallelOf(entry) }
+    return { chains, ...parallelOf(entry), ...pause }
   }
 }
 
@@ -128,6 +129,7 @@ function optionsOf(step: Step): StepOptions {
   }
 }
 
+/** Of the group of a fan-out, it is the entry that pauses. */
 function parallelOf({ returnExceptions, maxParallelism, unordered }: Omit<EachEntry, 'each'>) {
   return {
     returnExceptions: returnExceptions === 1,

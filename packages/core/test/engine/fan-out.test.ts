@@ -1,7 +1,7 @@
 // A chain for each element of a result.
 import { expect, test } from 'vitest'
 import { fanOut, inParallel } from '../../src/pipeline'
-import { PATIENCE_MS, system } from '../support/system'
+import { eventually, PATIENCE_MS, system } from '../support/system'
 
 test('runs where its tasks run, whatever its chain begins with', async () => {
   const { tasks, worker, client } = system()
@@ -15,4 +15,25 @@ test('runs where its tasks run, whatever its chain begins with', async () => {
     [2, 2],
     [3, 3],
   ])
+}, 60_000)
+
+test('pauses after a group, or a fan-out, inside of its chain', async () => {
+  const { tasks, worker, client } = system()
+  const list = tasks.bind('list', () => [1])
+  const lists = tasks.bind('lists', () => [[1]])
+  const plus = tasks.bind('plus', (value: number) => value + 1)
+  const sum = tasks.bind('sum', (values: readonly number[]) => values.reduce((a, b) => a + b, 0))
+  await worker()
+  const submitter = client()
+  const group = list.send().continueWith(fanOut(inParallel([plus, plus]).pauseAfter().continueWith(sum)))
+  const inner = lists.send().continueWith(fanOut(fanOut(plus).pauseAfter().continueWith(sum)))
+  for (const [pipeline, result] of [
+    [group, [4]],
+    [inner, [2]],
+  ] as const) {
+    const run = await submitter.submit(pipeline)
+    await eventually(async () => expect(await run.status()).toMatchObject({ status: 'PAUSED' }))
+    await run.resume()
+    expect(await run.result({ timeoutMs: PATIENCE_MS })).toEqual(result)
+  }
 }, 60_000)

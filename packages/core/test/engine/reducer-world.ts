@@ -100,7 +100,7 @@ export class ReducerWorld {
       this.fold([{ type: 'finals', job, bases, done: true }])
     } else if (job.kind === 'reopen') {
       const rows = this.keys(new RunKeys(job.id, job.gen).resultsPrefix(job.path))
-      const key = rows.find((key) => countFailures(this.rows.get(key)!) > 0)
+      const key = rows.find((key) => countFailures(job, [key, this.rows.get(key)!]) > 0)
       const page = key === undefined ? undefined : { key, bytes: this.rows.get(key)!, most: 2 }
       this.fold([{ type: 'reopened', job, page }])
     } else {

@@ -1,8 +1,9 @@
 // A failed pipeline is retried: what is started again is what failed, and nothing else.
 import { expect, test } from 'vitest'
+import { decodeArguments } from '../../src/decoding'
 import { inParallel } from '../../src/pipeline'
 import { createTasks } from '../../src/tasks'
-import { ReducerWorld, submitOf } from './reducer-world'
+import { codec, ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })
 const step = tasks.bind('step', (value?: unknown): unknown => value)
@@ -48,6 +49,17 @@ test('the same of a finally of a pipeline that a task returned', async () => {
   world.returns('/0:/1')
   world.returns('/1')
   expect(world.pipelineRow()).toMatchObject({ status: 'COMPLETED', out: 0, finals: 0 })
+})
+
+test('what failed before a finally is given again what it was given', () => {
+  const world = new ReducerWorld()
+  world.fold([submitOf('p', 'run', step.send().continueWith(step).finallyDo(step))])
+  world.returns('/0', 'from upstream')
+  world.fails('/1')
+  world.returns('/2')
+  expect(world.pipelineRow().status).toBe('FAILED')
+  world.give('retry')
+  expect(decodeArguments(codec, world.dispatched('/1').input)).toEqual(['from upstream'])
 })
 
 test('after a returned pipeline that ended well and a finally that failed: the finally alone', async () => {
@@ -116,4 +128,37 @@ test('a long run of handlers that all fail costs the same for each', () => {
   world.takeDispatched()
   world.give('retry')
   expect(world.takeDispatched()).toEqual(['/1000'])
+})
+
+test('a group that fails again while its retry is under way is not started once more', async () => {
+  const world = new ReducerWorld()
+  world.fold([submitOf('p', 'run', inParallel(Array.from({ length: 5 }, (_, index) => step.send(index))))])
+  await world.settle()
+  for (const path of world.takeDispatched()) world.fails(path)
+  await world.settle()
+  expect(world.pipelineRow().status).toBe('FAILED')
+  world.give('retry')
+  // A step of it starts two chains: they fail before the others are started.
+  for (let steps = 0; steps < 20; steps++) {
+    await world.work(100)
+    for (const path of world.takeDispatched()) world.fails(path)
+  }
+  expect(world.pipelineRow()).toMatchObject({ status: 'FAILED', attempts: 10 })
+})
+
+test('failures that are values are not started again, though their group has failed for another reason', async () => {
+  const world = new ReducerWorld()
+  const group = inParallel([step.send(), step.send(), step.send()], { returnExceptions: true })
+  world.fold([submitOf('p', 'run', group)])
+  await world.settle()
+  world.fails('/0.0/0')
+  world.returns('/0.1/0', 1, { key: 1 })
+  world.returns('/0.2/0', 2, { key: 2 })
+  await world.settle()
+  expect(world.pipelineRow()).toMatchObject({ status: 'FAILED', attempts: 3 })
+  world.takeDispatched()
+  world.give('retry')
+  await world.settle()
+  expect(world.takeDispatched()).toEqual([])
+  expect(world.pipelineRow()).toMatchObject({ status: 'FAILED', attempts: 3, out: 0 })
 })

@@ -41,7 +41,7 @@ function workshop(tasks: Tasks, pause: (ms: number) => Promise<void>, onStart: (
     const unit = args.pop() as TaskUnit
     if (!unit.label.startsWith('old')) onStart(rootId, unit.label)
     if (unit.ms > 0) await pause(unit.ms)
-    const act = actOf(unit, args.map(plainOf), attempt)
+    const act = actOf(unit, { inputs: args.map(plainOf), attempt, run: 1, state: {} })
     if (act.does === 'returns') return pipelineOf(act.program)
     if (act.does === 'gives') return valueOf(act.given)
     if (act.how === 'throws for good') throw new NonRetryableError(act.message)
@@ -172,7 +172,7 @@ async function play(seed: number): Promise<void> {
   const ofFailed = outcomes.flatMap((outcome, index) => ('failure' in outcome ? [`Pp${index}/`] : []))
   const left = [...(await place.rows('P')), ...(await place.rows('X/'))]
   expect(left.filter((key) => !ofFailed.some((prefix) => key.startsWith(prefix)))).toEqual([])
-  for (const [index, { outcome, runs, tasks, done, attempts }] of all.map(interpret).entries()) {
+  for (const [index, { outcome, runs, tasks, done, attempts }] of all.map((program) => interpret(program)).entries()) {
     const id = `p${index}`
     const status = 'result' in outcome ? 'COMPLETED' : 'FAILED'
     expect([id, outcomes[index]]).toEqual([id, outcome])
