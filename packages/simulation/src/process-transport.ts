@@ -122,7 +122,7 @@ function consumerOf(
       call(async () => {
         const leases = await consumer.receive(receive)
         for (const { id, deliveries, body } of leases)
-          history.add(process.name, { what: 'received', id, deliveries, says: sayTask(body) })
+          history.add(process.name, { what: 'received', id, deliveries, says: sayTask(body, id) })
         return leases
       }),
     settle: (settlements, sends) =>

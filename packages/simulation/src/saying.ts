@@ -11,9 +11,9 @@ import { decodeTask } from '@tasks/core/src/wire/task-message'
 
 const KINDS = Object.fromEntries(Object.entries(Kind).map(([name, kind]) => [kind, name]))
 
-export function sayTask(body: Bytes): string {
+export function sayTask(body: Bytes, messageId: string): string {
   return reading(() => {
-    const { id, path, attempt, resends } = decodeTask(body)
+    const { id, path, attempt, resends } = decodeTask(body, messageId)
     return `task ${id}${path} attempt ${attempt}${resends > 0 ? `, sent again ${resends}` : ''}`
   })
 }
@@ -36,10 +36,10 @@ export function sayInbox(body: Bytes): string {
   })
 }
 
-export function saySend({ target, body }: Send): string {
+export function saySend({ target, id, body }: Send): string {
   switch (target.to) {
     case 'task':
-      return `→ queue ${target.queue}: ${sayTask(body)}`
+      return `→ queue ${target.queue}: ${sayTask(body, id)}`
     case 'inbox':
       return `→ inbox ${target.partition}: ${sayInbox(body)}`
     case 'events':
@@ -47,7 +47,7 @@ export function saySend({ target, body }: Send): string {
     case 'reply':
       return `→ reply: ${sayReply(body)}`
     case 'dead':
-      return `→ dead letters: ${target.letter.reason} ${sayTask(body)}`
+      return `→ dead letters: ${target.letter.reason} ${sayTask(body, id)}`
   }
 }
 

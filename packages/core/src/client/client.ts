@@ -427,24 +427,24 @@ class ConnectedClient implements Client {
     task: Task<[unknown], unknown>,
     inputs: readonly unknown[],
     options: EnqueueOptions,
-  ): Promise<readonly (string | Error)[]> {
+  ): Promise<{ readonly outcomes: Promise<readonly (string | Error)[]> }> {
     const sends = inputs.map(async (input) => (await this.enqueue(task, input, options)).id)
-    return Promise.all(sends.map((send) => send.catch((error: unknown) => error as Error)))
+    return { outcomes: Promise.all(sends.map((send) => send.catch((error: unknown) => error as Error))) }
   }
 
   async #enqueueLone(
     task: Task<[unknown], unknown>,
     inputs: readonly unknown[],
     options: EnqueueOptions,
-  ): Promise<readonly (string | Error)[]> {
+  ): Promise<{ readonly outcomes: Promise<readonly (string | Error)[]> }> {
     const { sender, lone } = await this.#connect()
     const sends: Send[] = []
     for (const input of inputs) {
       const send = lone.sendOf(this.#clock.uid(), loneEntryOf(task.send(input)), options, undefined)
       sends.push(send instanceof Promise ? await send : send)
     }
-    const errors = await sender.sendAll(sends)
-    return sends.map(({ id }, index) => errors[index] ?? id)
+    const outcomes = sender.sendAll(sends).then((errors) => sends.map(({ id }, index) => errors[index] ?? id))
+    return { outcomes }
   }
 
   // ---- Questions ----------------------------------------------------------------------------------------------------

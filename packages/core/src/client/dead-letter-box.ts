@@ -9,7 +9,7 @@ import type { LargeValues } from '../large-values'
 import { badOption, checkCount, checkOptions } from '../option-checks'
 import { asBuffer } from '../record'
 import type { DeadLetter, Send, Space } from '../transport'
-import { decodeTask, encodeTask } from '../wire/task-message'
+import { decodeTask, encodeLoneTask } from '../wire/task-message'
 
 export interface DeadLetterView {
   readonly id: string
@@ -72,7 +72,7 @@ export class DeadLetterBox {
 
   async #argumentsOf(body: Uint8Array, values: LargeValues): Promise<readonly unknown[] | undefined> {
     try {
-      const { id, run, input, args } = decodeTask(body)
+      const { id, run, input, args } = decodeTask(body, '')
       const prefix = run === '' ? '' : blobPrefix(id, run)
       const [upstream, own] = [await values.fetch(prefix, input), await values.fetch(prefix, args)]
       return [...decodeArguments(this.#codec, upstream), ...decodeArguments(this.#codec, own)]
@@ -105,13 +105,12 @@ export class DeadLetterBox {
 
   /** As a task of its own: what is remembered of the one that failed must not answer for it. */
   #loneSend(queue: string, body: Uint8Array): Send {
-    const message = decodeTask(body)
+    const message = decodeTask(body, '')
     const { priority } = message.options
-    const id = this.#clock.uid()
     return {
-      id,
+      id: this.#clock.uid(),
       target: { to: 'task', queue, ...(priority === undefined ? {} : { priority }) },
-      body: encodeTask({ ...message, id, resends: 0, sentAt: this.#clock.now() }),
+      body: encodeLoneTask({ ...message, sentAt: this.#clock.now() }),
     }
   }
 

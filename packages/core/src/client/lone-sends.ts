@@ -7,7 +7,7 @@ import type { StepOptions } from '../plan'
 import { DEFAULT_QUEUE } from '../task-options'
 import type { Send } from '../transport'
 import { Kind, NONE, type Value } from '../value'
-import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire/task-message'
+import { encodeLoneTask, NO_OPTIONS, type TaskMessageOptions } from '../wire/task-message'
 import { checkMeta } from './options'
 
 /** What its sender says of it beyond the task's own options. */
@@ -40,18 +40,7 @@ export class LoneSends {
     const build = (stored: Value): Send => ({
       target: priority === undefined ? { to: 'task', queue } : { to: 'task', queue, priority },
       id,
-      body: encodeTask({
-        id,
-        run: '',
-        path: '',
-        attempt: 1,
-        task,
-        resends: 0,
-        sentAt,
-        options: wire,
-        input: NONE,
-        args: stored,
-      }),
+      body: encodeLoneTask({ task, sentAt, options: wire, args: stored }),
     })
     if (args.length === 0) return build(NONE)
     const encoded: Value = { kind: Kind.spread, bytes: this.#codec.encode(args) }

@@ -2,8 +2,8 @@
 import type { Definition, TaskEntry } from '../definition'
 import { asBuffer } from '../record'
 import { DEFAULT_QUEUE } from '../task-options'
-import { NONE, type Value } from '../value'
-import { encodeTask } from '../wire/task-message'
+import type { Value } from '../value'
+import { encodeLoneTask } from '../wire/task-message'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
 import { deletePages } from './frames'
@@ -49,8 +49,7 @@ export function takeAway(draft: Draft, run: RunView): void {
 }
 
 /** A lone task that failed for good is a dead letter that can be redriven: its body is the message as it was first sent. */
-function deadLetterLoneTask(draft: Draft, run: RunView, failure: Value): void {
-  const { row, keys } = run
+function deadLetterLoneTask(draft: Draft, { keys }: RunView, failure: Value): void {
   const definition: Definition = draft.get<DefinitionPage>(keys.page('', 0))!.definition()
   const [index, args] = definition.chain[0] as TaskEntry
   const step = definition.steps[index]!
@@ -61,20 +60,14 @@ function deadLetterLoneTask(draft: Draft, run: RunView, failure: Value): void {
       to: 'dead',
       letter: { reason: 'failed', message: failureMessage(text), source: queue, task: step.task, failure: text },
     },
-    encodeTask({
-      id: row.id,
-      run: '',
-      path: '',
-      attempt: 1,
+    encodeLoneTask({
       task: step.task,
-      resends: 0,
       sentAt: draft.now,
       options: {
         ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
         ...(step.retry === undefined ? {} : { retry: step.retry }),
         queue,
       },
-      input: NONE,
       args: argsValue(args),
     }),
   )

@@ -1,12 +1,15 @@
 // To workers.
-import { decodeRecord, encodeRecord } from '../record'
+import { decodeRecord, encodeRecord, type Payload } from '../record'
 import type { RetryData } from '../retry'
 import type { State } from '../state'
 import type { Bytes } from '../transport'
-import type { Kind, Value } from '../value'
+import { NONE, type Kind, type Value } from '../value'
 import { checkVersion, WIRE_VERSION } from './version'
 
-/** One task to run, of a pipeline or alone. */
+/**
+ * One task to run, of a pipeline or alone. On its way a lone task says what is its own only: its id is that of the message that carries it, and it is at its first attempt
+ * (a later one is a pipeline's).
+ */
 export interface TaskMessage {
   readonly type: 'task'
   /** The pipeline's id, or the lone task's. */
@@ -71,8 +74,42 @@ export function encodeTask(message: Omit<TaskMessage, 'type' | 'state'> & { read
   return encodeRecord(header, [input.bytes, args.bytes, state])
 }
 
-export function decodeTask(bytes: Bytes): TaskMessage {
+export function encodeLoneTask({
+  task,
+  sentAt,
+  options,
+  args,
+}: Pick<TaskMessage, 'task' | 'sentAt' | 'options' | 'args'>): Bytes {
+  return encodeRecord([WIRE_VERSION, 'l', task, sentAt, options === NO_OPTIONS ? 0 : options, args.kind], [args.bytes])
+}
+
+/** @param id of the message that carried it */
+export function decodeTask(bytes: Bytes, id: string): TaskMessage {
   const { header, payload } = decodeRecord(bytes)
+  if (header[1] === 'l') return loneTask(id, header, payload)
+  return pipelineTask(header, payload)
+}
+
+function loneTask(id: string, header: readonly unknown[], payload: Payload): TaskMessage {
+  checkVersion(header)
+  const [, , task, sentAt, options, kind] = header as [number, string, string, number, TaskMessageOptions | 0, Kind]
+  return {
+    type: 'task',
+    id,
+    run: '',
+    path: '',
+    attempt: 1,
+    task,
+    resends: 0,
+    sentAt,
+    options: options === 0 ? NO_OPTIONS : options,
+    input: NONE,
+    args: { kind, bytes: payload.take(payload.left) },
+    state: undefined,
+  }
+}
+
+function pipelineTask(header: readonly unknown[], payload: Payload): TaskMessage {
   checkVersion(header, 't')
   const [
     ,

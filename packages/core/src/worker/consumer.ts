@@ -139,7 +139,7 @@ export class Consumer {
     const { tasks, executor, maxDeliveries, unknownTaskGraceMs, logger } = this.#options
     let message: TaskMessage
     try {
-      message = decodeTask(lease.body)
+      message = decodeTask(lease.body, lease.id)
     } catch (error) {
       this.#kill(lease, undefined, {
         reason: 'undecodable',

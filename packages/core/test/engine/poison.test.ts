@@ -21,7 +21,7 @@ test('an outcome that cannot be folded fails its own entry, and those that came 
   const outcomes: Outcome[] = []
   await eventually(async () => {
     for (const { body } of await consumer.receive({ max: 100, waitMs: 0, suspects: false })) {
-      const { id, run, path, attempt } = decodeTask(body)
+      const { id, run, path, attempt } = decodeTask(body, '')
       // What names itself a pipeline and is none.
       const value = id === ids[5] ? { kind: Kind.pipeline, bytes: new Uint8Array(3) } : NONE
       outcomes.push({ id, run, path, attempt, value })

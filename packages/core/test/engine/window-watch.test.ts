@@ -55,7 +55,7 @@ test('a task whose outcome waits in the inbox of an owner that is behind is not 
   const space = await connect().open({ namespace: NAMESPACE })
   const consumer = space.consume({ queues: ['default'], leaseMs: 60 * LEASE_MS })
   const [lease] = await receive(consumer)
-  const { id, run: runId, path, attempt } = decodeTask(lease!.body)
+  const { id, run: runId, path, attempt } = decodeTask(lease!.body, lease!.id)
   behind = true
   const outcome: Outcome = { id, run: runId, path, attempt, value: NONE }
   const partition = (
@@ -94,7 +94,7 @@ test('a task that nobody has, and of which nobody speaks, is sent again', async 
   await clock.advance(20 * LEASE_MS)
   const [again, ...others] = await receive(consumer)
   expect(others).toEqual([])
-  expect(decodeTask(again!.body)).toMatchObject({ attempt: 1, resends: 1 })
+  expect(decodeTask(again!.body, again!.id)).toMatchObject({ attempt: 1, resends: 1 })
 })
 
 test('an outcome is folded before what says that its task was lost', () => {
