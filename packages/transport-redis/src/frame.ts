@@ -11,16 +11,49 @@ export interface Message {
   readonly body: Bytes
 }
 
-export function encodeFrame(id: string, body: Bytes, sentAt: number, priority: number): Buffer {
-  const idBytes = Buffer.byteLength(id)
-  const frame = Buffer.allocUnsafe(HEAD_BYTES + idBytes + body.byteLength)
-  frame.writeUInt32BE(frame.length, 0)
-  frame[4] = priority
-  frame.writeUIntBE(sentAt, 5, 6)
-  frame.writeUInt16BE(idBytes, 11)
-  frame.write(id, HEAD_BYTES)
-  frame.set(body, HEAD_BYTES + idBytes)
+/** A bundle is a count of two bytes, then so many frames: what waits in a queue, so that a script that hands out a hundred does not look into each. */
+const BUNDLE_HEAD_BYTES = 2
+/** Two of them fit a node of Redis' list. */
+const MOST_BUNDLE_BYTES = 4000
+
+export function encodeFrame({ id, body }: Message, sentAt: number, priority: number): Buffer {
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + Buffer.byteLength(id) + body.byteLength)
+  writeFrame(frame, 0, id, body, sentAt, priority)
   return frame
+}
+
+/** The messages in as few bundles as may be, in their order. */
+export function encodeBundles(messages: readonly Message[], sentAt: number): Buffer[] {
+  const bundles: Buffer[] = []
+  for (let from = 0; from < messages.length;) {
+    let bytes = BUNDLE_HEAD_BYTES
+    let to = from
+    while (to < messages.length) {
+      const { id, body } = messages[to]!
+      const more = HEAD_BYTES + Buffer.byteLength(id) + body.byteLength
+      if (to > from && bytes + more > MOST_BUNDLE_BYTES) break
+      bytes += more
+      to++
+    }
+    const bundle = Buffer.allocUnsafe(bytes)
+    let at = bundle.writeUInt16BE(to - from, 0)
+    for (; from < to; from++) at = writeFrame(bundle, at, messages[from]!.id, messages[from]!.body, sentAt, 0)
+    bundles.push(bundle)
+  }
+  return bundles
+}
+
+/** Returns where it ends. */
+function writeFrame(buffer: Buffer, from: number, id: string, body: Bytes, sentAt: number, priority: number): number {
+  const idBytes = buffer.write(id, from + HEAD_BYTES)
+  const bodyAt = from + HEAD_BYTES + idBytes
+  const end = bodyAt + body.byteLength
+  buffer.writeUInt32BE(end - from, from)
+  buffer[from + 4] = priority
+  buffer.writeUIntBE(sentAt, from + 5, 6)
+  buffer.writeUInt16BE(idBytes, from + 11)
+  buffer.set(body, bodyAt)
+  return end
 }
 
 /** The length of the frame that starts at `offset`. */

@@ -1,7 +1,7 @@
 // Sends, as arguments of the scripts that make them (scripts/shared.ts).
 import type { EventRetention, Send } from '@tasks/core'
 import type { Argument } from './call'
-import { encodeFrame } from './frame'
+import { encodeBundles, encodeFrame, type Message } from './frame'
 import type { Keys, QueueKeys } from './keys'
 import { PRIORITIES } from './limits'
 import { replyTo } from './mailbox'
@@ -49,22 +49,22 @@ export class Outbox {
   write(parts: Parts, sends: readonly Send[]): void {
     if (sends.length === 0) return
     const now = this.#clock.now()
-    const tasks = new Map<QueueKeys, Buffer[]>()
+    const tasks = new Map<QueueKeys, Message[]>()
     const high = new Map<QueueKeys, Argument[]>()
     const inboxes = new Map<number, Buffer[]>()
     const events = new Map<number, Argument[]>()
-    for (const { target, id, body } of sends) {
+    for (const send of sends) {
+      const { target, id, body } = send
       switch (target.to) {
         case 'task': {
           const queue = this.#keys.queue(target.queue)
           const priority = levelOf(target.priority)
-          const frame = encodeFrame(id, body, now, priority)
-          if (priority === 0) append(tasks, queue, frame)
-          else append(high, queue, priority, frame)
+          if (priority === 0) append(tasks, queue, send)
+          else append(high, queue, priority, encodeFrame(send, now, priority))
           break
         }
         case 'inbox':
-          append(inboxes, target.partition, encodeFrame(id, body, now, 0))
+          append(inboxes, target.partition, encodeFrame(send, now, 0))
           break
         case 'events':
           append(events, target.partition, id, body)
@@ -80,7 +80,10 @@ export class Outbox {
       }
     }
     for (const [queue, pairs] of high) addAll(parts.args, ['h', parts.place(queue.all), pairs.length / 2], pairs)
-    for (const [queue, frames] of tasks) addAll(parts.args, ['t', parts.place(queue.all), frames.length], frames)
+    for (const [queue, messages] of tasks) {
+      const bundles = encodeBundles(messages, now)
+      addAll(parts.args, ['t', parts.place(queue.all), bundles.length], bundles)
+    }
     for (const [partition, frames] of inboxes) {
       const { state, inbox } = this.#keys.partition(partition)
       addAll(parts.args, ['i', parts.place([state, inbox]), frames.length], frames)

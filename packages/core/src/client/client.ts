@@ -294,7 +294,8 @@ class ConnectedClient implements Client {
   async #checkConflict(space: Space, id: string, hash: string, options: SubmitOptions): Promise<void> {
     if (space.reader === undefined || options.onDuplicate === 'restart') return
     const row = await this.#readRow(space, id)
-    if (row === undefined) return
+    // A forgotten one, whose rows are being taken away, is in nobody's way.
+    if (row === undefined || row.leaving) return
     if (options.onDuplicate === 'reject')
       throw new TaskError('TASKS_ID_EXISTS', `the pipeline "${id}" exists (${row.status})`)
     if (row.hash !== hash)

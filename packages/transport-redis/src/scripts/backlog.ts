@@ -12,7 +12,8 @@ local function look(frame)
   local sent = frame and struct.unpack('>I6', frame, 6)
   if sent and (not oldest or sent < oldest) then oldest = sent end
 end
-look(redis.call('LINDEX', KEYS[k], 0))
+local bundle = redis.call('LINDEX', KEYS[k], 0)
+look(bundle and string.sub(bundle, 3, 16))
 for priority = 1, 9 do
   local low = string.format('(%.0f', (-priority - 1) * 281474976710656)
   local first = redis.call('ZRANGEBYSCORE', KEYS[k + 1], low, string.format('%.0f', (1 - priority) * 281474976710656), 'LIMIT', 0, 1)

@@ -84,12 +84,12 @@ end
 
 -- Raised priorities of all queues come first. Which queue is the first turns with every call, so that a full one cannot keep the others waiting.
 local made, left = {}, max
-for _, high in ipairs({ true, false }) do
+for _, popSome in ipairs({ popHigh, popReady }) do
   for k = 2, #KEYS, 6 do
     if left == 0 then break end
     made[k] = made[k] or newBatch()
     local before = made[k].count
-    pop(k, high, left, made[k])
+    popSome(k, before + left, made[k])
     left = left - (made[k].count - before)
   end
 end

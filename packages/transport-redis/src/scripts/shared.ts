@@ -19,30 +19,67 @@ end
 export const TAKE = lua`
 local MOST_BYTES = 8388608
 
--- Pops up to max messages of raised priority, or of none, onto the end of a batch that is being made.
-local function pop(k, high, max, made)
-  local most = made.count + max
+-- Appends messages to a batch that is being made.
+local function add(made, frames, count)
+  made.parts[#made.parts + 1] = frames
+  made.count = made.count + count
+  made.bytes = made.bytes + #frames
+end
+
+-- How many to pop next for so many messages. The first tells how many are in one, and how large they are.
+local function guess(popped, count, bytes, room, made)
+  if popped == 0 then return 1 end
+  return math.ceil(math.min(room / count, (MOST_BYTES - made.bytes) / bytes) * popped)
+end
+
+local function popHigh(k, most, made)
+  local count, bytes = 0, 0
   while made.bytes < MOST_BYTES and made.count < most do
-    local room = most - made.count
-    -- The first few tell how large they are.
-    if made.count == 0 then room = math.min(room, 16)
-    else room = math.min(room, math.ceil((MOST_BYTES - made.bytes) * made.count / made.bytes)) end
-    local popped = high and redis.call('ZPOPMIN', KEYS[k + 1], room) or redis.call('LPOP', KEYS[k], room)
-    if not popped or #popped == 0 then return end
-    for i = 1, #popped, high and 2 or 1 do
-      made.count = made.count + 1
-      made.bytes = made.bytes + #popped[i]
-      made[made.count] = popped[i]
+    local popped = redis.call('ZPOPMIN', KEYS[k + 1], guess(count, count, bytes, most - made.count, made))
+    if #popped == 0 then return end
+    for i = 1, #popped, 2 do
+      count, bytes = count + 1, bytes + #popped[i]
+      add(made, popped[i], 1)
     end
   end
 end
 
+-- What of a bundle is not taken goes back to where it was.
+local function popReady(k, most, made)
+  local bundles, messages, bytes = 0, 0, 0
+  while made.bytes < MOST_BYTES and made.count < most do
+    local popped = redis.call('LPOP', KEYS[k], guess(bundles, messages, bytes, most - made.count, made))
+    if not popped then return end
+    for i = 1, #popped do
+      local bundle = popped[i]
+      local count, room = struct.unpack('>I2', bundle), most - made.count
+      if count > room then
+        for j = #popped, i + 1, -1 do redis.call('LPUSH', KEYS[k], popped[j]) end
+        local to = 2
+        for j = 1, room do to = to + struct.unpack('>I4', bundle, to + 1) end
+        redis.call('LPUSH', KEYS[k], struct.pack('>I2', count - room) .. string.sub(bundle, to + 1))
+        if room > 0 then add(made, string.sub(bundle, 3, to), room) end
+        return
+      end
+      bundles, messages, bytes = bundles + 1, messages + count, bytes + #bundle
+      add(made, string.sub(bundle, 3), count)
+    end
+  end
+end
+
+-- Up to max messages more, raised priorities first.
+local function pop(k, max, made)
+  local most = made.count + max
+  popHigh(k, most, made)
+  popReady(k, most, made)
+end
+
 local function newBatch()
-  return { count = 0, bytes = 0 }
+  return { count = 0, bytes = 0, parts = {} }
 end
 
 local function hold(k, batch, made, ends)
-  local value = '\1' .. table.concat(made)
+  local value = '\1' .. table.concat(made.parts)
   redis.call('HSET', KEYS[k + 2], batch, value)
   redis.call('ZADD', KEYS[k + 3], ends, batch)
   return value
@@ -51,7 +88,7 @@ end
 -- Puts a message that was handed out before the others of its priority.
 local function putBack(k, frame)
   local priority = string.byte(frame, 5)
-  if priority == 0 then redis.call('LPUSH', KEYS[k], frame)
+  if priority == 0 then redis.call('LPUSH', KEYS[k], '\0\1' .. frame)
   else redis.call('ZADD', KEYS[k + 1], string.format('%.0f', -priority * 281474976710656), frame) end
 end
 `
@@ -81,7 +118,7 @@ end
 /**
  * Storing sends and waking whoever waits for them. The groups of ARGV are made by outbox.ts:
  *
- *   t  k  n  frames…     to a queue whose keys start at KEYS[k]
+ *   t  k  n  bundles…    to a queue whose keys start at KEYS[k]
  *   h  k  n  (priority, frame)…
  *   i  k  n  frames…     to an inbox: KEYS[k] is its partition's state, KEYS[k + 1] the list
  *   e  k  n  partition  channel  maxAgeMs  maxBytes  (id, body)…   to an event log: KEYS[k] is the stream, KEYS[k + 1] its partition's state
@@ -123,8 +160,7 @@ local function serve(k)
         redis.call('HDEL', KEYS[1], waiter)
       else
         local made = newBatch()
-        pop(k, true, tonumber(max), made)
-        pop(k, false, tonumber(max) - made.count, made)
+        pop(k, tonumber(max), made)
         if made.count == 0 then
           redis.call('ZADD', KEYS[k + 5], first[2], waiter)
           return
