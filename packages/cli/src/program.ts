@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { addControl } from './commands/control'
 import { addDlq } from './commands/dlq'
 import { addDoctor } from './commands/doctor'
+import { addEvents } from './commands/events'
 import { addGraph } from './commands/graph'
 import { addList } from './commands/list'
 import { addResult } from './commands/result'
@@ -17,7 +18,19 @@ import { printableError } from './printable'
 import { Terminal } from './terminal'
 import { ownVersion } from './versions'
 
-const COMMANDS = [addWorker, addSubmit, addStatus, addShow, addResult, addList, addControl, addDlq, addGraph, addDoctor]
+const COMMANDS = [
+  addWorker,
+  addSubmit,
+  addStatus,
+  addShow,
+  addResult,
+  addList,
+  addControl,
+  addEvents,
+  addDlq,
+  addGraph,
+  addDoctor,
+]
 
 /**
  * Runs one command.

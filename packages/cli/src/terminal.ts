@@ -1,5 +1,5 @@
 // Where a command speaks. Answers go to stdout, everything else to stderr. With `--json` stdout is one JSON document,
-// of an error too; only what ends the process at once leaves it empty.
+// of an error too; only what ends the process at once leaves it empty. What comes bit by bit is one document a line.
 import { exitCodes, type ExitCode } from './exit-codes'
 import { printable } from './printable'
 
@@ -53,6 +53,13 @@ export class Terminal {
       const line = typeof text === 'string' ? text : text((style, x) => paint(this.#out, style, x))
       if (line !== '') this.#out.write(`${line}\n`)
     }
+  }
+
+  /** A line of an answer that comes bit by bit: with `--json` a document of its own. */
+  print(document: unknown, text: string): void {
+    this.#answered = true
+    this.settle()
+    this.#out.write(`${this.json ? JSON.stringify(printable(document)) : text}\n`)
   }
 
   get hasAnswered(): boolean {

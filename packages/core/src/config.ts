@@ -7,11 +7,12 @@ import { pathToFileURL } from 'node:url'
 import type { Codec } from './codec'
 import type { Adapter } from './connect'
 import { TaskError } from './errors'
+import { eventLevels, type EventLevel } from './events/pipeline-event'
 import { checkNamespace, checkQueueName } from './ids'
 import type { Logger } from './logger'
 import type { Tasks } from './tasks'
 import type { Transport } from './transport'
-import { DEFAULTS } from './worker/settings'
+import { DEFAULTS, EVENT_LEVELS } from './worker/settings'
 
 /**
  * What `tasks.config.{ts,js,mjs}` exports by default: the settings of the `tasks` command. A program that gives no transport takes `transport` and
@@ -35,6 +36,8 @@ export interface Config {
   readonly maxDeliveries?: number
   /** How long a task that a worker does not know is given back to its queue. Default 600 000. */
   readonly unknownTaskGraceMs?: number
+  /** What is said of pipelines on the event log. Default `pipelines`. */
+  readonly events?: EventLevel
   /** How values become bytes. Default: `jsonCodec()`. All of a namespace must have the same. */
   readonly codec?: Codec
   readonly logger?: Logger
@@ -54,7 +57,11 @@ export interface Setting<Value> {
   readonly name: string | undefined
 }
 
-type Value<Field extends keyof Config> = Field extends keyof typeof DEFAULTS ? number : Config[Field] | undefined
+type Value<Field extends keyof Config> = Field extends 'events'
+  ? EventLevel
+  : Field extends keyof typeof DEFAULTS
+    ? number
+    : Config[Field] | undefined
 
 export type Settings = { readonly [Field in keyof Config]-?: Setting<Value<Field>> }
 
@@ -95,8 +102,8 @@ export function findConfig(cwd: string = process.cwd()): string | undefined {
 
 /**
  * Every setting with where it came from. Flag, environment (`TASKS_URL`, `TASKS_NAMESPACE`, `TASKS_MODULE`,
- * `TASKS_CONCURRENCY`, `TASKS_QUEUES`, `TASKS_LEASE_MS`, `TASKS_DRAIN_MS`), file, default: the first that says
- * something wins.
+ * `TASKS_CONCURRENCY`, `TASKS_QUEUES`, `TASKS_LEASE_MS`, `TASKS_DRAIN_MS`, `TASKS_EVENTS`), file, default: the first
+ * that says something wins.
  * @throws TaskError TASKS_CONFIG naming the file, variable or flag, and the field
  */
 export async function loadConfig(options: LoadConfigOptions = {}): Promise<LoadedConfig> {
@@ -145,6 +152,11 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
   drainMs: { variable: 'TASKS_DRAIN_MS', fallback: DEFAULTS.drainMs, parse: Number, flaw: countFrom(0) },
   maxDeliveries: { fallback: DEFAULTS.maxDeliveries, flaw: countFrom(2) },
   unknownTaskGraceMs: { fallback: DEFAULTS.unknownTaskGraceMs, flaw: countFrom(0) },
+  events: {
+    variable: 'TASKS_EVENTS',
+    fallback: DEFAULTS.events,
+    flaw: (x) => (eventLevels.includes(x as EventLevel) ? undefined : `must be ${EVENT_LEVELS}`),
+  },
   codec: { flaw: (x) => (has(x, 'encode', 'decode') ? undefined : 'must have the functions encode and decode') },
   logger: {
     flaw: (x) =>

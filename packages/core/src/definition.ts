@@ -132,6 +132,19 @@ export function isSleep(entry: Entry): entry is SleepEntry {
   return 'sleep' in entry || 'sleepUntil' in entry
 }
 
+/** The name of the first task, as far as the document's first page says it. */
+export function nameOf(document: Definition, chain: Chain): string {
+  for (const entry of chain) {
+    if (isTask(entry)) {
+      const { displayName, task } = document.steps[entry[0]]!
+      return displayName ?? task
+    }
+    const inner = isEach(entry) ? entry.each : isGroup(entry) ? entry.chains?.[0] : undefined
+    if (inner !== undefined) return nameOf(document, inner)
+  }
+  return ''
+}
+
 /**
  * One chain of a group.
  * @param page gives the chains of a page by its number

@@ -52,6 +52,25 @@ export { startWorker } from './worker/worker'
 export type { Client, ClientOptions, EnqueueOptions, SubmitOptions } from './client/client'
 export { createClient } from './client/client'
 export type { CancelOptions } from './client/commands'
+export type { SubscribeOptions as EventSubscribeOptions, Subscription } from './client/subscriptions'
+export type { EventGap, EventItem, EventSeen, EventsFrom, EventStream } from './events/event-stream'
+export type { EventFilter } from './events/event-filter'
+export type { CloudEvent } from './events/cloud-event'
+export type {
+  EntryInfo,
+  EventLevel,
+  PipelineCreated,
+  PipelineEvent,
+  PipelineEvents,
+  PipelineEventType,
+  PipelineStatusChanged,
+  PipelineTasksSkipped,
+  TaskAttempt,
+  TaskFailed,
+  TaskInfo,
+  TaskRetried,
+  TaskSent,
+} from './events/pipeline-event'
 export type { PipelineHandle, Progress, TaskHandle, WaitOptions } from './client/handle'
 export type { DeadLetterBox, DeadLetterView } from './client/dead-letter-box'
 export type { DescribeOptions, ListOptions, Owners, PipelineList } from './client/questions'

@@ -38,7 +38,7 @@ export function addList(program: Command, terminal: Terminal): void {
         limit,
         ...(status === undefined ? {} : { status }),
         ...(flags.name === undefined ? {} : { name: flags.name }),
-        ...(flags.since === undefined ? {} : { since: parseSince(flags.since) }),
+        ...(flags.since === undefined ? {} : { since: parseSince('--since', flags.since) }),
         ...(flags.after === undefined ? {} : { after: flags.after }),
       }
       const project = await Project.load(flags)
@@ -72,10 +72,10 @@ export function addList(program: Command, terminal: Terminal): void {
 }
 
 /** A time, or how long ago it was. */
-function parseSince(text: string): Date {
-  const at = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? Date.now() - parseDuration('--since', text) : Date.parse(text)
+export function parseSince(flag: string, text: string): Date {
+  const at = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? Date.now() - parseDuration(flag, text) : Date.parse(text)
   if (Number.isFinite(at)) return new Date(at)
-  throw new TaskError('TASKS_OPTIONS', `--since must be like 30m, 2h, 1d or 2026-11-21T10:00:00Z, not "${text}"`)
+  throw new TaskError('TASKS_OPTIONS', `${flag} must be like 30m, 2h, 1d or 2026-11-21T10:00:00Z, not "${text}"`)
 }
 
 export function parseLimit(text: string): number {

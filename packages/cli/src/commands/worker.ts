@@ -43,6 +43,7 @@ async function runWorker(terminal: Terminal, flags: WorkerFlags & { readonly rol
       drainMs: settings.drainMs.value,
       maxDeliveries: settings.maxDeliveries.value,
       unknownTaskGraceMs: settings.unknownTaskGraceMs.value,
+      events: settings.events.value,
       logger: project.logger(),
       ...project.codec(),
       handleSignals: true,

@@ -22,6 +22,7 @@ import type { Tasks } from '../tasks'
 import type { Send, Space, Transport } from '../transport'
 import { isFailure } from '../value'
 import { encodeInbox, type Command, type MeantRun, type SubmitOptions as WireOptions } from '../wire/inbox-message'
+import { openEventStream, type EventItem, type EventStream } from '../events/event-stream'
 import { giveCommand, type CancelOptions, type Obeyed } from './commands'
 import { DeadLetterBox } from './dead-letter-box'
 import { inParts } from './enqueue-many'
@@ -41,6 +42,7 @@ import { LoneSends } from './lone-sends'
 import { Questions, type DescribeOptions, type ListOptions, type Owners, type PipelineList } from './questions'
 import { Replies, type Ended, type RunRef } from './replies'
 import { Sender } from './sender'
+import { handled, subscribeSettings, type SubscribeOptions, type Subscription } from './subscriptions'
 
 export interface ClientOptions {
   /** A URL, or a transport made by hand (which stays open when the client closes). Default: `TASKS_URL`, else that of `tasks.config.*`. */
@@ -155,6 +157,16 @@ export interface Client {
   list(options?: ListOptions): Promise<PipelineList>
   /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
   owners(): Promise<Owners>
+  /**
+   * What happens in the namespace: what is kept, and what comes. Resolves when the place where it begins is known; then read it with
+   * `for await`, as fast or as slowly as you like.
+   * @throws TaskError TASKS_OPTIONS, TASKS_ARGUMENTS for a position that is none; TASKS_UNAVAILABLE
+   */
+  subscribe(options?: SubscribeOptions): Promise<EventStream>
+  /** The same, in batches, to a function that is awaited. One that throws ends it, or, of a named subscription, is called again. */
+  subscribe(options: SubscribeOptions, handler: (batch: readonly EventItem[]) => unknown): Promise<Subscription>
+  /** Forgets a named subscription, when none of its members is left. */
+  unsubscribe(name: string): Promise<void>
   /** What could not be processed, of the namespace. */
   readonly deadLetters: DeadLetterBox
   /**
@@ -497,6 +509,27 @@ class ConnectedClient implements Client {
 
   owners(): Promise<Owners> {
     return this.#questions.owners()
+  }
+
+  // ---- Events -------------------------------------------------------------------------------------------------------
+
+  async subscribe(options: SubscribeOptions = {}, handler?: (batch: readonly EventItem[]) => unknown): Promise<never> {
+    const settings = subscribeSettings(options, handler)
+    const { space } = await this.#connect()
+    const { pipelineId } = options
+    const partitions =
+      pipelineId === undefined || settings.name !== undefined
+        ? Array.from({ length: space.partitions }, (_, partition) => partition)
+        : [partitionOf(pipelineId, space.partitions)]
+    const shared = { space, clock: this.#clock, logger: this.#logger }
+    const stream = await openEventStream({ ...settings, ...shared, partitions })
+    return (handler === undefined ? stream : handled(stream, handler)) as never
+  }
+
+  async unsubscribe(name: string): Promise<void> {
+    checkId('subscription name', name)
+    const { space } = await this.#connect()
+    await space.events.forget(name)
   }
 
   async close(): Promise<void> {

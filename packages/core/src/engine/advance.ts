@@ -16,11 +16,12 @@ import { initialState, mergeState } from '../state'
 import { failureValue, isFailure, NONE, setOf, withSuppressed, type Value } from '../value'
 import type { PackedDefinition } from '../wire/packed-definition'
 import { argsValue, eachArgs, eachStep } from './dispatch'
-import type { Draft, RunView } from './draft'
+import type { Dispatch, Draft, RunView } from './draft'
+import { changeStatus, emitReturned, emitSent, emitSkipped } from './emit'
 import { finish } from './finish'
 import { deletePages, forgetFinally, noteFinally, openPages, sourceOf, writePages } from './frames'
 import { startGroup, viewGroup } from './groups'
-import { entryPath, framePath, hopPath } from './paths'
+import { entryPath, frameOf, framePath, hopPath } from './paths'
 import {
   entriesOf,
   entryAt,
@@ -127,7 +128,7 @@ function start(
 ): Next | undefined {
   const found = entriesOf(draft, view, place, row.hop)
   const { entries } = found
-  if (hasEnded) pauseAfter(view, found, index - 1)
+  if (hasEnded) pauseAfter(draft, view, found, index - 1)
   let at = index
   let value = input
   for (;;) {
@@ -143,17 +144,18 @@ function start(
       }
       // An empty group ends at once with an empty list.
       value = setOf([])
-      pauseAfter(view, found, at)
+      pauseAfter(draft, view, found, at)
     } else if (isSleep(entry)) {
       const until = 'sleep' in entry ? draft.now + entry.sleep : entry.sleepUntil
       if (until > draft.now) {
         waitUntil(draft, view, place, next, until)
         return undefined
       }
-      pauseAfter(view, found, at)
+      pauseAfter(draft, view, found, at)
     } else if (isHandler(found.definition, entry)) {
       // A handler has nothing to do.
       view.row.tasks--
+      emitSkipped(draft, view, hopPath(place.base, row.hop), place.parent.kind === 'group', found, at, at + 1)
     } else {
       send(draft, view, place, next)
       return undefined
@@ -175,7 +177,7 @@ export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): 
   const entry = entryAt(found, row) as TaskEntry | EachEntry
   writeChain(draft, view, place, { ...row, phase: 'sent', since: age(draft, view) })
   view.row.out++
-  draft.dispatches.push({
+  const dispatch: Dispatch = {
     id: view.row.id,
     run: view.row.run,
     path,
@@ -191,7 +193,9 @@ export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): 
     child: 0,
     shared: row.resends > 0,
     final: row.saved !== undefined,
-  })
+  }
+  draft.dispatches.push(dispatch)
+  emitSent(draft, view, dispatch)
 }
 
 /** How old the pipeline is. */
@@ -219,10 +223,10 @@ export function waitUntil(draft: Draft, view: RunView, place: Place, row: ChainR
   })
 }
 
-function pauseAfter(view: RunView, { definition, entries }: Entries, at: number): void {
+function pauseAfter(draft: Draft, view: RunView, { definition, entries }: Entries, at: number): void {
   const entry = entries[at]
   if (entry === undefined || view.row.status !== 'RUNNING') return
-  if (pausesAfter(definition, entry)) view.row.status = 'PAUSED'
+  if (pausesAfter(definition, entry)) changeStatus(draft, view, 'PAUSED')
 }
 
 // ---- Failing -------------------------------------------------------------------------------------------------------
@@ -231,13 +235,17 @@ function pauseAfter(view: RunView, { definition, entries }: Entries, at: number)
 function fail(draft: Draft, view: RunView, place: Place, row: ChainRow, failure: Value): Next | undefined {
   const found = entriesOf(draft, view, place, row.hop)
   const { definition, entries } = found
-  pauseAfter(view, found, row.at)
+  pauseAfter(draft, view, found, row.at)
+  const skip = (to: number): void =>
+    emitSkipped(draft, view, hopPath(place.base, row.hop), place.parent.kind === 'group', found, row.at + 1, to)
   for (let at = row.at + 1; at < entries.length; at++) {
     if (!isHandler(definition, entries[at]!)) continue
+    skip(at)
     const caught: Caught[] = [...(row.caught ?? []).slice(1 - MOST_CAUGHT), [row.at, at]]
     send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure, caught })
     return undefined
   }
+  skip(entries.length)
   return toFinally(draft, view, place, row, failure, found)
 }
 
@@ -383,6 +391,7 @@ export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed:
   if (isTail) deletePages(draft, view, hopPath(base, row.hop), row.definition)
   else writeChain(draft, view, open, { ...row, phase: 'frame', since: age(draft, view), input: NONE })
   writePages(draft, view, hopPath(base, hop), pages)
+  emitReturned(draft, view, hopPath(base, hop), frameOf(hopPath(open.base, row.hop)), packed.tasks, document)
   writeChain(draft, view, place, started)
   if (document.finally !== undefined && place.parent.kind !== 'root') noteFinally(draft, view, place.base)
   startEntry(draft, view, place, started, 0, argsValue(document.input))

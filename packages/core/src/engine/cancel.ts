@@ -4,6 +4,7 @@
 import { failureValue, withSuppressed, type Value } from '../value'
 import { sendFinally } from './advance'
 import type { Draft, RunView } from './draft'
+import { changeStatus, emitEnded } from './emit'
 import { finish } from './finish'
 import { forgetFinally } from './frames'
 import { entriesOf, finallyOf, placeOf, readChain, writeChain, type OpenEntry } from './places'
@@ -14,14 +15,16 @@ export const CANCEL_GRACE_MS = 30_000
 
 export function cancelRun(draft: Draft, run: RunView, graceMs: number): void {
   const { row, keys } = run
-  row.status = 'CANCELLING'
+  changeStatus(draft, run, 'CANCELLING')
   draft.cancelled.push({ id: row.id, run: row.run })
   if (row.out === 0) return startFinals(draft, run)
   draft.put(keys.timer(draft.now + graceMs, 'c'), { kind: 'grace', id: row.id, run: row.run })
 }
 
 /** A worker has reported an entry of a run that is being cancelled: whatever it reported, its chain ends here. */
-export function settledWhileCancelling(draft: Draft, run: RunView, { row, ...place }: OpenEntry): void {
+export function settledWhileCancelling(draft: Draft, run: RunView, open: OpenEntry): void {
+  const { row, ...place } = open
+  emitEnded(draft, run, open, 'cancelled')
   writeChain(draft, run, place, { ...row, phase: 'held' })
   startFinalsIfQuiet(draft, run)
 }

@@ -14,6 +14,7 @@ import type { Verdict } from '../wire/inbox-message'
 import { failEntry, finallyEnded, goOn, proceed, send, startEntry, startFrame, waitUntil } from './advance'
 import { cancelledFinallyEnded, settledWhileCancelling } from './cancel'
 import type { Dispatch, Draft, RunView } from './draft'
+import { emitEnded, emitFailed, emitSent } from './emit'
 import { splitEntry, splitHop } from './paths'
 import { entriesOf, entryAt, openEntry, placeOf, readChain, sentEntry, type OpenEntry } from './places'
 import type { ChainRow } from './rows'
@@ -31,6 +32,7 @@ export function entrySucceeded(draft: Draft, run: RunView, path: string, value: 
   close(draft, run, open)
   run.row.attempts++
   run.row.done++
+  if (!isCancelled(run, open)) emitEnded(draft, run, open, 'completed')
   if (open.row.saved !== undefined) return endFinally(draft, run, open, undefined)
   if (isCancelled(run, open)) return settledWhileCancelling(draft, run, open)
   if (value.kind === Kind.pipeline && run.row.lone) return failEntry(draft, run, open, open.row, LONE_PIPELINE)
@@ -57,8 +59,10 @@ export function entryFailed(
   if (verdict.retryable && retry !== undefined && attempt <= retry.maxRetries) {
     const chance = crc32(`${run.row.run}${path}#${attempt}`) / 0x1_0000_0000
     const due = draft.now + Math.ceil(verdict.retryAfterMs ?? retryDelay(retry, attempt, chance))
+    emitFailed(draft, run, open, failure, due)
     return waitUntil(draft, run, open, { ...open.row, attempt: attempt + 1, resends: 0 }, due)
   }
+  emitFailed(draft, run, open, failure)
   if (open.row.saved !== undefined) endFinally(draft, run, open, failure)
   else failEntry(draft, run, open, open.row, failure)
 }

@@ -13,6 +13,7 @@ import type { Status } from '../wire/reply'
 import { entryReleased } from './chains'
 import { CANCEL_GRACE_MS, cancelRun } from './cancel'
 import type { Draft, RunView } from './draft'
+import { changeStatus } from './emit'
 import { takeAway } from './finish'
 import { retryRun } from './retried'
 import type { JobRow } from './rows'
@@ -59,13 +60,12 @@ export function command(draft: Draft, message: CommandMessage): void {
 }
 
 function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMessage): void {
-  const { row } = run
   switch (name) {
     case 'pause':
-      row.status = 'PAUSED'
+      changeStatus(draft, run, 'PAUSED')
       return
     case 'resume':
-      row.status = 'RUNNING'
+      changeStatus(draft, run, 'RUNNING')
       // A job of its own: that of an earlier resume may be about to end, and has not seen what was held since.
       return draft.startJob(run, { kind: 'resume', path: String(draft.seq) })
     case 'cancel':

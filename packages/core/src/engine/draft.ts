@@ -6,6 +6,7 @@ import type { Bytes, RowKey, Target } from '../transport'
 import { FrameWriter, Kind, type Value } from '../value'
 import { encodeReply, type ReplyBody, type Status } from '../wire/reply'
 import type { Look } from '../wire/inbox-message'
+import type { Emitted } from './emit'
 import type { GroupView } from './groups'
 import { RunKeys } from './row-keys'
 import type { JobRow, PipelineRow, Row } from './rows'
@@ -103,6 +104,8 @@ export class Draft {
   readonly results = new Map<RowKey, FrameWriter>()
   readonly sends: { readonly target: Target; readonly body: Bytes }[] = []
   readonly dispatches: Dispatch[] = []
+  /** What pipelines say of themselves, in the order in which it happened. */
+  readonly events: Emitted[] = []
   readonly closed: Closed[] = []
   readonly ended: Ended[] = []
   /** Runs that workers are to hear the cancelling of. */
@@ -122,6 +125,8 @@ export class Draft {
     readonly seq: number,
     /** Ms since the epoch; never less than that of an earlier commit. */
     readonly now: number,
+    /** What is to be said of it: see emit.ts. */
+    readonly level = 0,
   ) {
     this.#known = known
   }

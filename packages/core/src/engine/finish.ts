@@ -6,6 +6,7 @@ import type { Value } from '../value'
 import { encodeLoneTask } from '../wire/task-message'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
+import { changeStatus } from './emit'
 import { deletePages } from './frames'
 import { hopPath, ROOT } from './paths'
 import type { RowKey } from '../transport'
@@ -20,7 +21,7 @@ export function finish(draft: Draft, run: RunView, status: 'COMPLETED' | 'FAILED
   if (row.lone && status === 'FAILED') deadLetterLoneTask(draft, run, outcome)
   // A failed run keeps what a retry would need until its retention ends.
   const isKept = status === 'FAILED' && !row.lone
-  row.status = status
+  changeStatus(draft, run, status, outcome)
   row.outcome = outcome
   row.finishedAt = draft.now
   if (!isKept) row.chain = undefined

@@ -9,6 +9,8 @@
 //     only the bad one does, and its entry fails.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
+import { sourceOf } from '../events/cloud-event'
+import type { EventLevel } from '../events/pipeline-event'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { Bytes, PartitionSession, Position, RowKey, Send, Space } from '../transport'
@@ -20,6 +22,8 @@ import { answerTo, refusalOf } from './answers'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
+import { levelOf } from './emit'
+import { eventSends } from './event-sends'
 import type { ScanRows } from './fan-in'
 import { fold, type Folded, type Poison } from './fold'
 import { halfOf, halvesOf, isBundle } from './halves'
@@ -48,6 +52,8 @@ export interface OwnerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly leaseMs: number
+  /** What is said of pipelines. */
+  readonly events: EventLevel
 }
 
 /** Inbox messages that changed no row are passed by a commit of their own at this number, or this age. */
@@ -66,6 +72,8 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #leaseMs: number
+  readonly #level: number
+  readonly #eventSource: string
 
   readonly #time: PartitionClock
   readonly #cache: RowCache
@@ -97,7 +105,7 @@ export class Owner implements LaneOwner, TakesTurns {
   #alarmAt = Infinity
   readonly #stopPolling = new AbortController()
 
-  constructor({ session, space, values, lane, turns, clock, logger, leaseMs }: OwnerOptions) {
+  constructor({ session, space, values, lane, turns, clock, logger, leaseMs, events }: OwnerOptions) {
     this.#session = session
     this.#space = space
     this.#lane = lane
@@ -105,6 +113,8 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#clock = clock
     this.#logger = logger
     this.#leaseMs = leaseMs
+    this.#level = levelOf(events)
+    this.#eventSource = sourceOf(space.namespace)
     this.partition = session.partition
     this.#seq = session.seq
     this.#time = new PartitionClock(clock, logger, session.time)
@@ -256,7 +266,7 @@ export class Owner implements LaneOwner, TakesTurns {
   }
 
   #newDraft(): Draft {
-    return new Draft(this.#cache, this.#seq + 1, this.#time.now())
+    return new Draft(this.#cache, this.#seq + 1, this.#time.now(), this.#level)
   }
 
   async #process(batch: readonly Arrived[]): Promise<boolean> {
@@ -319,7 +329,10 @@ export class Owner implements LaneOwner, TakesTurns {
     }
 
     const closing = this.#windows.close(draft, mostInputs(this.#space.capabilities))
-    const { sends, local, window } = planCommit(draft, this.#session, this.#ending ? undefined : this.#lane, replies)
+    const { maxMessageBytes } = this.#space.capabilities
+    const events = eventSends(draft, this.#session, this.#eventSource, maxMessageBytes)
+    const lane = this.#ending ? undefined : this.#lane
+    const { sends, local, window } = planCommit(draft, this.#session, lane, [...replies, ...events])
     let rows: ReadonlyMap<RowKey, Bytes | null>
     try {
       rows = encodeRows(draft, this.#cache)

@@ -2,7 +2,8 @@
 // makes a commit that is too large. How many at a time is the owner's to say; which, is the cursor's.
 import { childChain, isTask } from '../definition'
 import { startEntry } from './advance'
-import type { Draft } from './draft'
+import type { Dispatch, Draft } from './draft'
+import { emitSent } from './emit'
 import { viewGroup } from './groups'
 import { childPath, entryPath } from './paths'
 import { groupAt, placeOf } from './places'
@@ -46,7 +47,7 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
     }
     const [step, args] = first
     run.row.out++
-    draft.dispatches.push({
+    const dispatch: Dispatch = {
       id,
       run: run.row.run,
       path: entryPath(base, 0),
@@ -61,7 +62,9 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
       child: index,
       shared: false,
       final: false,
-    })
+    }
+    draft.dispatches.push(dispatch)
+    emitSent(draft, run, dispatch)
   }
   if (group.next === group.size) draft.delete(run.keys.job('pump', path))
 }

@@ -4,6 +4,7 @@
 import { FrameReader, FrameWriter, isFailure, NONE } from '../value'
 import { proceed, startEntry } from './advance'
 import type { Draft, RunView } from './draft'
+import { changeStatus } from './emit'
 import { expiryKey } from './finish'
 import { noteFinally } from './frames'
 import type { GroupView } from './groups'
@@ -17,8 +18,8 @@ import { firstStep, type ChainRow, type JobRow } from './rows'
 export function retryRun(draft: Draft, run: RunView): void {
   const { row } = run
   draft.delete(expiryKey(run))
-  row.status = 'RUNNING'
   row.run = nextRun(row.run)
+  changeStatus(draft, run, 'RUNNING')
   row.outcome = NONE
   row.finishedAt = 0
   restart(draft, run, placeOf(ROOT), row.chain!)

@@ -144,7 +144,7 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
           r.outcome.kind,
           r.outcome.bytes.length,
           r.chain === undefined ? 0 : chainHeader(r.chain),
-          ...(r.earlier === undefined ? [] : [r.earlier]),
+          ...(r.earlier === undefined && r.events === 0 ? [] : [r.earlier ?? 0, r.events]),
         ],
         r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, ...chainParts(r.chain)],
       )
@@ -229,6 +229,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         length,
         chain,
         earlier,
+        events,
       ] = header as [
         number,
         string,
@@ -254,14 +255,15 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         Kind,
         number,
         ChainHeader | 0,
-        (readonly string[])?,
+        (readonly string[] | 0)?,
+        number?,
       ]
       const outcome = valueOf(kind, length, payload)
       return {
         id,
         run,
         name,
-        earlier,
+        earlier: earlier === 0 ? undefined : earlier,
         gen,
         status: STATUSES[status]!,
         hash,
@@ -280,6 +282,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         finishing: (flags & 2) !== 0,
         leaving: (flags & 4) !== 0,
         commands: commands === 0 ? undefined : commands,
+        events: events ?? 0,
         outcome,
         notes: notes === 0 ? undefined : notes,
         chain: chain === 0 ? undefined : chainOf(chain, payload),

@@ -57,6 +57,8 @@ export interface PipelineRow {
   leaving: boolean
   /** Ids of the latest commands, so that a repeated one does nothing. */
   commands: readonly string[] | undefined
+  /** How many events the run has given out. */
+  events: number
   /** What running tasks have said of themselves, by path; the latest few. */
   notes: Readonly<Record<string, Note>> | undefined
   /** The root chain, while running. */

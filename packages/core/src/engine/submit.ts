@@ -1,12 +1,13 @@
 // What an owner does with a submit: a new run, the run that is there, or a refusal.
 import { initialState } from '../state'
-import { isEach, isGroup, isTask, type Chain, type Definition } from '../definition'
+import { nameOf } from '../definition'
 import { NONE } from '../value'
 import type { SubmitMessage } from '../wire/inbox-message'
 import type { Failure } from '../failure'
 import { entryFailed, startRoot } from './chains'
 import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
+import { emitCreated } from './emit'
 import { expiryKey, finish } from './finish'
 import { openPages, sourceOf, writePages } from './frames'
 import { entryPath, ROOT } from './paths'
@@ -62,6 +63,7 @@ function start(draft: Draft, message: SubmitMessage, before: PipelineRow | undef
     finishing: false,
     leaving: false,
     commands: before?.commands,
+    events: 0,
     chain: undefined,
     outcome: NONE,
   }
@@ -71,6 +73,7 @@ function start(draft: Draft, message: SubmitMessage, before: PipelineRow | undef
   row.name = nameOf(document, document.chain)
   row.chain = { ...firstStep(NONE), definition: sourceOf(definition), state: initialState(document) }
   writePages(draft, view, ROOT, pages)
+  emitCreated(draft, view, document)
   if (options.onDuplicate !== undefined && options.replyTo !== undefined)
     draft.reply(options.replyTo, { type: 'accepted', id, run })
   if (options.failed !== undefined && message.failure !== undefined) {
@@ -79,19 +82,6 @@ function start(draft: Draft, message: SubmitMessage, before: PipelineRow | undef
     return entryFailed(draft, view, entryPath(ROOT, 0), options.failed.attempt, message.failure, options.failed.verdict)
   }
   startRoot(draft, view, argsValue(document.input), options.runAt ?? 0)
-}
-
-/** The name of the first task, as far as the document's first page says it. */
-function nameOf(document: Definition, chain: Chain): string {
-  for (const entry of chain) {
-    if (isTask(entry)) {
-      const { displayName, task } = document.steps[entry[0]]!
-      return displayName ?? task
-    }
-    const inner = isEach(entry) ? entry.each : isGroup(entry) ? entry.chains?.[0] : undefined
-    if (inner !== undefined) return nameOf(document, inner)
-  }
-  return ''
 }
 
 /** A live run is cancelled first; whatever it had goes in steps, and its late outcomes name a run that is no more. */

@@ -1,6 +1,7 @@
 // A worker's options with every default filled in, checked before anything is opened.
 import { systemClock } from '../clock'
 import { TaskError } from '../errors'
+import { eventLevels } from '../events/pipeline-event'
 import { checkQueueName } from '../ids'
 import { jsonCodec } from '../json-codec'
 import { stderrLogger } from '../logger'
@@ -17,6 +18,7 @@ const KNOWN = [
   'drainMs',
   'maxDeliveries',
   'unknownTaskGraceMs',
+  'events',
   'roles',
   'localLane',
   'handleSignals',
@@ -26,6 +28,8 @@ const KNOWN = [
   'clock',
 ]
 const MOST = 100_000
+/** What `events` may be, for messages. */
+export const EVENT_LEVELS = eventLevels.map((level) => `'${level}'`).join(' or ')
 
 /** Of what the configuration knows, too. */
 export const DEFAULTS = {
@@ -34,6 +38,7 @@ export const DEFAULTS = {
   drainMs: 10_000,
   maxDeliveries: 5,
   unknownTaskGraceMs: 600_000,
+  events: 'pipelines',
 } as const
 
 export function workerSettings(options: WorkerOptions) {
@@ -47,6 +52,7 @@ export function workerSettings(options: WorkerOptions) {
     drainMs = DEFAULTS.drainMs,
     maxDeliveries = DEFAULTS.maxDeliveries,
     unknownTaskGraceMs = DEFAULTS.unknownTaskGraceMs,
+    events = DEFAULTS.events,
   } = options
   const { roles = ['owner', 'worker'], localLane = true, handleSignals = false } = options
   const { codec = jsonCodec(), logger = stderrLogger(), clock = systemClock } = options
@@ -66,6 +72,7 @@ export function workerSettings(options: WorkerOptions) {
   if (!Array.isArray(roles) || roles.length === 0 || roles.some((role) => role !== 'owner' && role !== 'worker')) {
     throw badOption('roles', "a list of 'owner' and 'worker'", roles)
   }
+  if (!eventLevels.includes(events)) throw badOption('events', EVENT_LEVELS, events)
   if (tasks.names().length === 0 && roles.includes('worker')) {
     throw new TaskError(
       'TASKS_NO_TASKS',
@@ -83,6 +90,7 @@ export function workerSettings(options: WorkerOptions) {
     drainMs,
     maxDeliveries,
     unknownTaskGraceMs,
+    events,
     roles,
     queues: queues as readonly string[],
     localLane,

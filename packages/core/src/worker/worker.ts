@@ -4,6 +4,7 @@ import type { Codec } from '../codec'
 import { connect, connectOptionsOf, type ConnectOptions } from '../connect'
 import { Owner } from '../engine/owner'
 import { Turns } from '../engine/turns'
+import type { EventLevel } from '../events/pipeline-event'
 import { TaskError } from '../errors'
 import { LargeValues } from '../large-values'
 import { checkMs, checkOptions } from '../option-checks'
@@ -37,6 +38,11 @@ export interface WorkerOptions {
   readonly maxDeliveries?: number
   /** How long a task that this worker does not know is given back to its queue, from when it first saw it, in ms. Default 600 000: deploys roll. */
   readonly unknownTaskGraceMs?: number
+  /**
+   * What the partitions of this process say of their pipelines on the event log: nothing, what happens to pipelines, or what happens to each task, too.
+   * Default `pipelines`.
+   */
+  readonly events?: EventLevel
   /** Which of the two roles this process has. Default both. */
   readonly roles?: readonly ('owner' | 'worker')[]
   /** Whether tasks of this process's partitions may run here without going through a queue. Default true. */
@@ -124,7 +130,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     : space
         .own({ leaseMs })
         .run(
-          (session) => new Owner({ session, space, values, lane, turns, clock, logger, leaseMs }).run(),
+          (session) =>
+            new Owner({ session, space, values, lane, turns, clock, logger, leaseMs, events: settings.events }).run(),
           stopOwning.signal,
         )
         .catch((error: unknown) =>

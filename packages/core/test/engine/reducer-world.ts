@@ -2,12 +2,14 @@
 // that encodings are part of every test; what the owner does around the reducer is done here in the plainest way.
 import { encodeDefinition } from '../../src/definition-encoder'
 import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
+import { levelOf, type Emitted } from '../../src/engine/emit'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
 import { countFailures } from '../../src/engine/retried'
 import { decodeRow, encodeRow } from '../../src/engine/row-codec'
 import { cleanedBy, JOBS, pipelineKey, RunKeys, TIMERS } from '../../src/engine/row-keys'
 import type { GroupRow, JobRow, MarkRow, PipelineRow, Row, TimerRow } from '../../src/engine/rows'
+import type { EventLevel } from '../../src/events/pipeline-event'
 import { jsonCodec } from '../../src/json-codec'
 import { isPipeline } from '../../src/pipeline'
 import { encodeState } from '../../src/state'
@@ -25,7 +27,14 @@ export class ReducerWorld {
   readonly dispatches: Dispatch[] = []
   readonly ended: Ended[] = []
   readonly sends: Draft['sends'] = []
+  readonly events: Emitted[] = []
+  readonly #level: number
   #seen = 0
+
+  /** @param level what is said of pipelines */
+  constructor(level: EventLevel = 'tasks') {
+    this.#level = levelOf(level)
+  }
 
   /** Folds a batch and commits it. */
   fold(inputs: readonly Input[]): Draft {
@@ -35,7 +44,7 @@ export class ReducerWorld {
         return bytes === undefined ? null : decodeRow(key, bytes)
       },
     }
-    const draft = new Draft(known, this.seq + 1, this.now)
+    const draft = new Draft(known, this.seq + 1, this.now, this.#level)
     for (const input of inputs) step(draft, input)
     this.seq++
     for (const [key, row] of draft.changed) {
@@ -46,6 +55,7 @@ export class ReducerWorld {
     this.dispatches.push(...draft.dispatches)
     this.ended.push(...draft.ended)
     this.sends.push(...draft.sends)
+    this.events.push(...draft.events)
     return draft
   }
 

@@ -27,6 +27,7 @@ import { encodeState, stateValues } from '../../src/state'
 import { Kind, NONE } from '../../src/value'
 import { encodeDefinitionValue } from '../../src/wire/packed-definition'
 import type { Outcome } from '../../src/wire/inbox-message'
+import { expectTrueEvents } from './true-events'
 import { codec, ReducerWorld, submitOf } from './reducer-world'
 
 // ---- Programs as pipelines ------------------------------------------------------------------------------------------
@@ -249,6 +250,7 @@ test('any schedule of any program comes to what the interpreter says, once, and 
       expect(plain(outcomeOf(world))).toEqual(plain(outcome))
       expect(world.pipelineRow()).toMatchObject({ tasks, done, attempts })
       expect(world.ended).toHaveLength(runs)
+      expectTrueEvents(world)
       while (await world.work(100)) {
         // what is left of long work
       }

@@ -1,0 +1,72 @@
+// The envelope of every event: CloudEvents 1.0, structured JSON. Other systems read it as it is.
+import type { Bytes } from '../transport'
+
+/** What every event of ours has. Attributes below the line are extensions, whose names have neither capitals nor signs. */
+export interface CloudEvent<Type extends string = string, Data = unknown> {
+  readonly specversion: '1.0'
+  /** Unique among the events of its `source`: the same event, seen again, has the same id. */
+  readonly id: string
+  /** `/namespaces/<namespace>`, and behind it `/workers/<worker>` if a worker says it. */
+  readonly source: string
+  readonly type: Type
+  /** What it is about: a pipeline's id, a task's, or the key of an event that somebody sent. */
+  readonly subject: string
+  readonly time: string
+  readonly datacontenttype: 'application/json'
+  // ----
+  /** The pipeline that it is about. A pipeline that a task returned has an id of its own. */
+  readonly pipelineid?: string
+  /** The pipeline that was submitted. */
+  readonly rootid?: string
+  readonly run?: string
+  /** Of a pipeline's events: 12 digits, counting from 1 in each submitted run without a gap. */
+  readonly sequence?: string
+  readonly data: Data
+}
+
+export const EVENT_TYPES = 'dev.tasks.'
+
+export function sourceOf(namespace: string, worker?: string): string {
+  const source = `/namespaces/${encodeURIComponent(namespace)}`
+  return worker === undefined ? source : `${source}/workers/${encodeURIComponent(worker)}`
+}
+
+const SEQUENCE_DIGITS = 12
+
+export function sequenceText(sequence: number): string {
+  return String(sequence).padStart(SEQUENCE_DIGITS, '0')
+}
+
+/** Small enough to be read by the page, large enough that a commit mostly needs one. */
+const BATCH_BYTES = 64 * 1024
+
+/** Bodies for the log: each is a JSON array of events, CloudEvents' batch format. `events` are JSON already. */
+export function batchesOf(events: readonly string[], mostBytes: number): readonly Bytes[] {
+  const most = Math.min(BATCH_BYTES, mostBytes)
+  const batches: Bytes[] = []
+  let batch: string[] = []
+  let bytes = 2
+  const close = (): void => {
+    if (batch.length > 0) batches.push(Buffer.from(`[${batch.join(',')}]`))
+    batch = []
+    bytes = 2
+  }
+  for (const event of events) {
+    const length = Buffer.byteLength(event) + 1
+    if (bytes + length > most) close()
+    batch.push(event)
+    bytes += length
+  }
+  close()
+  return batches
+}
+
+/** The events of one body of the log; none of one that is not ours. */
+export function eventsOf(body: Bytes): readonly CloudEvent[] {
+  try {
+    const events: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString())
+    return Array.isArray(events) ? (events as CloudEvent[]) : []
+  } catch {
+    return []
+  }
+}
