@@ -43,7 +43,7 @@ test('a flag wins over the environment, that over the file, that over the defaul
 test('without a file and an environment everything is its default', async () => {
   const { file, settings } = await loadConfig({ cwd: folder(), env: {} })
   expect(file).toBeUndefined()
-  expect(Object.values(settings).map(({ source }) => source)).toEqual(Array(12).fill('default'))
+  expect(Object.values(settings).map(({ source }) => source)).toEqual(Array(13).fill('default'))
   expect(settings.concurrency.value).toBe(10)
   expect(settings.transport.value).toBeUndefined()
 })
