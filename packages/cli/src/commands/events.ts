@@ -1,6 +1,6 @@
 import type { CloudEvent, EventItem, EventSubscribeOptions } from '@tasks/core'
 import type { Command } from 'commander'
-import { Interruption, interruptible } from '../interruption'
+import { interruptible, type Interruption } from '../interruption'
 import { Project, type CommonFlags } from '../project'
 import type { Terminal } from '../terminal'
 import { parseSince } from './list'

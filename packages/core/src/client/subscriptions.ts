@@ -43,7 +43,7 @@ export function subscribeSettings(
   const { from = 'new', name, leaseMs = LEASE_MS, follow = true, maxBatch = MAX_BATCH, signal, ...filter } = options
   if (handler !== undefined && typeof handler !== 'function')
     throw badOption('subscribe: handler', 'a function', handler)
-  if (typeof from !== 'string' && !(from instanceof Date && Number.isFinite(from.getTime())))
+  if (typeof from !== 'string' && !(typeof from === 'object' && from !== null && Number.isFinite(Number(from))))
     throw badOption('from', "'new', 'beginning', a position or a Date", from)
   if (name !== undefined) checkId('subscription name', name)
   checkMs('leaseMs', leaseMs)

@@ -1,5 +1,5 @@
 // From the events of a draft to the sends of its commit: CloudEvents, several in one record of the log.
-import { batchesOf, sequenceText, type CloudEvent } from '../events/cloud-event'
+import { batchesOf, sequenceText, timeText, type CloudEvent } from '../events/cloud-event'
 import type { PartitionSession, Send } from '../transport'
 import type { Draft } from './draft'
 import type { Emitted } from './emit'
@@ -27,7 +27,7 @@ function cloudEvent({ type, id, run, gen, sequence, at, frame, path, data }: Emi
     source,
     type,
     subject: path === '' ? id + frame : id + path,
-    time: new Date(at).toISOString(),
+    time: timeText(at),
     datacontenttype: 'application/json',
     pipelineid: id + frame,
     rootid: id,

@@ -37,6 +37,9 @@ export function sequenceText(sequence: number): string {
   return String(sequence).padStart(SEQUENCE_DIGITS, '0')
 }
 
+// oxlint-disable-next-line no-restricted-globals -- this reads no clock
+export const timeText = (ms: number): string => new Date(ms).toISOString()
+
 /** Small enough to be read by the page, large enough that a commit mostly needs one. */
 const BATCH_BYTES = 64 * 1024
 
