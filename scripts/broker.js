@@ -3,13 +3,15 @@
 //   npm run broker -- redis                      as shipped: the append-only file is synced every second
 //   npm run broker -- redis always               … before every answer; or: no, off
 //   npm run broker -- redis everysec --maxmemory 100mb
+//   npm run broker -- kafka                      one broker of Kafka 4; or: kafka 3.9.1
 import { once } from 'node:events'
-import { NoBroker, startRedis } from '../packages/dev-config/brokers/index.js'
+import { NoBroker, startKafka, startRedis } from '../packages/dev-config/brokers/index.js'
 
 /** @typedef {import('../packages/dev-config/brokers/index.js').Server} Server */
 
 /** @type {Readonly<Record<string, (args: readonly string[]) => Promise<Server>>>} */
 const brokers = {
+  kafka: ([version, ...settings]) => startKafka({ settings, ...(version !== undefined && { version }) }),
   redis([appendfsync, ...settings]) {
     const known = /** @type {const} */ (['always', 'everysec', 'no', 'off'])
     const chosen = known.find((each) => each === appendfsync)

@@ -44,8 +44,8 @@ const PUBLISHED: Readonly<Record<string, Published>> = {
   sqlite: { package: '@tasks/transport-sqlite' },
   redis: { package: '@tasks/transport-redis', peer: 'ioredis' },
   rediss: { package: '@tasks/transport-redis', peer: 'ioredis' },
-  nats: { package: '@tasks/transport-nats', peer: '@nats-io/transport-node @nats-io/jetstream @nats-io/kv' },
-  'tls+nats': { package: '@tasks/transport-nats', peer: '@nats-io/transport-node @nats-io/jetstream @nats-io/kv' },
+  nats: { package: '@tasks/transport-nats', peer: '@nats-io/transport-node' },
+  'tls+nats': { package: '@tasks/transport-nats', peer: '@nats-io/transport-node' },
   kafka: { package: '@tasks/transport-kafka', peer: 'kafkajs' },
 }
 

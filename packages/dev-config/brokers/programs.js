@@ -7,17 +7,17 @@ import { delimiter, isAbsolute, join } from 'node:path'
 export class NoBroker extends Error {}
 
 /**
- * The path of a program. Where it is lacking and this is Debian's root, the package of its name is installed first.
+ * The path of a program. Where it is lacking and this is Debian's root, its package is installed first.
  *
- * @param {string} program @returns {string | undefined}
+ * @param {string} program @param {string} [debian] its package, if that has another name @returns {string | undefined}
  */
-export function onPath(program) {
+export function onPath(program, debian = program) {
   const found = find(program)
   if (found !== undefined || isAbsolute(program) || process.getuid?.() !== 0 || find('apt-get') === undefined)
     return found
-  console.error(`broker: installing ${program} …`)
+  console.error(`broker: installing ${debian} …`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-  const install = () => spawnSync('apt-get', ['install', '-qq', '-y', program], { env, stdio: ['ignore', 2, 2] })
+  const install = () => spawnSync('apt-get', ['install', '-qq', '-y', debian], { env, stdio: ['ignore', 2, 2] })
   // An image without package lists needs them first.
   if (install().status !== 0) {
     spawnSync('apt-get', ['update', '-qq'], { env, stdio: ['ignore', 2, 2] })

@@ -28,7 +28,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * @property {(port: number) => string} url
  */
 
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 
 /** @param {Recipe} recipe @returns {Promise<Server>} */
 export async function startServer(recipe) {
@@ -106,7 +106,7 @@ export async function startServer(recipe) {
 }
 
 /** @returns {Promise<number>} */
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())

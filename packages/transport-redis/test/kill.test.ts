@@ -1,109 +1,23 @@
-// Servers and workers that are killed and stopped while pipelines run: what was accepted ends right, and once.
-import { createClient, TaskError } from '@tasks/core'
-import type { Server } from '@tasks/dev-config/brokers'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
+import { soak } from '@tasks/soak'
+import { test } from 'vitest'
 import { redisTransport } from '../src/index'
 import { newServer } from './support/server'
-import { NAMESPACE, workOf } from './support/tasks'
-import { supervise, type Supervised } from './support/worker-process'
 
 const ROUNDS = process.env['TASKS_TIER'] === 'all' ? 60 : 4
 const SEED = Number(process.env['TASKS_SEED'] ?? Date.now() % 1_000_000)
-const LEASE_MS = 1_000
-const PIPELINES = 10
-const PATIENCE_MS = 60_000
-
-/** mulberry32 */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), state | 1)
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61)
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-type Harm = (server: Server, workers: readonly Supervised[], random: () => number) => Promise<void>
-
-const harms: Readonly<Record<string, Harm>> = {
-  async 'the server is killed and starts again'(server) {
-    server.kill('SIGKILL')
-    await server.restart()
-  },
-  async 'a worker is killed'(_, workers, random) {
-    workers[Math.floor(random() * workers.length)]!.signal('SIGKILL')
-    await Promise.resolve()
-  },
-  async 'the server is stopped for a while'(server, _, random) {
-    server.kill('SIGSTOP')
-    await sleep(LEASE_MS * (0.5 + random()))
-    server.kill('SIGCONT')
-  },
-  async 'a worker is stopped for longer than its lease'(_, workers, random) {
-    const worker = workers[Math.floor(random() * workers.length)]!
-    worker.signal('SIGSTOP')
-    await sleep(LEASE_MS * (1 + random()))
-    worker.signal('SIGCONT')
-  },
-  async 'both workers and the server are killed'(server, workers) {
-    for (const worker of workers) worker.signal('SIGKILL')
-    server.kill('SIGKILL')
-    await server.restart()
-  },
-}
 
 test(
   `pipelines end right, each task counted once, under kill -9 and SIGSTOP of server and workers, in ${ROUNDS} rounds`,
   async (ctx) => {
-    console.log(`TASKS_SEED=${SEED}`)
-    const random = randomOf(SEED)
     const server = await newServer(ctx, { appendfsync: 'always' })
-    const transport = redisTransport({ url: server.url })
-    // The owner that was asked for a result may be killed: ask again soon.
-    const client = createClient({ namespace: NAMESPACE, transport, answerMs: 300 })
-    onTestFinished(async () => {
-      await client.close()
-      await transport.close()
+    await soak({
+      server,
+      place: { url: server.url, adapter: new URL('../src/index.ts', import.meta.url) },
+      transport: redisTransport({ url: server.url }),
+      rounds: ROUNDS,
+      leaseMs: 1_000,
+      seed: SEED,
     })
-    // The one hands over in memory, the other goes through the queue, so that both ways are cut.
-    const options = { leaseMs: LEASE_MS, concurrency: 5, partitions: 4 }
-    const workers = await Promise.all([
-      supervise(server.url, options),
-      supervise(server.url, { ...options, localLane: false }),
-    ])
-    const names = Object.keys(harms)
-    for (let round = 0; round < ROUNDS; round++) {
-      const wanted = Array.from({ length: PIPELINES }, (_, index) => ({
-        id: `${round}.${index}`,
-        work: workOf(Math.floor(random() * 100), 1 + Math.floor(random() * 20)),
-      }))
-      // A submit while the server is away may be refused; then it is not accepted, and tried again.
-      const accepted = wanted.map(async ({ id, work }) => {
-        for (;;) {
-          await sleep(random() * 200)
-          try {
-            return { work, run: await client.submit(work.pipeline, { id }) }
-          } catch (error) {
-            if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
-          }
-        }
-      })
-      await sleep(random() * 250)
-      const name = round < names.length ? names[round]! : names[Math.floor(random() * names.length)]!
-      await harms[name]!(server, workers, random)
-      for (const { work, run } of await Promise.all(accepted)) {
-        const outcome: unknown = await run.result({ timeoutMs: PATIENCE_MS }).catch((error: unknown) => error)
-        expect(outcome, `round ${round} (${name}), pipeline ${run.id}`).toBe(work.expected)
-        expect(await run.status()).toMatchObject({ status: 'COMPLETED', done: work.tasks, tasks: work.tasks })
-      }
-    }
-    const { pipelines: ended } = await client.list({ limit: 10_000 })
-    expect(ended).toHaveLength(ROUNDS * PIPELINES)
-    expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['COMPLETED']))
-    expect(await client.deadLetters.list()).toEqual([])
-    expect(workers.map(({ deaths }) => deaths)).toEqual([0, 0])
   },
-  ROUNDS * PATIENCE_MS,
+  ROUNDS * 60_000,
 )

@@ -1,9 +1,8 @@
 import { createClient } from '@tasks/core'
+import { NAMESPACE, supervise, workOf } from '@tasks/soak'
 import { expect, onTestFinished, test } from 'vitest'
 import { redisTransport } from '../src/index'
 import { newServer } from './support/server'
-import { NAMESPACE, workOf } from './support/tasks'
-import { supervise } from './support/worker-process'
 
 /** Much longer than the test may take: nothing here waits for a lease. */
 const LEASE_MS = 120_000
@@ -18,10 +17,11 @@ test('the partitions of a process that was killed are taken over long before its
     await transport.close()
   })
   const options = { leaseMs: LEASE_MS, partitions: 4 }
-  const doomed = await supervise(server.url, options)
+  const place = { url: server.url, adapter: new URL('../src/index.ts', import.meta.url) }
+  const doomed = await supervise(place, options)
   const work = workOf(1, 3)
   expect(await (await client.submit(work.pipeline)).result({ timeoutMs: PATIENCE_MS })).toBe(work.expected)
-  await supervise(server.url, options)
+  await supervise(place, options)
   doomed.signal('SIGKILL')
   const since = performance.now()
   const runs = await Promise.all(

@@ -1,6 +1,7 @@
 // What goes wrong between a client library and a server, each through a network that does it on purpose.
 import type { PartitionSession, Send, Space } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
+import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import { Redis } from 'ioredis'
 import type { TestContext } from 'vitest'
 import { expect, onTestFinished, test } from 'vitest'
@@ -9,7 +10,6 @@ import { redisTransport } from '../src/index'
 import { commit } from '../src/scripts/commit'
 import { receive } from '../src/scripts/receive'
 import { send } from '../src/scripts/send'
-import { Proxy } from './support/proxy'
 import { newServer } from './support/server'
 
 interface Bench {
@@ -27,6 +27,10 @@ async function openOn(url: string, options: RedisTransportOptions = {}): Promise
   return transport.open({ namespace: 'traps', partitions: 1 })
 }
 
+function urlOf({ port }: Proxy): string {
+  return `redis://127.0.0.1:${port}`
+}
+
 async function proxyTo(server: Server): Promise<Proxy> {
   const proxy = await Proxy.to(server.port)
   onTestFinished(() => proxy.close())
@@ -37,7 +41,7 @@ async function bench(ctx: TestContext, options: RedisTransportOptions = {}): Pro
   const server = await newServer(ctx)
   await teachScripts(server)
   const proxy = await proxyTo(server)
-  return { server, proxy, space: await openOn(proxy.url, options), other: await openOn(server.url) }
+  return { server, proxy, space: await openOn(urlOf(proxy), options), other: await openOn(server.url) }
 }
 
 /** Otherwise the answer that gets lost may be that the script is not known. */
@@ -219,7 +223,7 @@ test('a replica that takes over without the last commits has no owner but a new 
   const onReplica = new Redis(replica.url)
   onTestFinished(() => onReplica.disconnect())
   await onReplica.replicaof('127.0.0.1', replication.port)
-  const space = await openOn(proxy.url, { patienceMs: 10_000 })
+  const space = await openOn(urlOf(proxy), { patienceMs: 10_000 })
   const old = await sessionOf(space, 1_000)
   await old.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('kept')]]), sends: [] })
   await expect.poll(() => onReplica.exists('{tasks:traps}:p0:rows'), { timeout: 10_000 }).toBe(1)

@@ -106,12 +106,14 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
   if (connection === undefined) return report
   try {
     const { transport } = connection
-    report.capabilities = transport.capabilities
     const adapter = versionOf(`@tasks/transport-${transport.name}`, project.folders())
     if (adapter !== undefined) report.versions[`@tasks/transport-${transport.name}`] = adapter
-    checks.push(safety(transport))
+    const next = checks.length
     if (namespace !== undefined)
       await examineNamespace(report, connection, namespace, module?.tasks.queues() ?? ['default'], answerMs)
+    // Of some transports they are known only when a namespace has been opened.
+    report.capabilities = transport.capabilities
+    checks.splice(next, 0, safety(transport))
   } finally {
     await connection.close()
   }

@@ -1,7 +1,7 @@
 // Large values, by key and page.
 import type { Clock } from '../clock'
 import type { Bytes } from '../transport'
-import { SortedKeys } from './sorted-keys'
+import { SortedKeys } from '../adapter/sorted-keys'
 
 interface Blob {
   readonly at: number

@@ -1,7 +1,7 @@
 // Rows by entity: an entity's keys are sorted when a scan asks for them.
 import type { Bytes, RowKey } from '../transport'
 import { LASTING, PASSING, Slab } from './slab'
-import { SortedKeys } from './sorted-keys'
+import { SortedKeys } from '../adapter/sorted-keys'
 
 interface Entity {
   readonly rows: Map<RowKey, Bytes>

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Deque } from '../../src/memory/deque'
 import { Heap } from '../../src/memory/heap'
 import { Slab } from '../../src/memory/slab'
-import { SortedKeys } from '../../src/memory/sorted-keys'
+import { SortedKeys } from '../../src/adapter/sorted-keys'
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 

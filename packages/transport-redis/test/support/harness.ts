@@ -2,6 +2,7 @@
 import type { TransportHarness, Unknown } from '@tasks/conformance'
 import type { Transport } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
+import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import type { RedisOptions } from 'ioredis'
 import { Redis } from 'ioredis'
 import { redisTransport } from '../../src/index'
@@ -10,7 +11,6 @@ import { heartbeat } from '../../src/scripts/ownership'
 import { send } from '../../src/scripts/send'
 import { settle } from '../../src/scripts/settle'
 import type { Script } from '../../src/script'
-import { Proxy } from './proxy'
 
 /** A client whose heartbeats do not leave, while it is stalled. */
 class StallingRedis extends Redis {

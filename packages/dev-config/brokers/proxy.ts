@@ -57,10 +57,6 @@ export class Proxy {
     return (this.#server.address() as AddressInfo).port
   }
 
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`
-  }
-
   /**
    * The next time that something like this is sent to the server: it does not arrive (`lost`), or it does and nothing that the server says from then on is heard
    * (`unanswered`); then the connection is cut. Resolves when that has happened.

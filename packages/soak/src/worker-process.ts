@@ -5,8 +5,14 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
-const PROGRAM = fileURLToPath(new URL('../programs/worker.ts', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('worker.ts', import.meta.url))
 const FROM_SOURCE = ['--import', 'tsx', '--conditions=@tasks/source']
+
+export interface Place {
+  readonly url: string
+  /** The module that makes a transport of it. */
+  readonly adapter: URL
+}
 
 export interface Supervised {
   /** To the process that runs now. */
@@ -18,7 +24,7 @@ export interface Supervised {
 }
 
 export async function supervise(
-  url: string,
+  { url, adapter }: Place,
   options: Partial<Pick<WorkerOptions, 'concurrency' | 'leaseMs' | 'localLane' | 'partitions'>>,
 ): Promise<Supervised> {
   let child: ChildProcess
@@ -28,7 +34,7 @@ export async function supervise(
   const killed = new Set<ChildProcess>()
   const start = (): ChildProcess => {
     generation++
-    const started = fork(PROGRAM, [url, JSON.stringify(options)], { execArgv: FROM_SOURCE })
+    const started = fork(PROGRAM, [url, adapter.href, JSON.stringify(options)], { execArgv: FROM_SOURCE })
     started.on('exit', () => {
       if (stopped) return
       if (!killed.has(started)) deaths++

@@ -1,7 +1,7 @@
 // The keys of a map in the order of their UTF-8 bytes. New keys are only noted, and put in their places by the next read: a group of
 // 250,000 results that is never read in order is never sorted, and a read between two writes costs what was written, not what is there.
 
-import { compareUtf8 } from '../adapter/key-order'
+import { compareUtf8 } from './key-order'
 
 // For keys without units from U+D800 on, which is nearly all, both orders are one, and the engine's own comparison is ten times quicker.
 const WIDE = /[\ud800-\uffff]/

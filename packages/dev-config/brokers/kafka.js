@@ -1,0 +1,131 @@
+// Kafka in KRaft mode, broker and controller in one process: from Maven's jars, which a JVM of 17 or newer runs; else in a container.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { inContainer, NoBroker, onPath } from './programs.js'
+import { ask, freePort, startServer } from './server.js'
+
+/** @typedef {import('./server.js').Server} Server */
+
+/**
+ * @typedef {object} KafkaOptions
+ * @property {string} [version]       default 4.1.0
+ * @property {readonly string[]} [settings]   further lines of server.properties
+ */
+
+export const KAFKA = '4.1.0'
+/** The last that could be run with ZooKeeper, and the oldest that is tested. */
+export const OLD_KAFKA = '3.9.1'
+
+/** A number is enough: nobody else is in its cluster. */
+const CLUSTER_ID = 'dGFza3MtdGVzdC1jbHVzdA'
+const HEAP = '-Xmx512m'
+
+/** @param {KafkaOptions} [options] @returns {Promise<Server>} */
+export async function startKafka({ version = KAFKA, settings = [] } = {}) {
+  const controllerPort = await freePort()
+  const jars = jarsOf(version)
+  const boxed = jars === undefined ? inContainer(`apache/kafka:${version}`, ['sh']) : undefined
+  const data = (/** @type {string} */ folder) => join(boxed?.folder ?? folder, 'data')
+  return startServer({
+    name: 'kafka',
+    command: boxed?.container.docker ?? 'sh',
+    ...(boxed && { container: boxed.container }),
+    args: ({ folder, port }) => {
+      const properties = {
+        'process.roles': 'broker,controller',
+        'node.id': 1,
+        'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+        listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+        'controller.listener.names': 'CONTROLLER',
+        'log.dirs': data(folder),
+        'offsets.topic.replication.factor': 1,
+        'transaction.state.log.replication.factor': 1,
+        'transaction.state.log.min.isr': 1,
+        ...SMALL,
+      }
+      const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}`)
+      writeFileSync(join(folder, 'server.properties'), [...lines, ...settings, ''].join('\n'))
+      return [...(boxed?.args(folder) ?? []), '-c', script(boxed?.folder ?? folder, jars)]
+    },
+    async ready({ port }) {
+      await ask(port, API_VERSIONS)
+      return version
+    },
+    url: (port) => `kafka://127.0.0.1:${port}`,
+  })
+}
+
+/** What a broker of a few topics on a busy machine needs no more of. */
+const SMALL = {
+  'auto.create.topics.enable': false,
+  'group.initial.rebalance.delay.ms': 0,
+  'offsets.topic.num.partitions': 1,
+  'transaction.state.log.num.partitions': 4,
+  'num.network.threads': 2,
+  'num.io.threads': 4,
+  'log.cleaner.dedupe.buffer.size': 4_194_304,
+  'transaction.abort.timed.out.transaction.cleanup.interval.ms': 2_000,
+  'file.delete.delay.ms': 1_000,
+}
+
+/** A question that every version answers. */
+const API_VERSIONS = '\0\0\0\x0a\0\x12\0\0\0\0\0\x01\0\0'
+
+/**
+ * Formats the folder once, and becomes the server.
+ *
+ * @param {string} folder @param {string | undefined} jars
+ */
+function script(folder, jars) {
+  const properties = `'${folder}/server.properties'`
+  const format = `format -t ${CLUSTER_ID} -c ${properties}`
+  const once = `test -f '${folder}/data/meta.properties' ||`
+  if (jars === undefined)
+    return `${once} /opt/kafka/bin/kafka-storage.sh ${format} && exec env KAFKA_HEAP_OPTS=${HEAP} /opt/kafka/bin/kafka-server-start.sh ${properties}`
+  const java = `java -cp '${jars}/*'`
+  return `${once} ${java} -XX:TieredStopAtLevel=1 kafka.tools.StorageTool ${format} && exec ${java} ${HEAP} -XX:+UseSerialGC kafka.Kafka ${properties}`
+}
+
+/**
+ * The folder of Kafka's jars, outside of the repository; undefined where Java or Maven cannot be had.
+ *
+ * @param {string} version @returns {string | undefined}
+ */
+function jarsOf(version) {
+  if (onPath('java', 'openjdk-17-jre-headless') === undefined) return undefined
+  const cache = process.env['TASKS_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tasks')
+  const folder = join(cache, `kafka-${version}`)
+  if (existsSync(folder)) return folder
+  const maven = onPath('mvn', 'maven')
+  if (maven === undefined) return undefined
+  console.error(`broker: fetching Kafka ${version} with Maven, once, to ${folder} …`)
+  mkdirSync(cache, { recursive: true })
+  const work = mkdtempSync(join(cache, 'fetching-'))
+  try {
+    writeFileSync(
+      join(work, 'pom.xml'),
+      `<project><modelVersion>4.0.0</modelVersion><groupId>tasks</groupId><artifactId>kafka</artifactId><version>1</version>
+<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency></dependencies></project>`,
+    )
+    const goals = [
+      '-q',
+      '-B',
+      'dependency:copy-dependencies',
+      '-DincludeScope=runtime',
+      `-DoutputDirectory=${work}/jars`,
+    ]
+    const { status, stdout } = spawnSync(maven, goals, { cwd: work, encoding: 'utf8' })
+    if (status !== 0) throw new NoBroker(`Maven could not fetch Kafka ${version}:\n${stdout.slice(-2_000)}`)
+    try {
+      renameSync(join(work, 'jars'), folder)
+    } catch (error) {
+      // Somebody else was quicker.
+      if (!existsSync(folder)) throw error
+    }
+    return folder
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}

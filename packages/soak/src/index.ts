@@ -1,0 +1,6 @@
+export type { Harm, SoakOptions } from './rounds'
+export { harms, soak } from './rounds'
+export type { Work } from './tasks'
+export { NAMESPACE, workOf } from './tasks'
+export type { Place, Supervised } from './worker-process'
+export { supervise } from './worker-process'

@@ -1,0 +1,2 @@
+export type { KafkaTransportOptions } from './transport'
+export { fromUrl, kafkaTransport } from './transport'

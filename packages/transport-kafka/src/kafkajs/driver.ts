@@ -1,0 +1,186 @@
+// The driver on kafkajs 2.2.4.
+import type { Clock } from '@tasks/core/adapter'
+import type { KafkaConfig } from 'kafkajs'
+import type {
+  Batch,
+  Chunk,
+  ClusterFacts,
+  KafkaDriver,
+  Place,
+  Range,
+  Stored,
+  TopicFacts,
+  TopicSpec,
+  Transactor,
+} from '../driver'
+import { refused, unavailable } from '../failure'
+import { Cluster, Lines } from './cluster'
+import { Code, meaningOf } from './codes'
+import type { Listener } from './line'
+import { Reader } from './reader'
+import { takeOver } from './transactor'
+import { explain, Writer } from './writer'
+
+export interface KafkajsOptions {
+  readonly client: KafkaConfig
+  readonly clock: Clock
+  readonly patienceMs: number
+  readonly onLog: Listener
+}
+
+const TOPIC_RESOURCE = 2
+const CREATE_MS = 20_000
+
+export function kafkajsDriver({ client, clock, patienceMs, onLog }: KafkajsOptions): KafkaDriver {
+  return new KafkajsDriver(
+    new Cluster({ client, clock, patienceMs, onLog, silenceMs: Math.max(1_000, patienceMs / 2) }),
+  )
+}
+
+class KafkajsDriver implements KafkaDriver {
+  readonly #cluster: Cluster
+  readonly #lines: Lines
+  readonly #writer: Writer
+  readonly #reader: Reader
+  readonly #transactors = new Set<Transactor>()
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+    this.#lines = new Lines(cluster)
+    this.#writer = new Writer(cluster, this.#lines)
+    this.#reader = new Reader(cluster, new Lines(cluster))
+  }
+
+  async cluster(): Promise<ClusterFacts> {
+    const brokers = await this.#cluster.patiently('looking at the cluster', async () => {
+      if (this.#cluster.brokers === 0) await this.#cluster.refresh()
+      return this.#cluster.brokers || undefined
+    })
+    return { brokers, version: `${brokers} broker${brokers === 1 ? '' : 's'}` }
+  }
+
+  describe(topics: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>> {
+    return this.#cluster.patiently('looking at topics', async () => {
+      await this.#cluster.refresh(topics)
+      const found = topics.filter((topic) => this.#cluster.shapeOf(topic) !== undefined)
+      const settings = await this.#settingsOf(found)
+      return new Map(
+        found.map((topic) => [topic, { ...this.#cluster.shapeOf(topic)!, settings: settings.get(topic) }] as const),
+      )
+    })
+  }
+
+  async create(topics: readonly TopicSpec[], replicas: number): Promise<void> {
+    let missing = topics
+    await this.#cluster.patiently('creating topics', async () => {
+      const answer = await this.#lines
+        .to(this.#cluster.controller)
+        .call<{ topicErrors: readonly { topic: string; errorCode: number; errorMessage?: string }[] }>(
+          'CreateTopics',
+          {
+            topics: missing.map(({ topic, partitions, settings }) => ({
+              topic,
+              numPartitions: partitions,
+              replicationFactor: replicas,
+              configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+            })),
+            validateOnly: false,
+            timeout: CREATE_MS,
+          },
+          CREATE_MS,
+        )
+      const failed = answer.topicErrors.filter(
+        ({ errorCode }) => errorCode !== Code.NONE && errorCode !== Code.TOPIC_EXISTS,
+      )
+      for (const { topic, errorCode, errorMessage } of failed) {
+        const meaning = meaningOf(errorCode)
+        if (errorCode === Code.NOT_CONTROLLER) continue
+        if (meaning === 'forbidden' || meaning === 'refused')
+          throw refused(`topic ${topic}`, `${explain(errorCode)}${errorMessage ? `: ${errorMessage}` : ''}`)
+      }
+      missing = missing.filter(({ topic }) => failed.some((failure) => failure.topic === topic))
+      return missing.length === 0 || undefined
+    })
+    // A topic is there before all of its partitions have leaders.
+    await this.#cluster.patiently('waiting for topics', async () => {
+      await this.#cluster.refresh(topics.map(({ topic }) => topic))
+      const led = topics.every(({ topic }) => {
+        const shape = this.#cluster.shapeOf(topic)
+        return (
+          shape !== undefined &&
+          Array.from({ length: shape.partitions }, (_, partition) => partition).every(
+            (partition) => (this.#cluster.leaderOf({ topic, partition }) ?? -1) >= 0,
+          )
+        )
+      })
+      return led || undefined
+    })
+  }
+
+  produce(batches: readonly Batch[]): Promise<readonly Stored[]> {
+    return this.#writer.write(batches)
+  }
+
+  read(place: Place, from: number): Promise<Chunk> {
+    return this.#reader.read(place, from)
+  }
+
+  follow(place: Place, from: number, onChunk: (chunk: Chunk) => void): () => void {
+    return this.#reader.follow(place, from, onChunk)
+  }
+
+  range(place: Place): Promise<Range> {
+    return this.#reader.range(place)
+  }
+
+  async truncate(place: Place, before: number): Promise<void> {
+    const { topic, partition } = place
+    const leader = this.#cluster.leaderOf(place) ?? -1
+    const answer = await this.#lines
+      .to(leader)
+      .call<{ topics: readonly { partitions: readonly { errorCode: number }[] }[] }>('DeleteRecords', {
+        topics: [{ topic, partitions: [{ partition, offset: before }] }],
+      })
+    const { errorCode } = answer.topics[0]!.partitions[0]!
+    if (errorCode !== Code.NONE && errorCode !== Code.OFFSET_OUT_OF_RANGE)
+      throw unavailable(`letting go of ${topic}/${partition}`, explain(errorCode), 'no')
+  }
+
+  async takeOver(transactionalId: string): Promise<Transactor> {
+    const transactor = await takeOver(this.#cluster, transactionalId)
+    const { close } = transactor
+    this.#transactors.add(transactor)
+    transactor.close = () => {
+      this.#transactors.delete(transactor)
+      close.call(transactor)
+    }
+    return transactor
+  }
+
+  close(): void {
+    this.#cluster.close()
+    this.#writer.close()
+    this.#reader.close()
+    this.#lines.close()
+    for (const transactor of this.#transactors) transactor.close()
+  }
+
+  async #settingsOf(topics: readonly string[]): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
+    if (topics.length === 0) return new Map()
+    const { resources } = await this.#lines.to(this.#cluster.someNode()).call<{
+      resources: readonly {
+        errorCode: number
+        resourceName: string
+        configEntries: readonly { configName: string; configValue: string | null }[]
+      }[]
+    }>('DescribeConfigs', { resources: topics.map((name) => ({ type: TOPIC_RESOURCE, name })) })
+    return new Map(
+      resources
+        .filter(({ errorCode }) => errorCode === Code.NONE)
+        .map(({ resourceName, configEntries }) => [
+          resourceName,
+          Object.fromEntries(configEntries.map(({ configName, configValue }) => [configName, configValue ?? ''])),
+        ]),
+    )
+  }
+}

@@ -1,0 +1,61 @@
+// The parts of kafkajs 2.2.4 that its types leave out: its connections (TCP, TLS, SASL) and its codecs of requests.
+
+declare module 'kafkajs/src/broker/index.js' {
+  export interface Request {
+    readonly apiKey: number
+    readonly apiVersion: number
+    readonly apiName: string
+    encode(): Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
+  }
+  export interface Response {
+    decode(payload: Buffer): Promise<unknown>
+    parse(decoded: unknown): Promise<unknown>
+  }
+  export interface RequestQueue {
+    readonly pending: readonly unknown[]
+    scheduleCheckPendingRequests(): void
+    destroy(): void
+  }
+  export interface Connection {
+    readonly requestQueue: RequestQueue
+    readonly socket?: import('node:net').Socket
+    send(protocol: { request: Request; response: Response; logResponseError: false }): Promise<unknown>
+    rejectRequests(error: Error): void
+    disconnect(): Promise<unknown>
+  }
+  export default class Broker {
+    constructor(options: {
+      connectionPool: { readonly pool: readonly Connection[] }
+      logger: unknown
+      authenticationTimeout?: number
+    })
+    readonly connectionPool: { readonly pool: readonly Connection[] }
+    connect(): Promise<void>
+    lookupRequest(
+      apiKey: number,
+      definition: unknown,
+    ): (args: Readonly<Record<string, unknown>>) => { request: Request; response: Response }
+  }
+}
+
+declare module 'kafkajs/src/network/connectionPool.js' {
+  export default class ConnectionPool {
+    constructor(options: Readonly<Record<string, unknown>>)
+    readonly pool: readonly import('kafkajs/src/broker/index.js').Connection[]
+  }
+}
+
+declare module 'kafkajs/src/network/socketFactory.js' {
+  export default function socketFactory(): unknown
+}
+
+declare module 'kafkajs/src/protocol/requests/index.js' {
+  export const requests: Readonly<Record<string, unknown>>
+  const all: { readonly requests: Readonly<Record<string, unknown>> }
+  export default all
+}
+
+declare module 'kafkajs/src/protocol/requests/apiKeys.js' {
+  const apiKeys: Readonly<Record<string, number>>
+  export default apiKeys
+}

@@ -1,0 +1,273 @@
+// Transactions of one transactional id. Three round trips: the partitions are announced, the records stored, the end said.
+//
+// T1. An error after which it is not known what the broker did is the end: no request of this producer follows one that may still be under way, so that a late EndTxn cannot end
+//     another transaction than its own.
+// T2. The broker answers EndTxn before it has written the markers; until then the next announcement is refused (CONCURRENT_TRANSACTIONS). Asking again after a millisecond is the
+//     difference between 3 ms and kafkajs' 260.
+import { sleep } from '@tasks/core/adapter'
+import type { Batch, Place, Transactor } from '../driver'
+import { fenced, refused, unavailable, type Applied } from '../failure'
+import type { Cluster } from './cluster'
+import { Lines } from './cluster'
+import { meaningOf, nameOf } from './codes'
+import { NotSent } from './line'
+import { encodeBatch } from './record-batch'
+import type { EncodedBatch } from './requests'
+import { decodeProduce, encodeProduce, PRODUCE } from './requests'
+import { explain } from './writer'
+
+/** After so long without its end the broker aborts a transaction by itself: that long a process that was stopped in one holds up those who read what it writes. */
+const TRANSACTION_MS = 10_000
+const BROKER_MS = 5_000
+const MOST_SEQUENCE = 2 ** 31
+
+interface Identity {
+  readonly producerId: string
+  readonly producerEpoch: number
+}
+
+/** A batch of a transaction, and its place among them. */
+interface Item {
+  readonly batch: Batch
+  readonly index: number
+}
+
+interface Encoded extends EncodedBatch {
+  readonly index: number
+}
+
+interface AddAnswer {
+  readonly errors: readonly { readonly partitionErrors: readonly { readonly errorCode: number }[] }[]
+}
+
+export async function takeOver(cluster: Cluster, transactionalId: string): Promise<Transactor> {
+  const lines = new Lines(cluster)
+  try {
+    const transactor = new KafkajsTransactor(cluster, lines, transactionalId)
+    await transactor.begin()
+    return transactor
+  } catch (error) {
+    lines.close()
+    throw error
+  }
+}
+
+class KafkajsTransactor implements Transactor {
+  readonly #cluster: Cluster
+  readonly #lines: Lines
+  readonly #id: string
+  readonly #sequences = new Map<string, number>()
+  #identity: Identity = { producerId: '-1', producerEpoch: -1 }
+  #coordinator = -1
+
+  constructor(cluster: Cluster, lines: Lines, id: string) {
+    this.#cluster = cluster
+    this.#lines = lines
+    this.#id = id
+  }
+
+  /** Waits until the broker has ended what the one before has left open. */
+  async begin(): Promise<void> {
+    let failures = 0
+    this.#identity = await this.#cluster.patiently(
+      `taking over ${this.#id}`,
+      async () => {
+        for (;;) {
+          const coordinator = await this.#find()
+          if (coordinator === undefined) return undefined
+          const answer = await this.#lines.to(coordinator).call<Identity & { errorCode: number }>('InitProducerId', {
+            transactionalId: this.#id,
+            transactionTimeout: TRANSACTION_MS,
+          })
+          if (answer.errorCode === 0) return answer
+          const meaning = meaningOf(answer.errorCode)
+          if (meaning === 'forbidden' || meaning === 'refused') throw refused(this.#id, explain(answer.errorCode))
+          if (meaning !== 'busy') {
+            this.#coordinator = -1
+            return undefined
+          }
+          await this.#rest(failures++)
+        }
+      },
+      2 * TRANSACTION_MS,
+    )
+  }
+
+  async transact(batches: readonly Batch[]): Promise<readonly number[]> {
+    await this.#announce(batches)
+    const offsets = await this.#store(batches)
+    await this.#commit()
+    return offsets
+  }
+
+  close(): void {
+    this.#lines.close()
+  }
+
+  async #announce(batches: readonly Batch[]): Promise<void> {
+    const topics = new Map<string, Set<number>>()
+    for (const { topic, partition } of batches) {
+      const known = topics.get(topic)
+      if (known === undefined) topics.set(topic, new Set([partition]))
+      else known.add(partition)
+    }
+    const wanted = [...topics].map(([topic, partitions]) => ({ topic, partitions: [...partitions] }))
+    await this.#ask('AddPartitionsToTxn', { topics: wanted }, 'no', (answer: AddAnswer) => {
+      const codes = answer.errors.flatMap(({ partitionErrors }) => partitionErrors.map(({ errorCode }) => errorCode))
+      // One that is refused makes the others "not attempted".
+      return codes.find((code) => code !== 0 && code !== NOT_ATTEMPTED) ?? codes.find((code) => code !== 0) ?? 0
+    })
+  }
+
+  async #store(batches: readonly Batch[]): Promise<readonly number[]> {
+    const offsets = new Array<number>(batches.length)
+    // A request takes one batch for each partition: the second of a partition waits for the first.
+    let rest: readonly Item[] = batches.map((batch, index) => ({ batch, index }))
+    while (rest.length > 0) {
+      const now: Item[] = []
+      const later: Item[] = []
+      const places = new Set<string>()
+      for (const item of rest) {
+        const place = placeOf(item.batch)
+        if (places.has(place)) later.push(item)
+        else {
+          places.add(place)
+          now.push(item)
+        }
+      }
+      await this.#storeRound(now, offsets)
+      rest = later
+    }
+    return offsets
+  }
+
+  /** Again, with the same numbers, what a broker has refused that does not lead it, or does not know yet that it does. */
+  async #storeRound(items: readonly Item[], offsets: number[]): Promise<void> {
+    const { producerId, producerEpoch } = this.#identity
+    const now = this.#cluster.clock.now()
+    const until = this.#cluster.clock.monotonic() + TRANSACTION_MS / 2
+    let rest = items.map(({ batch, index }): Encoded => {
+      const { topic, partition, records } = batch
+      const sequence = this.#sequences.get(placeOf(batch)) ?? 0
+      this.#sequences.set(placeOf(batch), (sequence + records.length) % MOST_SEQUENCE)
+      const producer = { id: BigInt(producerId), epoch: producerEpoch, sequence }
+      return { index, topic, partition, bytes: encodeBatch(records, now, producer) }
+    })
+    for (let tries = 0; ; tries++) {
+      const codes = await this.#storeOnce(rest, offsets)
+      rest = rest.filter(({ index }) => codes.has(index))
+      if (rest.length === 0) return
+      const code = codes.get(rest[0]!.index)!
+      if (this.#cluster.clock.monotonic() > until) this.#fail(code, 'no')
+      await this.#cluster.pause(tries)
+      await this.#cluster.refresh().catch(() => {})
+    }
+  }
+
+  /** Answers the codes of those that may be stored yet. */
+  async #storeOnce(items: readonly Encoded[], offsets: number[]): Promise<ReadonlyMap<number, number>> {
+    const nodes = new Map<number, Encoded[]>()
+    const codes = new Map<number, number>()
+    for (const item of items) {
+      const leader = this.#cluster.leaderOf(item) ?? -1
+      if (leader < 0) codes.set(item.index, NO_LEADER)
+      else nodes.set(leader, [...(nodes.get(leader) ?? []), item])
+    }
+    await Promise.all(
+      [...nodes].map(async ([node, members]) => {
+        const body = encodeProduce(members, { transactionalId: this.#id, timeoutMs: BROKER_MS })
+        const answers = await this.#lines
+          .to(node)
+          .send(PRODUCE, body, decodeProduce)
+          .catch((error: unknown) => {
+            void this.#cluster.refresh().catch(() => {})
+            throw unavailable(this.#id, messageOf(error), 'no', error)
+          })
+        for (const { topic, partition, code, offset } of answers) {
+          const { index } = members.find((member) => member.topic === topic && member.partition === partition)!
+          if (code === 0) offsets[index] = offset
+          else if (meaningOf(code) === 'moved' || meaningOf(code) === 'not yet') codes.set(index, code)
+          else this.#fail(code, 'no')
+        }
+      }),
+    )
+    return codes
+  }
+
+  async #commit(): Promise<void> {
+    await this.#ask(
+      'EndTxn',
+      { transactionResult: true },
+      'unknown',
+      ({ errorCode }: { errorCode: number }) => errorCode,
+    )
+  }
+
+  /** Asks the coordinator, and again while it refuses without having done anything. */
+  async #ask<T>(
+    api: string,
+    args: Readonly<Record<string, unknown>>,
+    applied: Applied,
+    codeOf: (answer: T) => number,
+  ): Promise<void> {
+    const until = this.#cluster.clock.monotonic() + TRANSACTION_MS
+    for (let tries = 0; ; tries++) {
+      let code: number
+      try {
+        const coordinator = await this.#find()
+        if (coordinator === undefined) throw new NotSent('the coordinator of the transaction is not known')
+        const identity = { transactionalId: this.#id, ...this.#identity }
+        code = codeOf(await this.#lines.to(coordinator).call<T>(api, { ...identity, ...args }))
+      } catch (error) {
+        void this.#cluster.refresh().catch(() => {})
+        throw unavailable(this.#id, messageOf(error), error instanceof NotSent ? 'no' : applied, error)
+      }
+      if (code === 0) return
+      const meaning = meaningOf(code)
+      if (meaning === 'coordinator moved') this.#coordinator = -1
+      else if (meaning !== 'busy') this.#fail(code, 'no')
+      if (this.#cluster.clock.monotonic() > until) this.#fail(code, 'no')
+      await this.#rest(tries)
+    }
+  }
+
+  #fail(code: number, applied: Applied): never {
+    const meaning = meaningOf(code)
+    if (meaning === 'fenced') throw fenced(`${this.#id}: another producer has taken over: ${nameOf(code)}`)
+    if (meaning === 'moved') void this.#cluster.refresh().catch(() => {})
+    throw unavailable(this.#id, explain(code), applied)
+  }
+
+  async #find(): Promise<number | undefined> {
+    if (this.#coordinator >= 0) return this.#coordinator
+    if (this.#cluster.brokers === 0) await this.#cluster.refresh()
+    const answer = await this.#lines
+      .to(this.#cluster.someNode())
+      .call<{ errorCode: number; coordinator: { nodeId: number } }>('GroupCoordinator', {
+        coordinatorKey: this.#id,
+        groupId: this.#id,
+        coordinatorType: TRANSACTION,
+      })
+    if (answer.errorCode !== 0) {
+      if (meaningOf(answer.errorCode) === 'forbidden') throw refused(this.#id, explain(answer.errorCode))
+      return undefined
+    }
+    return (this.#coordinator = answer.coordinator.nodeId)
+  }
+
+  #rest(tries: number): Promise<void> {
+    return sleep(this.#cluster.clock, Math.min(1 + tries * 0.5, 20), this.#cluster.over).catch(() => {})
+  }
+}
+
+const TRANSACTION = 1
+const NO_LEADER = 5
+const NOT_ATTEMPTED = 55
+
+function placeOf({ topic, partition }: Place): string {
+  return `${topic}/${partition}`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,10 @@
+// A message is a record, and Kafka takes no batch above 1 MiB unless it is told to. The rest is for its id, its place and what a dead letter says.
+export const MAX_MESSAGE_BYTES = 960 * 1024
+export const MAX_COMMIT_BYTES = 8 * 1024 * 1024
+export const MAX_COMMIT_ITEMS = 10_000
+/** Of the records of one batch. */
+export const MAX_BATCH_BYTES = 1_000_000
+/** Levels 0 to 9. */
+export const PRIORITIES = 10
+export const DEFAULT_PARTITIONS = 8
+export const MAX_PARTITIONS = 256

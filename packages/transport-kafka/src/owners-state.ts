@@ -1,0 +1,114 @@
+// Who owns which partition: a pure function of the records of the owners' log, and of the broker's clock in them. What it decides gives liveness; safety is the transactional ids'.
+//
+// O1. A partition is claimed when it is free: never owned, given back, or its lease has run out by the time of the record that claims it. The first such record has it.
+// O2. Epochs grow with every claim, over all that the log has ever said: they are never less than the time.
+
+export type OwnersSaying =
+  /** I am alive, and these are mine. Whoever reads the log from here on learns of them by this. */
+  | { readonly op: 'beat'; readonly host: string; readonly leaseMs: number; readonly held: readonly Held[] }
+  | {
+      readonly op: 'claim'
+      readonly host: string
+      readonly leaseMs: number
+      readonly partition: number
+      readonly nonce: string
+    }
+  | { readonly op: 'release'; readonly partition: number; readonly claim: string }
+  /** I am gone, and count no more. `all`: with everything I have. */
+  | { readonly op: 'leave'; readonly host: string; readonly all: boolean }
+  /** What has been said is known by whoever reads this. */
+  | { readonly op: 'mark' }
+
+export interface Held {
+  readonly partition: number
+  readonly epoch: number
+  readonly claim: string
+}
+
+interface Partition {
+  owner: string | undefined
+  until: number
+  epoch: number
+  claim: string
+}
+
+export class OwnersState {
+  readonly partitions: readonly Partition[]
+  readonly #hosts = new Map<string, number>()
+  #time = 0
+
+  constructor(partitions: number) {
+    this.partitions = Array.from({ length: partitions }, () => ({ owner: undefined, until: 0, epoch: 0, claim: '' }))
+  }
+
+  get time(): number {
+    return this.#time
+  }
+
+  /** Answers whether a host came or went, or a partition became free. */
+  fold(time: number, saying: OwnersSaying): boolean {
+    this.#time = Math.max(this.#time, time)
+    switch (saying.op) {
+      case 'beat':
+        return this.#beat(saying)
+      case 'claim':
+        this.#claim(saying)
+        return false
+      case 'release': {
+        const partition = this.partitions[saying.partition]
+        if (partition === undefined || partition.claim !== saying.claim) return false
+        partition.owner = undefined
+        return true
+      }
+      case 'leave':
+        if (saying.all)
+          for (const partition of this.partitions) if (partition.owner === saying.host) partition.owner = undefined
+        return this.#hosts.delete(saying.host) || saying.all
+      case 'mark':
+        return false
+    }
+  }
+
+  hosts(now: number): number {
+    let count = 0
+    for (const until of this.#hosts.values()) if (until > now) count++
+    return count
+  }
+
+  isFree(partition: number, now: number): boolean {
+    const { owner, until } = this.partitions[partition]!
+    return owner === undefined || until <= now
+  }
+
+  /** When the next lease of somebody else runs out. */
+  nextExpiry(host: string, now: number): number {
+    let next = Infinity
+    for (const { owner, until } of this.partitions)
+      if (owner !== undefined && owner !== host && until > now) next = Math.min(next, until)
+    return next
+  }
+
+  #beat({ host, leaseMs, held }: OwnersSaying & { op: 'beat' }): boolean {
+    const until = this.#time + leaseMs
+    const isNew = (this.#hosts.get(host) ?? 0) <= this.#time
+    this.#hosts.set(host, until)
+    for (const { partition: number, epoch, claim } of held) {
+      const partition = this.partitions[number]
+      if (partition === undefined) continue
+      if (partition.claim === claim && partition.owner === host) partition.until = until
+      // Claimed before the log began.
+      else if (partition.epoch < epoch) Object.assign(partition, { owner: host, until, epoch, claim })
+    }
+    for (const [name, alive] of this.#hosts) if (alive <= this.#time) this.#hosts.delete(name)
+    return isNew
+  }
+
+  #claim({ host, leaseMs, partition: number, nonce }: OwnersSaying & { op: 'claim' }): void {
+    const partition = this.partitions[number]
+    if (partition === undefined || !this.isFree(number, this.#time)) return
+    partition.epoch = Math.max(partition.epoch + 1, this.#time)
+    partition.claim = `${partition.epoch}-${nonce}`
+    partition.owner = host
+    partition.until = this.#time + leaseMs
+  }
+}

@@ -1,0 +1,165 @@
+// What core's lease policy asks of the cluster, for one host. Claims and heartbeats are records of the owners' log; a claim that was won takes over the transactional id of its partition.
+import type { Commit } from '@tasks/core'
+import type { Clock, Heartbeat, LeaseStore, Lifetime } from '@tasks/core/adapter'
+import { restore } from './changelog'
+import type { KafkaDriver } from './driver'
+import { Inbox } from './inbox'
+import type { Outbox } from './outbox'
+import type { OwnersLog } from './owners-log'
+import { Session } from './session'
+import type { Topics } from './topics'
+
+export interface HostParts {
+  readonly driver: KafkaDriver
+  readonly clock: Clock
+  readonly lifetime: Lifetime
+  readonly topics: Topics
+  readonly owners: OwnersLog
+  readonly outbox: Outbox
+  readonly partitions: number
+  /** Never used before. */
+  readonly name: string
+  /** Bytes of row values that are kept in memory, of one partition. */
+  readonly rowBudget: number
+  readonly check: (commit: Commit) => void
+}
+
+/** Enough to be unique among the claims of one millisecond. */
+const NONCE_CHARACTERS = 8
+
+export class Host implements LeaseStore {
+  readonly partitions: number
+  readonly #parts: HostParts
+  readonly #leaseMs: number
+  readonly #sessions = new Set<Session>()
+  readonly #listeners = new Set<() => void>()
+  readonly #stopListening: () => void
+  #cancelExpiry: () => void = () => {}
+  #gone = false
+
+  constructor(parts: HostParts, leaseMs: number) {
+    this.#parts = parts
+    this.#leaseMs = Math.ceil(leaseMs)
+    this.partitions = parts.partitions
+    this.#stopListening = parts.owners.onNews(() => this.#hear())
+  }
+
+  async heartbeat(held: readonly number[]): Promise<Heartbeat> {
+    const { owners, lifetime, name } = this.#parts
+    lifetime.refuseIfOver()
+    const mine = [...this.#sessions].filter(({ partition }) => held.includes(partition))
+    await owners.say({
+      op: 'beat',
+      host: name,
+      leaseMs: this.#leaseMs,
+      held: mine.map(({ partition, epoch, claim }) => ({ partition, epoch, claim })),
+    })
+    const { state, now } = owners
+    this.#expectExpiry(state.nextExpiry(name, now) - now)
+    const numbers = Array.from({ length: this.partitions }, (_, partition) => partition)
+    return {
+      hosts: Math.max(1, state.hosts(now)),
+      lost: mine
+        .filter(
+          ({ partition, claim }) =>
+            state.partitions[partition]!.claim !== claim || state.partitions[partition]!.owner !== name,
+        )
+        .map(({ partition }) => partition),
+      free: numbers.filter((partition) => state.isFree(partition, now)),
+    }
+  }
+
+  async claim(partition: number, lost: AbortSignal): Promise<Session | undefined> {
+    const { owners, lifetime, name, driver, topics, clock, outbox, rowBudget, check } = this.#parts
+    lifetime.refuseIfOver()
+    const nonce = clock.uid().slice(0, NONCE_CHARACTERS)
+    await owners.say({ op: 'claim', host: name, leaseMs: this.#leaseMs, partition, nonce })
+    const won = { ...owners.state.partitions[partition]! }
+    if (!won.claim.endsWith(`-${nonce}`)) return undefined
+    const transactor = await driver.takeOver(topics.transactionalId(partition))
+    try {
+      // Slow to take over, it may have been overtaken: then the fence is not to be its own.
+      await owners.say({ op: 'mark' })
+      if (owners.state.partitions[partition]!.claim !== won.claim) throw new Overtaken()
+      const changelog = topics.name('changelog')
+      const restored = await restore(driver, { topic: changelog, partition }, rowBudget)
+      const inbox = new Inbox({
+        driver,
+        clock,
+        lifetime,
+        lost,
+        place: { topic: topics.name('inbox'), partition },
+        after: restored.standing.through,
+      })
+      const { claim, epoch } = won
+      const session = new Session({
+        partition,
+        claim,
+        epoch,
+        lost,
+        lifetime,
+        transactor,
+        outbox,
+        inbox,
+        restored,
+        changelog,
+        check,
+      })
+      this.#sessions.add(session)
+      return session
+    } catch (error) {
+      transactor.close()
+      await owners.say({ op: 'release', partition, claim: won.claim }).catch(() => {})
+      if (error instanceof Overtaken) return undefined
+      throw error
+    }
+  }
+
+  async release(session: Session): Promise<void> {
+    session.end()
+    this.#sessions.delete(session)
+    const { partition, claim } = session
+    await this.#parts.owners.say({ op: 'release', partition, claim })
+  }
+
+  async leave(): Promise<void> {
+    this.#stop()
+    await this.#sayGoodbye(false)
+  }
+
+  onFree(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Gives everything back at once, handlers or not: the fence keeps them from doing harm. */
+  async disown(): Promise<void> {
+    this.#stop()
+    for (const session of this.#sessions) session.end()
+    await this.#sayGoodbye(true)
+  }
+
+  async #sayGoodbye(all: boolean): Promise<void> {
+    if (this.#gone) return
+    this.#gone = all
+    await this.#parts.owners.say({ op: 'leave', host: this.#parts.name, all })
+  }
+
+  #stop(): void {
+    this.#cancelExpiry()
+    this.#stopListening()
+  }
+
+  #hear(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Whoever has the next lease to run out may have died: that is known then, and not only at the next heartbeat. */
+  #expectExpiry(ms: number): void {
+    this.#cancelExpiry()
+    if (ms < Infinity)
+      this.#cancelExpiry = this.#parts.clock.after(Math.max(1, ms + 1), () => this.#hear(), { unref: true })
+  }
+}
+
+class Overtaken extends Error {}

@@ -1,0 +1,173 @@
+// One log of tasks as a process sees it: the state that its records amount to, who of this process wants something of it, and the bodies of what they are given.
+import type { Clock, Lifetime } from '@tasks/core/adapter'
+import type { KafkaDriver, LogRecord, Place } from './driver'
+import type { Framed } from './frame'
+import { Log } from './log'
+import type { Saying } from './queue-record'
+import { decodeQueueRecord, encodeQueueRecord } from './queue-record'
+import type { Grant, GrantedTask } from './queue-state'
+import { QueueState } from './queue-state'
+
+/** A consumer of this process. Its wants begin with its name and a dot. */
+export interface Claimant {
+  onGrant(log: QueueLog, grant: Grant): void
+  onMiss(name: string): void
+  /** Something was sent, or given back. */
+  onNews(): void
+}
+
+export interface QueueLogOptions {
+  readonly driver: KafkaDriver
+  readonly lifetime: Lifetime
+  readonly clock: Clock
+  readonly place: Place
+}
+
+/** Records that were read lately, for those who are given what is in them. */
+const CACHE_BYTES = 16 * 1024 * 1024
+const TRUNCATE_EVERY_MS = 10_000
+const TRUNCATE_RECORDS = 200
+
+export class QueueLog {
+  readonly claimants = new Map<string, Claimant>()
+  readonly place: Place
+  readonly #options: QueueLogOptions
+  readonly #log: Log
+  readonly #state = new QueueState()
+  readonly #cache = new Map<number, Buffer>()
+  #cached = 0
+  #sayings: Saying[] = []
+  #saying: Promise<void> | undefined
+  /** The broker's clock less ours, as of the last record. */
+  #ahead = 0
+  #truncatedAt: number
+  #truncating = false
+
+  constructor(options: QueueLogOptions) {
+    this.#options = options
+    this.place = options.place
+    this.#truncatedAt = options.clock.monotonic()
+    this.#log = new Log({
+      ...options,
+      onRecord: (record) => this.#fold(record),
+      onChunk: () => this.#afterChunk(),
+    })
+  }
+
+  started(): Promise<void> {
+    return this.#log.started()
+  }
+
+  /** The broker's clock, as far as is known. */
+  get now(): number {
+    return Math.max(this.#options.clock.now() + this.#ahead, this.#state.time)
+  }
+
+  best(queues: readonly string[], suspects: boolean): number | undefined {
+    return this.#state.best(queues, suspects, this.now)
+  }
+
+  /** In how many ms something of these queues is due. */
+  dueIn(queues: readonly string[], suspects: boolean): number {
+    return this.#state.nextDue(queues, suspects) - this.now
+  }
+
+  isHeldBy(offset: number, index: number, grant: string): boolean {
+    return this.#state.isHeldBy(offset, index, grant)
+  }
+
+  /** How long ago the oldest task of a queue was sent that nobody holds. */
+  async age(queue: string): Promise<number | undefined> {
+    await this.#log.sync()
+    const at = this.#state.oldest(queue, this.now)
+    return at === undefined ? undefined : Math.max(0, this.now - at)
+  }
+
+  /** Resolves when it is stored. What is said in one turn of the event loop is one record. */
+  async say(...sayings: readonly Saying[]): Promise<void> {
+    this.#sayings.push(...sayings)
+    this.#saying ??= Promise.resolve().then(() => {
+      const said = this.#sayings
+      this.#sayings = []
+      this.#saying = undefined
+      return this.#append(said)
+    })
+    await this.#saying
+  }
+
+  async bodiesOf(tasks: readonly GrantedTask[]): Promise<readonly Framed[]> {
+    const records = new Map<number, Promise<readonly Framed[]>>()
+    for (const { offset } of tasks) if (!records.has(offset)) records.set(offset, this.#tasksAt(offset))
+    return Promise.all(tasks.map(async ({ offset, index }) => (await records.get(offset)!)[index]!))
+  }
+
+  stop(): void {
+    this.#log.stop()
+  }
+
+  async #append(sayings: readonly Saying[]): Promise<void> {
+    const { driver } = this.#options
+    const value = encodeQueueRecord({ sayings, tasks: [] })
+    const [stored] = await driver.produce([{ ...this.place, records: [{ key: null, value }] }])
+    if (!stored!.ok) throw stored!.error
+  }
+
+  #fold({ offset, time, value }: LogRecord): void {
+    if (value === null) return
+    const record = decodeQueueRecord(value)
+    if (record.tasks.length > 0) this.#remember(offset, value)
+    this.#ahead = time - this.#options.clock.now()
+    const { grants, missed } = this.#state.fold(offset, time, record)
+    for (const grant of grants) this.claimants.get(claimantOf(grant.name))?.onGrant(this, grant)
+    for (const name of missed) this.claimants.get(claimantOf(name))?.onMiss(name)
+  }
+
+  #afterChunk(): void {
+    for (const claimant of this.claimants.values()) claimant.onNews()
+    void this.#truncate()
+  }
+
+  async #tasksAt(offset: number): Promise<readonly Framed[]> {
+    let value = this.#cache.get(offset)
+    if (value === undefined) {
+      const { records } = await this.#options.driver.read(this.place, offset)
+      // What lies behind it was probably given as well.
+      for (const record of records) if (record.value !== null) this.#remember(record.offset, record.value)
+      value = records.find((record) => record.offset === offset)!.value!
+    }
+    return decodeQueueRecord(value).tasks
+  }
+
+  #remember(offset: number, value: Buffer): void {
+    if (this.#cache.has(offset)) return
+    // A copy: it is a part of an answer of 16 MiB.
+    this.#cache.set(offset, Buffer.from(value))
+    this.#cached += value.length
+    for (const [oldest, { length }] of this.#cache) {
+      if (this.#cached <= CACHE_BYTES) break
+      this.#cache.delete(oldest)
+      this.#cached -= length
+    }
+  }
+
+  /** Whoever reads the log lets go of what is done now and then; that several do is no harm. */
+  async #truncate(): Promise<void> {
+    const { clock, driver } = this.#options
+    const floor = this.#state.floor ?? this.#log.next
+    if (this.#truncating || floor - this.#log.start < TRUNCATE_RECORDS) return
+    if (clock.monotonic() - this.#truncatedAt < TRUNCATE_EVERY_MS * (0.5 + clock.random())) return
+    this.#truncating = true
+    try {
+      await driver.truncate(this.place, floor)
+    } catch {
+      // Without the right to delete the log only grows.
+    } finally {
+      this.#truncating = false
+      this.#truncatedAt = clock.monotonic()
+    }
+  }
+}
+
+export function claimantOf(want: string): string {
+  return want.slice(0, want.indexOf('.'))
+}

@@ -1,0 +1,54 @@
+// What a record of a queue's log says: tasks that are sent, and what consumers say of theirs.
+//
+//   1  format   4  length of what consumers say   that, as JSON   tasks, as frames
+import type { Framed } from './frame'
+import { decodeFrames, encodeFrames, headEnd } from './frame'
+
+/** Give me tasks: at once, or as soon as there are any. */
+export interface Want {
+  /** Replaces the want of this name, if it still waits. */
+  readonly name: string
+  readonly queues: readonly string[]
+  readonly max: number
+  readonly suspects: boolean
+  readonly leaseMs: number
+  /** How long it waits, from the time of this record; 0: it is answered by this record or not at all. */
+  readonly waitMs: number
+}
+
+/** Tasks of one record that were handed out together. */
+export interface Members {
+  readonly grant: string
+  readonly offset: number
+  readonly indexes: readonly number[]
+}
+
+export type Saying =
+  | { readonly op: 'want'; readonly want: Want }
+  | { readonly op: 'unwant'; readonly names: readonly string[] }
+  | { readonly op: 'done'; readonly members: readonly Members[] }
+  | { readonly op: 'back'; readonly members: readonly Members[]; readonly delayMs: number }
+  | { readonly op: 'keep'; readonly members: readonly Members[]; readonly leaseMs: number }
+
+export interface QueueRecord {
+  readonly sayings: readonly Saying[]
+  readonly tasks: readonly Framed[]
+}
+
+const FORMAT = 1
+
+export function encodeQueueRecord({ sayings, tasks }: QueueRecord): Buffer {
+  const said = sayings.length === 0 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(sayings))
+  const head = Buffer.allocUnsafe(5 + said.length)
+  head[0] = FORMAT
+  head.writeUInt32BE(said.length, 1)
+  said.copy(head, 5)
+  return encodeFrames(tasks, head)
+}
+
+export function decodeQueueRecord(record: Buffer): QueueRecord {
+  const saidAt = headEnd(record) + 4
+  const tasksAt = saidAt + record.readUInt32BE(saidAt - 4)
+  const sayings = tasksAt === saidAt ? [] : (JSON.parse(record.toString('utf8', saidAt, tasksAt)) as readonly Saying[])
+  return { sayings, tasks: decodeFrames(record, tasksAt) }
+}

@@ -1,0 +1,349 @@
+// Who holds which task of a log: a pure function of its records. Whoever reads the log knows it, and all know the same, since they read the same records in the same order and no
+// clock but that of the broker, which is in the records. So there is nothing to ask and nobody to ask it of: no group, no rebalance, no owner of a queue.
+//
+// F1. A task is held by at most one grant. What a record says of a grant that is not the task's any more has no effect.
+// F2. A want gets at most `max` tasks, all by the record at which there are some, higher priorities first; a suspect comes alone, before all others.
+// F3. Nothing depends on what has happened before the floor: the first record that a task which is not done, or a want that waits, stands in.
+import { Heap } from './heap'
+import { PRIORITIES } from './limits'
+import type { Members, QueueRecord, Want } from './queue-record'
+
+export interface GrantedTask {
+  readonly queue: string
+  readonly offset: number
+  readonly index: number
+  /** This time included. */
+  readonly deliveries: number
+}
+
+export interface Grant {
+  /** Of the want. */
+  readonly name: string
+  readonly grant: string
+  readonly tasks: readonly GrantedTask[]
+}
+
+export interface Answers {
+  readonly grants: readonly Grant[]
+  /** Wants that got nothing and do not wait. */
+  readonly missed: readonly string[]
+}
+
+/** Tasks that were sent in one record, to one queue with one priority, and were never handed out. */
+interface Fresh {
+  readonly offset: number
+  from: number
+  readonly to: number
+  readonly at: number
+}
+
+/** One that was handed out. */
+interface Known {
+  readonly queue: Queue
+  readonly offset: number
+  readonly index: number
+  readonly at: number
+  readonly priority: number
+  /** How often its lease has run out. */
+  expiries: number
+  grant: string
+  /** Until when it is held, or from when on it may be handed out. */
+  until: number
+  state: 'held' | 'ready' | 'later'
+}
+
+interface Due {
+  readonly dueAt: number
+  readonly task: Known
+}
+
+class Queue {
+  readonly name: string
+  /** By priority. */
+  readonly fresh: Fresh[][] = Array.from({ length: PRIORITIES }, () => [])
+  readonly returned: Known[][] = Array.from({ length: PRIORITIES }, () => [])
+  readonly suspects: Known[] = []
+  readonly held = new Heap<Due>()
+  readonly later = new Heap<Due>()
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** Of one record; so a task has a number. */
+export const MOST_TASKS_OF_A_RECORD = 4096
+
+export class QueueState {
+  readonly #queues = new Map<string, Queue>()
+  readonly #known = new Map<number, Known>()
+  /** How many tasks of a record are not done, in the order of the records. */
+  readonly #live = new Map<number, number>()
+  readonly #wants = new Map<string, { readonly want: Want; readonly offset: number; readonly until: number }>()
+  #time = 0
+  #turn = 0
+
+  /** By the broker's clock, of the last record. */
+  get time(): number {
+    return this.#time
+  }
+
+  fold(offset: number, time: number, { sayings, tasks }: QueueRecord): Answers {
+    // The leader of a partition may change to a broker whose clock is behind.
+    this.#time = Math.max(this.#time, time)
+    this.#add(offset, tasks)
+    const asked: string[] = []
+    for (const saying of sayings) {
+      switch (saying.op) {
+        case 'want': {
+          const { want } = saying
+          this.#wants.delete(want.name)
+          this.#wants.set(want.name, { want, offset, until: this.#time + want.waitMs })
+          asked.push(want.name)
+          break
+        }
+        case 'unwant':
+          for (const name of saying.names) this.#wants.delete(name)
+          break
+        case 'done':
+          this.#each(saying.members, (task) => this.#remove(task))
+          break
+        case 'back':
+          this.#each(saying.members, (task) => this.#giveBack(task, saying.delayMs))
+          break
+        case 'keep':
+          this.#each(saying.members, (task) => this.#hold(task, task.grant, saying.leaseMs))
+          break
+      }
+    }
+    return this.#match(offset, asked)
+  }
+
+  /** Everything before it may be forgotten; undefined: everything so far. */
+  get floor(): number | undefined {
+    let floor: number | undefined = this.#live.keys().next().value
+    for (const { offset } of this.#wants.values()) floor = Math.min(floor ?? offset, offset)
+    return floor
+  }
+
+  /** The highest priority at which these queues have something for a want, as far as is known; a suspect comes before all. */
+  best(queues: readonly string[], suspects: boolean, now: number): number | undefined {
+    let best: number | undefined
+    for (const name of queues) {
+      const queue = this.#queues.get(name)
+      if (queue === undefined) continue
+      this.#trim(queue)
+      if (suspects && (queue.suspects.length > 0 || isDue(queue.held, now))) return PRIORITIES
+      for (let priority = PRIORITIES - 1; priority > (best ?? -1); priority--) {
+        if (queue.fresh[priority]!.length > 0 || queue.returned[priority]!.length > 0) best = priority
+      }
+      if (isDue(queue.later, now)) best ??= 0
+    }
+    return best
+  }
+
+  /** When something of these queues is due that is not there yet. */
+  nextDue(queues: readonly string[], suspects: boolean): number {
+    let next = Infinity
+    for (const name of queues) {
+      const queue = this.#queues.get(name)
+      if (queue === undefined) continue
+      this.#trim(queue)
+      next = Math.min(next, queue.later.peek()?.dueAt ?? Infinity)
+      if (suspects) next = Math.min(next, queue.held.peek()?.dueAt ?? Infinity)
+    }
+    return next
+  }
+
+  /** When the oldest task was sent that nobody holds. */
+  oldest(name: string, now: number): number | undefined {
+    const queue = this.#queues.get(name)
+    if (queue === undefined) return undefined
+    let oldest = Infinity
+    for (const fresh of queue.fresh) oldest = Math.min(oldest, fresh[0]?.at ?? Infinity)
+    for (const task of this.#known.values())
+      if (task.queue === queue && (task.state !== 'held' || task.until <= now)) oldest = Math.min(oldest, task.at)
+    return oldest === Infinity ? undefined : oldest
+  }
+
+  isHeldBy(offset: number, index: number, grant: string): boolean {
+    return this.#known.get(numberOf(offset, index))?.grant === grant
+  }
+
+  // ---- What records say
+
+  #add(offset: number, tasks: QueueRecord['tasks']): void {
+    if (tasks.length === 0) return
+    this.#live.set(offset, tasks.length)
+    for (let from = 0; from < tasks.length;) {
+      const { queue, priority } = tasks[from]!
+      let to = from + 1
+      while (to < tasks.length && tasks[to]!.queue === queue && tasks[to]!.priority === priority) to++
+      const level = Math.min(priority, PRIORITIES - 1)
+      this.#queue(queue).fresh[level]!.push({ offset, from, to, at: this.#time })
+      from = to
+    }
+  }
+
+  #each(members: readonly Members[], apply: (task: Known) => void): void {
+    for (const { grant, offset, indexes } of members) {
+      for (const index of indexes) {
+        const task = this.#known.get(numberOf(offset, index))
+        // Given back, it is nobody's.
+        if (task?.grant === grant) apply(task)
+      }
+    }
+  }
+
+  #remove(task: Known): void {
+    task.grant = ''
+    this.#known.delete(numberOf(task.offset, task.index))
+    const left = this.#live.get(task.offset)! - 1
+    if (left === 0) this.#live.delete(task.offset)
+    else this.#live.set(task.offset, left)
+  }
+
+  #giveBack(task: Known, delayMs: number): void {
+    task.grant = ''
+    if (delayMs <= 0) return this.#makeReady(task)
+    task.state = 'later'
+    task.until = this.#time + delayMs
+    task.queue.later.push({ dueAt: task.until, task })
+  }
+
+  /** One whose lease has run out before is a suspect for ever. */
+  #makeReady(task: Known): void {
+    task.state = 'ready'
+    if (task.expiries > 0) task.queue.suspects.push(task)
+    else task.queue.returned[task.priority]!.push(task)
+  }
+
+  #hold(task: Known, grant: string, leaseMs: number): void {
+    task.grant = grant
+    task.until = this.#time + leaseMs
+    // Extended, it is in the heap already, by an earlier time.
+    if (task.state === 'held') return
+    task.state = 'held'
+    task.queue.held.push({ dueAt: task.until, task })
+  }
+
+  // ---- Handing out
+
+  #match(offset: number, asked: readonly string[]): Answers {
+    const grants: Grant[] = []
+    const missed: string[] = []
+    if (this.#wants.size > 0) {
+      for (const queue of this.#queues.values()) this.#expire(queue)
+      for (const [name, { want, until }] of this.#wants) {
+        const tasks = until < this.#time ? [] : this.#take(want, `${name}@${offset}`)
+        if (tasks.length > 0) grants.push({ name, grant: `${name}@${offset}`, tasks })
+        if (tasks.length > 0 || until <= this.#time) this.#wants.delete(name)
+        if (tasks.length === 0 && until <= this.#time && asked.includes(name)) missed.push(name)
+      }
+    }
+    return { grants, missed }
+  }
+
+  #expire({ held, later, suspects }: Queue): void {
+    for (let due = held.peek(); due !== undefined && due.dueAt <= this.#time; due = held.peek()) {
+      held.pop()
+      const { task } = due
+      if (!this.#isStill(task, 'held')) continue
+      if (task.until > this.#time) held.push({ dueAt: task.until, task })
+      else {
+        task.expiries++
+        // Until it is handed out again it is still its holder's.
+        task.state = 'ready'
+        suspects.push(task)
+      }
+    }
+    for (let due = later.peek(); due !== undefined && due.dueAt <= this.#time; due = later.peek()) {
+      later.pop()
+      if (this.#isStill(due.task, 'later') && due.task.until <= this.#time) this.#makeReady(due.task)
+    }
+  }
+
+  /** Lets go of what has no effect any more: at any time, since it changes nothing of what follows. */
+  #trim({ held, later, suspects }: Queue): void {
+    for (let due = held.peek(); due !== undefined; due = held.peek()) {
+      const still = this.#isStill(due.task, 'held')
+      if (still && due.task.until <= due.dueAt) break
+      held.pop()
+      if (still) held.push({ dueAt: due.task.until, task: due.task })
+    }
+    while (later.size > 0 && !this.#isStill(later.peek()!.task, 'later')) later.pop()
+    while (suspects.length > 0 && !this.#isStill(suspects[0]!, 'ready')) suspects.shift()
+  }
+
+  #isStill(task: Known, state: Known['state']): boolean {
+    return task.state === state && this.#known.get(numberOf(task.offset, task.index)) === task
+  }
+
+  #take({ queues: names, max, suspects, leaseMs }: Want, grant: string): GrantedTask[] {
+    const queues = names.flatMap((name) => this.#queues.get(name) ?? [])
+    if (suspects) {
+      for (const queue of queues) {
+        for (let task = queue.suspects.shift(); task !== undefined; task = queue.suspects.shift()) {
+          if (this.#isStill(task, 'ready')) return [this.#grant(task, grant, leaseMs)]
+        }
+      }
+    }
+    const taken: GrantedTask[] = []
+    // Another queue is the first each time, so that a full one cannot keep the others waiting.
+    const first = this.#turn++
+    for (let priority = PRIORITIES - 1; priority >= 0 && taken.length < max; priority--) {
+      for (let i = 0; i < queues.length && taken.length < max; i++) {
+        const queue = queues[(first + i) % queues.length]!
+        const returned = queue.returned[priority]!
+        for (let task = returned[0]; task !== undefined && taken.length < max; task = returned[0]) {
+          returned.shift()
+          if (this.#isStill(task, 'ready')) taken.push(this.#grant(task, grant, leaseMs))
+        }
+        const fresh = queue.fresh[priority]!
+        let used = 0
+        while (used < fresh.length && taken.length < max) {
+          const some = fresh[used]!
+          while (some.from < some.to && taken.length < max)
+            taken.push(this.#grantFresh(queue, priority, some, some.from++, grant, leaseMs))
+          if (some.from === some.to) used++
+        }
+        if (used > 0) fresh.splice(0, used)
+      }
+    }
+    return taken
+  }
+
+  #grantFresh(
+    queue: Queue,
+    priority: number,
+    { offset, at }: Fresh,
+    index: number,
+    grant: string,
+    leaseMs: number,
+  ): GrantedTask {
+    const task: Known = { queue, offset, index, at, priority, expiries: 0, grant, until: 0, state: 'ready' }
+    this.#known.set(numberOf(offset, index), task)
+    return this.#grant(task, grant, leaseMs)
+  }
+
+  #grant(task: Known, grant: string, leaseMs: number): GrantedTask {
+    this.#hold(task, grant, leaseMs)
+    return { queue: task.queue.name, offset: task.offset, index: task.index, deliveries: task.expiries + 1 }
+  }
+
+  #queue(name: string): Queue {
+    let queue = this.#queues.get(name)
+    if (queue === undefined) this.#queues.set(name, (queue = new Queue(name)))
+    return queue
+  }
+}
+
+function isDue(heap: Heap<Due>, now: number): boolean {
+  const next = heap.peek()
+  return next !== undefined && next.dueAt <= now
+}
+
+/** Below 2^53 for offsets below 2^41. */
+function numberOf(offset: number, index: number): number {
+  return offset * MOST_TASKS_OF_A_RECORD + index
+}

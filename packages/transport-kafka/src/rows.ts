@@ -1,0 +1,109 @@
+// The rows of a partition as its owner has them: every key in memory, and the values that were used lately, within a budget. The others are read again from the changelog, by their offset:
+// compaction moves no record.
+import type { Bytes, RowKey } from '@tasks/core'
+import { SortedKeys } from '@tasks/core/adapter'
+import type { KafkaDriver, Place } from './driver'
+
+interface Row {
+  /** Of its last record in the changelog. */
+  offset: number
+  /** Absent: to be read. */
+  value: Buffer | undefined
+}
+
+interface Entity {
+  readonly rows: Map<RowKey, Row>
+  readonly order: SortedKeys
+}
+
+export class Rows {
+  readonly #driver: KafkaDriver
+  readonly #changelog: Place
+  readonly #budget: number
+  readonly #entities = new Map<string, Entity>()
+  /** In the order of their last use. */
+  readonly #used = new Set<Row>()
+  #bytes = 0
+
+  /** @param budget bytes of values that are kept in memory */
+  constructor(driver: KafkaDriver, changelog: Place, budget: number) {
+    this.#driver = driver
+    this.#changelog = changelog
+    this.#budget = budget
+  }
+
+  /** The value is kept as it is: it is to be nobody else's. */
+  set(key: RowKey, value: Buffer | null, offset: number): void {
+    const name = entityOf(key)
+    let entity = this.#entities.get(name)
+    const known = entity?.rows.get(key)
+    if (known !== undefined) this.#forget(known)
+    if (value === null) {
+      if (known === undefined) return
+      entity!.rows.delete(key)
+      entity!.order.removed(key)
+      if (entity!.rows.size === 0) this.#entities.delete(name)
+      return
+    }
+    if (entity === undefined) {
+      const rows = new Map<RowKey, Row>()
+      entity = { rows, order: new SortedKeys(rows) }
+      this.#entities.set(name, entity)
+    }
+    const row: Row = { offset, value: undefined }
+    entity.rows.set(key, row)
+    if (known === undefined) entity.order.added(key)
+    this.#keep(row, value)
+  }
+
+  load(keys: readonly RowKey[]): Promise<readonly (Bytes | undefined)[]> {
+    return Promise.all(
+      keys.map((key) => {
+        const row = this.#entities.get(entityOf(key))?.rows.get(key)
+        return row === undefined ? undefined : this.#valueOf(row)
+      }),
+    )
+  }
+
+  scan(prefix: string, after: RowKey | undefined, limit: number): Promise<readonly (readonly [RowKey, Bytes])[]> {
+    const entity = this.#entities.get(entityOf(prefix))
+    if (entity === undefined || limit <= 0) return Promise.resolve([])
+    const keys = entity.order.list(prefix, after, limit)
+    return Promise.all(keys.map(async (key) => [key, await this.#valueOf(entity.rows.get(key)!)] as const))
+  }
+
+  /** A copy: what a caller does to it must not change the row. */
+  async #valueOf(row: Row): Promise<Bytes> {
+    if (row.value !== undefined) {
+      this.#used.delete(row)
+      this.#used.add(row)
+      return Buffer.from(row.value)
+    }
+    const { records } = await this.#driver.read(this.#changelog, row.offset)
+    const { value } = records.find(({ offset }) => offset === row.offset)!
+    this.#keep(row, Buffer.from(value!))
+    return Buffer.from(value!)
+  }
+
+  #keep(row: Row, value: Buffer): void {
+    this.#forget(row)
+    row.value = value
+    this.#used.add(row)
+    this.#bytes += value.length
+    for (const oldest of this.#used) {
+      if (this.#bytes <= this.#budget || oldest === row) break
+      this.#forget(oldest)
+    }
+  }
+
+  #forget(row: Row): void {
+    if (!this.#used.delete(row)) return
+    this.#bytes -= row.value!.length
+    row.value = undefined
+  }
+}
+
+/** Of a key, or of a prefix that holds a whole one. */
+function entityOf(key: string): string {
+  return key.slice(0, key.indexOf('/'))
+}

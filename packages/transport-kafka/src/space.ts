@@ -1,0 +1,177 @@
+import type {
+  Bytes,
+  Capabilities,
+  ConsumeOptions,
+  OwnOptions,
+  PartitionHost,
+  ReplyAddress,
+  Send,
+  SendOutcome,
+  Space,
+  TaskConsumer,
+} from '@tasks/core'
+import type { Clock } from '@tasks/core/adapter'
+import { checkCommit, checkSends, leasedPartitions, Lifetime, refusal, TaskError } from '@tasks/core/adapter'
+import { blobs } from './blobs'
+import { Consumer } from './consumer'
+import { deadLetters } from './dead-letters'
+import type { KafkaDriver } from './driver'
+import { Mailbox } from './mailbox'
+import { Outbox } from './outbox'
+import { OwnersLog } from './owners-log'
+import { Host } from './ownership'
+import { QueueLog } from './queue-log'
+import type { Topics } from './topics'
+
+export interface SpaceParts {
+  readonly namespace: string
+  readonly partitions: number
+  readonly capabilities: Capabilities
+  readonly driver: KafkaDriver
+  readonly clock: Clock
+  readonly topics: Topics
+  /** Names this space among all that use the cluster; without a dot. */
+  readonly name: string
+  readonly rowBudget: number
+  readonly onClose: (space: Space) => void
+}
+
+/** How long `close` waits for a cluster that does not answer: leases run out in the end. */
+const GOODBYE_MS = 2_000
+
+export function openSpace(parts: SpaceParts): Space {
+  const { namespace, partitions, capabilities, driver, clock, topics, rowBudget } = parts
+  const lifetime = new Lifetime(clock)
+  const outbox = new Outbox(driver, topics, partitions)
+  const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
+  const shared = { driver, clock, lifetime, topics, outbox, partitions }
+  const owners = new OwnersLog({ ...shared, place: { topic: topics.name('owners'), partition: 0 } })
+  const mailbox = new Mailbox({ ...shared, name: parts.name, random: () => clock.random() })
+  const logs = new Map<string, QueueLog>()
+  const hosts = new Set<Host>()
+  const consumers = new Set<Consumer>()
+  let names = 0
+
+  const logsOf = (queue: string): readonly QueueLog[] => {
+    const partition = outbox.partitionOf(queue)
+    return (['tasks', 'dispatch'] as const).map((part) => {
+      const place = { topic: topics.name(part), partition }
+      const key = `${part}/${partition}`
+      const log = logs.get(key) ?? new QueueLog({ ...shared, place })
+      logs.set(key, log)
+      return log
+    })
+  }
+
+  const space: Space = {
+    namespace,
+    partitions,
+    capabilities,
+
+    async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
+      lifetime.refuseIfOver()
+      const refusals = batch.map((send) => refusal(send, capabilities, partitions))
+      const accepted = batch.filter((_, i) => refusals[i] === undefined)
+      const outcomes = [...(await outbox.send(accepted))].reverse()
+      return refusals.map((error) => (error === undefined ? outcomes.pop()! : { ok: false, certain: true, error }))
+    },
+
+    consume(options: ConsumeOptions): TaskConsumer {
+      lifetime.refuseIfOver()
+      const consumer = new Consumer(
+        { ...shared, check, deadTopic: topics.name('dead'), name: `${parts.name}-${++names}`, logsOf },
+        options,
+      )
+      consumers.add(consumer)
+      return consumer
+    },
+
+    own({ leaseMs }: OwnOptions): PartitionHost {
+      lifetime.refuseIfOver()
+      const host = new Host(
+        {
+          ...shared,
+          owners,
+          name: `${parts.name}-${++names}`,
+          rowBudget,
+          check: (commit) => checkCommit(commit, capabilities, partitions),
+        },
+        leaseMs,
+      )
+      const policy = leasedPartitions(host, { leaseMs, clock })
+      return {
+        async run(onOwned, signal) {
+          lifetime.refuseIfOver()
+          hosts.add(host)
+          try {
+            await policy.run(onOwned, AbortSignal.any([signal, lifetime.signal]))
+          } finally {
+            hosts.delete(host)
+          }
+        },
+      }
+    },
+
+    async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {
+      lifetime.refuseIfOver()
+      const { address, close } = await mailbox.open(onReply)
+      return { address, close: async () => close() }
+    },
+
+    async signal(body: Bytes): Promise<void> {
+      lifetime.refuseIfOver()
+      if (body.byteLength > capabilities.maxMessageBytes)
+        throw new TaskError(
+          'TASKS_TOO_LARGE',
+          `a signal of ${body.byteLength} bytes; at most ${capabilities.maxMessageBytes} are allowed`,
+        )
+      const records = [{ key: null, value: Buffer.from(body) }]
+      const [stored] = await driver.produce([{ topic: topics.name('signals'), partition: 0, records }])
+      if (!stored!.ok) throw stored!.error
+    },
+
+    onSignal(handler: (body: Bytes) => void): () => void {
+      lifetime.refuseIfOver()
+      return mailbox.onSignal(handler)
+    },
+
+    async backlog(queue: string): Promise<number | undefined> {
+      lifetime.refuseIfOver()
+      const ages = await Promise.all(logsOf(queue).map((log) => log.age(queue)))
+      const known = ages.filter((age) => age !== undefined)
+      return known.length === 0 ? undefined : Math.max(...known)
+    },
+
+    // Kafka tells no time but that of records.
+    async now(): Promise<number> {
+      lifetime.refuseIfOver()
+      return clock.now()
+    },
+
+    dead: deadLetters({ ...shared, check, place: { topic: topics.name('dead'), partition: 0 } }),
+    blobs: blobs({
+      ...shared,
+      pages: topics.name('blobs'),
+      index: { topic: topics.name('pages'), partition: 0 },
+      partitionOf: (key) => outbox.partitionOf(key),
+    }),
+
+    async close(): Promise<void> {
+      if (lifetime.signal.aborted) return
+      // Consumers give back what they hold of theirs while they still can.
+      const goodbyes = Promise.allSettled([
+        ...[...consumers].map((consumer) => consumer.close()),
+        ...[...hosts].map((host) => host.disown()),
+      ])
+      lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
+      let cancel = (): void => {}
+      await Promise.race([goodbyes, new Promise<void>((resolve) => (cancel = clock.after(GOODBYE_MS, resolve)))])
+      cancel()
+      mailbox.close()
+      owners.stop()
+      for (const log of logs.values()) log.stop()
+      parts.onClose(space)
+    },
+  }
+  return space
+}

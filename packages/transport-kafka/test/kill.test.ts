@@ -1,0 +1,25 @@
+import { soak } from '@tasks/soak'
+import { test } from 'vitest'
+import { kafkaTransport } from '../src/index'
+import { newServer } from './support/server'
+
+const IS_LONG = process.env['TASKS_TIER'] === 'all'
+const ROUNDS = IS_LONG ? 30 : 1
+const SEED = Number(process.env['TASKS_SEED'] ?? Date.now() % 1_000_000)
+
+test(
+  `pipelines end right, each task counted once, under kill -9 and SIGSTOP of broker and workers, in ${ROUNDS} rounds`,
+  async (ctx) => {
+    const server = await newServer(ctx)
+    await soak({
+      server,
+      place: { url: server.url, adapter: new URL('../src/index.ts', import.meta.url) },
+      transport: kafkaTransport({ url: server.url }),
+      rounds: ROUNDS,
+      leaseMs: 2_000,
+      seed: SEED,
+      ...(!IS_LONG && { only: ['both workers and the server are killed'] }),
+    })
+  },
+  60_000 + ROUNDS * 60_000,
+)
