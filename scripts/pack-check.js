@@ -8,12 +8,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
-import { NoBroker, startRedis } from '../packages/dev-config/brokers/index.js'
+import { NoBroker, startKafka, startRedis } from '../packages/dev-config/brokers/index.js'
 import { writeJunit } from './junit.js'
 import { root, run } from './processes.js'
 import { setup } from './setup.js'
 
 /** @typedef {{ name: string, folder: string, manifest: any }} Package */
+
+/** What an example needs that reads this variable. @type {Readonly<Record<string, typeof startKafka | typeof startRedis>>} */
+const BROKERS = { TASKS_KAFKA_URL: startKafka, TASKS_REDIS_URL: startRedis }
 
 /** @type {Parameters<typeof writeJunit>[1][number][]} */
 const cases = []
@@ -100,12 +103,13 @@ async function checkExamples(places) {
       cases.push({ name: `${name} has an example`, seconds: 0, failure })
       continue
     }
-    const broker = example.includes('TASKS_REDIS_URL') ? await brokerOrReason() : undefined
+    const variable = Object.keys(BROKERS).find((name) => example.includes(name))
+    const broker = variable === undefined ? undefined : await brokerOrReason(BROKERS[variable])
     if (typeof broker === 'string') {
       cases.push({ name: `the example of ${name} runs`, seconds: 0, skipped: broker })
       continue
     }
-    if (broker !== undefined) process.env['TASKS_REDIS_URL'] = broker.url
+    if (variable !== undefined) process.env[variable] = broker?.url
     await check(`the example of ${name} type-checks`, () => typecheck(example))
     await check(`the example of ${name} runs as ESM`, () =>
       node('example.mjs', transpile(example, ts.ModuleKind.ESNext), example),
@@ -119,10 +123,10 @@ async function checkExamples(places) {
   }
 }
 
-/** A server for an example that needs one, or why there is none. */
-async function brokerOrReason() {
+/** A server for an example that needs one, or why there is none. @param {typeof startKafka | typeof startRedis} start */
+async function brokerOrReason(start) {
   try {
-    return await startRedis()
+    return await start()
   } catch (error) {
     if (!(error instanceof NoBroker) || process.env['CI'] !== undefined) throw error
     return error.message

@@ -1,5 +1,5 @@
 export type { Harm, SoakOptions } from './rounds'
-export { harms, soak } from './rounds'
+export { harms, PIPELINES, soak } from './rounds'
 export type { Work } from './tasks'
 export { NAMESPACE, workOf } from './tasks'
 export type { Place, Supervised } from './worker-process'

@@ -6,7 +6,8 @@ import { expect, onTestFinished } from 'vitest'
 import { NAMESPACE, workOf } from './tasks'
 import { supervise, type Place, type Supervised } from './worker-process'
 
-const PIPELINES = 10
+/** In a round. */
+export const PIPELINES = 10
 const PATIENCE_MS = 60_000
 
 interface Scene {
@@ -68,8 +69,11 @@ function randomOf(seed: number): () => number {
   }
 }
 
-/** Two workers in processes of their own, ten pipelines a round, and one harm in the middle of each. For a test of vitest. */
-export async function soak({ server, place, transport, rounds, leaseMs, seed, only }: SoakOptions): Promise<void> {
+/**
+ * Two workers in processes of their own, ten pipelines a round, and one harm in the middle of each. For a test of vitest.
+ * Answers how many pipelines have ended.
+ */
+export async function soak({ server, place, transport, rounds, leaseMs, seed, only }: SoakOptions): Promise<number> {
   console.log(`TASKS_SEED=${seed}`)
   const random = randomOf(seed)
   // The owner that was asked for a result may be killed: ask again soon.
@@ -108,8 +112,8 @@ export async function soak({ server, place, transport, rounds, leaseMs, seed, on
     }
   }
   const { pipelines: ended } = await client.list({ limit: 10_000 })
-  expect(ended).toHaveLength(rounds * PIPELINES)
   expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['COMPLETED']))
   expect(await client.deadLetters.list()).toEqual([])
   expect(workers.map(({ deaths }) => deaths)).toEqual([0, 0])
+  return ended.length
 }

@@ -1,4 +1,4 @@
-// What this adapter asks of a client of Kafka, and all that it asks: ten functions. kafkajs stands behind it today (src/kafkajs); a maintained client can take its place.
+// What this adapter asks of a client of Kafka, and all that it asks: eleven functions. kafkajs stands behind it today (src/kafkajs); a maintained client can take its place.
 //
 // K1. Every call settles: by an answer, or with `TASKS_UNAVAILABLE` when its patience is over. `details.applied` says whether it may have had an effect.
 // K2. Records of one batch are stored together, in order, at consecutive offsets.
@@ -73,6 +73,8 @@ export interface KafkaDriver {
   /** Calls back with what there is from an offset on, and with what comes, until it is stopped. Never fails: it tries again. */
   follow(place: Place, from: number, onChunk: (chunk: Chunk) => void): () => void
   range(place: Place): Promise<Range>
+  /** The offset of the first record that is not older; the end if there is none. */
+  offsetAt(place: Place, time: number): Promise<number>
   /** Lets go of what is before an offset. */
   truncate(place: Place, before: number): Promise<void>
   /** Takes the transactional id: whoever had it before is fenced, and what it left open is aborted before this resolves. */

@@ -2,7 +2,7 @@
 //
 // N1. The first record of `meta` says how many partitions there are, whoever wrote it: many may create at once.
 // N2. A topic that has another number of partitions than that, or settings by which messages are lost, is refused.
-import type { Capabilities, OpenOptions } from '@tasks/core'
+import type { Capabilities, EventRetention, OpenOptions } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { KafkaDriver, TopicFacts, TopicSpec } from './driver'
@@ -10,12 +10,18 @@ import { DEFAULT_PARTITIONS, MAX_BATCH_BYTES, MAX_PARTITIONS } from './limits'
 import type { Topics } from './topics'
 import { PART_NAMES } from './topics'
 
+const RETENTION: EventRetention = { maxAgeMs: 7 * 24 * 3600 * 1000, maxBytes: 256 * 1024 * 1024 }
+
+/** What may be another than it was created with: how much is kept of events is for whoever runs the cluster to say. */
+const FREE = new Set(['retention.ms', 'retention.bytes', 'segment.bytes'])
+
 /** Of everything in a namespace's topics. A newer one is refused. */
 const FORMAT = 1
 
 export interface Opened {
   readonly partitions: number
   readonly durability: Capabilities['durability']
+  readonly retention: EventRetention
 }
 
 interface Meta {
@@ -35,7 +41,7 @@ export interface NamespaceParts {
 
 export async function openNamespace(
   { driver, topics, clock, replicas, least }: NamespaceParts,
-  { namespace, partitions, provision }: OpenOptions,
+  { namespace, partitions, provision, retention: asked }: OpenOptions,
 ): Promise<Opened> {
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= MAX_PARTITIONS)) {
     throw new TaskError(
@@ -43,12 +49,14 @@ export async function openNamespace(
       `partitions must be a whole number from 1 to ${MAX_PARTITIONS}, not ${partitions}`,
     )
   }
+  const retention = { ...RETENTION, ...asked }
   const names = PART_NAMES.map((part) => topics.name(part))
   let facts = await driver.describe(names)
-  const specsFor = (count: number): TopicSpec[] => PART_NAMES.map((part) => topics.spec(part, count, least))
+  const specsFor = (count: number): TopicSpec[] =>
+    PART_NAMES.map((part) => topics.spec(part, { partitions: count, least, retention }))
   if (facts.size < names.length) {
     if (provision === 'verify') throw notThere(namespace, specsFor(partitions ?? DEFAULT_PARTITIONS), facts)
-    await driver.create([topics.spec('meta', 1, least)], replicas)
+    await driver.create([topics.spec('meta', { partitions: 1, least, retention })], replicas)
   }
   const meta = await readMeta(driver, topics, namespace, async () => {
     if (provision === 'verify') return
@@ -72,7 +80,7 @@ export async function openNamespace(
     facts = await driver.describe(names)
   }
   refuseDifferences(namespace, specs, facts)
-  return { partitions: meta.partitions, durability: durabilityOf(facts) }
+  return { partitions: meta.partitions, durability: durabilityOf(facts), retention }
 }
 
 async function readMeta(
@@ -142,6 +150,7 @@ function refuseDifferences(
       const actual = found.settings[name]
       // More replicas than asked for are no harm.
       if (name === 'min.insync.replicas' || actual === undefined || actual === wanted) continue
+      if (wanted !== '-1' && FREE.has(name)) continue
       settings.push(`${spec.topic}: ${name}=${actual} instead of ${wanted}`)
     }
     const most = Number(found.settings['max.message.bytes'])

@@ -33,7 +33,7 @@ export class Outbox {
 
   /** Outside of transactions. For sends that were checked. */
   async send(sends: readonly Send[]): Promise<readonly SendOutcome[]> {
-    const packed = this.pack(sends, 'tasks')
+    const packed = this.pack(sends, 'alone')
     const stored = await this.#driver.produce(packed.map(({ batch }) => batch))
     // What goes nowhere is lost, as a reply may be.
     const outcomes: SendOutcome[] = sends.map(() => ({ ok: true }))
@@ -47,10 +47,12 @@ export class Outbox {
     return outcomes
   }
 
-  /** @param tasks which of the two topics of tasks */
-  pack(sends: readonly Send[], tasks: 'tasks' | 'dispatch'): readonly Packed[] {
+  /** @param how what is in a transaction has topics of its own */
+  pack(sends: readonly Send[], how: 'alone' | 'committed'): readonly Packed[] {
+    const [tasks, events] = how === 'alone' ? (['tasks', 'notices'] as const) : (['dispatch', 'events'] as const)
     const ofTasks = new Map<number, { readonly index: number; readonly framed: Framed }[]>()
     const ofInboxes = new Map<number, { readonly index: number; readonly framed: Framed }[]>()
+    const ofEvents = new Map<number, { readonly index: number; readonly framed: Framed }[]>()
     const letters: { readonly index: number; readonly record: NewRecord }[] = []
     const others: Packed[] = []
     sends.forEach(({ target, id, body }, index) => {
@@ -62,6 +64,9 @@ export class Outbox {
         }
         case 'inbox':
           append(ofInboxes, target.partition, { index, framed: { queue: '', priority: 0, id, body } })
+          break
+        case 'events':
+          append(ofEvents, target.partition, { index, framed: { queue: '', priority: 0, id, body } })
           break
         case 'reply': {
           const place = placeOfAddress(target.address, this.#partitions)
@@ -87,6 +92,8 @@ export class Outbox {
     }
     for (const [partition, items] of ofInboxes)
       packed.push(...this.#packItems(this.#place('inbox', partition), items, (framed) => encodeFrames(framed)))
+    for (const [partition, items] of ofEvents)
+      packed.push(...this.#packItems(this.#place(events, partition), items, (framed) => encodeFrames(framed)))
     for (const members of inRecords(letters, ({ record }) => recordSize(record), MAX_BATCH_BYTES, letters.length))
       packed.push(
         this.#pack(

@@ -58,7 +58,7 @@ export class Rows {
 
   load(keys: readonly RowKey[]): Promise<readonly (Bytes | undefined)[]> {
     return Promise.all(
-      keys.map((key) => {
+      keys.map(async (key) => {
         const row = this.#entities.get(entityOf(key))?.rows.get(key)
         return row === undefined ? undefined : this.#valueOf(row)
       }),

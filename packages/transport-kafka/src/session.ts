@@ -1,7 +1,6 @@
 // Owning a partition: its rows, its inbox, its commits. The fence is the transactional id: whoever takes it over ends all others.
 import type { Bytes, Commit, InboxMessage, PartitionSession, RowKey } from '@tasks/core'
-import type { Lifetime } from '@tasks/core/adapter'
-import { TaskError } from '@tasks/core/adapter'
+import type { Lifetime, TaskError } from '@tasks/core/adapter'
 import type { Restored, Standing } from './changelog'
 import { positionRecord, rowRecord } from './changelog'
 import type { Batch, NewRecord, Transactor } from './driver'
@@ -114,7 +113,7 @@ export class Session implements PartitionSession {
     }))
     const fleeting = sends.filter(({ target }) => target.to === 'reply')
     const kept = fleeting.length === 0 ? sends : sends.filter(({ target }) => target.to !== 'reply')
-    const ofSends = outbox.pack(kept, 'dispatch').map(({ batch }) => batch)
+    const ofSends = outbox.pack(kept, 'committed').map(({ batch }) => batch)
 
     const offsets = await transactor.transact([...ofRows, ...ofSends])
 

@@ -2,6 +2,7 @@ import type {
   Bytes,
   Capabilities,
   ConsumeOptions,
+  EventRetention,
   OwnOptions,
   PartitionHost,
   ReplyAddress,
@@ -16,11 +17,13 @@ import { blobs } from './blobs'
 import { Consumer } from './consumer'
 import { deadLetters } from './dead-letters'
 import type { KafkaDriver } from './driver'
+import { Events } from './events'
 import { Mailbox } from './mailbox'
 import { Outbox } from './outbox'
 import { OwnersLog } from './owners-log'
 import { Host } from './ownership'
 import { QueueLog } from './queue-log'
+import { Subscriptions } from './subscriptions'
 import type { Topics } from './topics'
 
 export interface SpaceParts {
@@ -33,6 +36,8 @@ export interface SpaceParts {
   /** Names this space among all that use the cluster; without a dot. */
   readonly name: string
   readonly rowBudget: number
+  /** Of events. */
+  readonly retention: EventRetention
   readonly onClose: (space: Space) => void
 }
 
@@ -47,6 +52,8 @@ export function openSpace(parts: SpaceParts): Space {
   const shared = { driver, clock, lifetime, topics, outbox, partitions }
   const owners = new OwnersLog({ ...shared, place: { topic: topics.name('owners'), partition: 0 } })
   const mailbox = new Mailbox({ ...shared, name: parts.name, random: () => clock.random() })
+  const events = new Events({ ...shared })
+  const subscriptions = new Subscriptions({ ...shared, events, name: parts.name })
   const logs = new Map<string, QueueLog>()
   const hosts = new Set<Host>()
   const consumers = new Set<Consumer>()
@@ -148,6 +155,13 @@ export function openSpace(parts: SpaceParts): Space {
       return clock.now()
     },
 
+    events: {
+      retention: parts.retention,
+      read: (options) => events.read(options),
+      positions: (since) => events.positions(since),
+      subscribe: (options) => subscriptions.subscribe(options),
+      forget: (name) => subscriptions.forget(name),
+    },
     dead: deadLetters({ ...shared, check, place: { topic: topics.name('dead'), partition: 0 } }),
     blobs: blobs({
       ...shared,
@@ -162,6 +176,7 @@ export function openSpace(parts: SpaceParts): Space {
       const goodbyes = Promise.allSettled([
         ...[...consumers].map((consumer) => consumer.close()),
         ...[...hosts].map((host) => host.disown()),
+        subscriptions.close(),
       ])
       lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
       let cancel = (): void => {}
@@ -169,6 +184,8 @@ export function openSpace(parts: SpaceParts): Space {
       cancel()
       mailbox.close()
       owners.stop()
+      events.stop()
+      subscriptions.stop()
       for (const log of logs.values()) log.stop()
       parts.onClose(space)
     },

@@ -1,4 +1,5 @@
 // The topics of one namespace: their names and settings. HOW_IT_WORKS.md draws them.
+import type { EventRetention } from '@tasks/core'
 import { createHash } from 'node:crypto'
 import type { TopicSpec } from './driver'
 
@@ -32,6 +33,12 @@ const PARTS = {
   tasks: { partitioned: true, settings: { ...KEPT, ...BY_BROKER } },
   /** The same for tasks that commits send. */
   dispatch: { partitioned: true, settings: { ...KEPT, ...BY_BROKER } },
+  /** Events of commits. */
+  events: { partitioned: true, settings: BY_BROKER },
+  /** Events that are sent alone. No transaction writes here. */
+  notices: { partitioned: true, settings: BY_BROKER },
+  /** How far named subscriptions to events have come. */
+  subscriptions: { partitioned: false, settings: { ...KEPT, ...BY_BROKER } },
   dead: { partitioned: false, settings: { ...COMPACTED, ...BY_BROKER } },
   blobs: { partitioned: true, settings: COMPACTED },
   /** Which pages of blobs there are, and where. */
@@ -42,6 +49,18 @@ const PARTS = {
 
 export type PartName = keyof typeof PARTS
 export const PART_NAMES = Object.keys(PARTS) as readonly PartName[]
+
+export interface TopicOptions {
+  readonly partitions: number
+  /** How many replicas must have a record before it counts as stored. */
+  readonly least: number
+  /** Of events. */
+  readonly retention: EventRetention
+}
+
+/** What Kafka removes at a time: it keeps up to that much more than it was told to. */
+const SEGMENTS = 4
+const LEAST_SEGMENT_BYTES = 1024 * 1024
 
 export class Topics {
   readonly #base: string
@@ -65,19 +84,29 @@ export class Topics {
     return this.#prefix
   }
 
-  spec(part: PartName, partitions: number, least: number): TopicSpec {
+  spec(part: PartName, { partitions, least, retention }: TopicOptions): TopicSpec {
     const { partitioned, settings } = PARTS[part]
     return {
       topic: this.name(part),
       partitions: partitioned ? partitions : 1,
       settings: {
         ...settings,
+        ...((part === 'events' || part === 'notices') && kept(retention)),
         // Whatever the broker's own are: what is decompressed here would have to be known here.
         'compression.type': 'producer',
         'unclean.leader.election.enable': 'false',
         'min.insync.replicas': String(least),
       },
     }
+  }
+}
+
+function kept({ maxAgeMs, maxBytes }: EventRetention): Readonly<Record<string, string>> {
+  return {
+    'cleanup.policy': 'delete',
+    'retention.ms': String(Math.ceil(maxAgeMs)),
+    'retention.bytes': String(Math.ceil(maxBytes)),
+    'segment.bytes': String(Math.max(LEAST_SEGMENT_BYTES, Math.ceil(maxBytes / SEGMENTS))),
   }
 }
 

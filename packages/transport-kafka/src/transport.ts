@@ -114,7 +114,7 @@ class KafkaTransport implements Transport {
     const { brokers, version } = await driver.cluster()
     const topics = new Topics(this.#prefix, options.namespace)
     const replicas = Math.min(this.#replicas ?? DEFAULT_REPLICAS, brokers)
-    const { partitions, durability } = await openNamespace(
+    const { partitions, durability, retention } = await openNamespace(
       { driver, topics, clock: this.#clock, replicas, least: replicas >= DEFAULT_REPLICAS ? 2 : 1 },
       options,
     )
@@ -130,6 +130,7 @@ class KafkaTransport implements Transport {
       // A connection may open a namespace several times.
       name: `${this.#connectionName}-${(++this.#names).toString(36)}`,
       rowBudget: this.#rowBudget,
+      retention,
       onClose: (closedSpace) => this.#spaces.delete(closedSpace),
     })
     this.#spaces.add(space)

@@ -1,5 +1,5 @@
-import { soak } from '@tasks/soak'
-import { test } from 'vitest'
+import { PIPELINES, soak } from '@tasks/soak'
+import { expect, test } from 'vitest'
 import { kafkaTransport } from '../src/index'
 import { newServer } from './support/server'
 
@@ -11,7 +11,7 @@ test(
   `pipelines end right, each task counted once, under kill -9 and SIGSTOP of broker and workers, in ${ROUNDS} rounds`,
   async (ctx) => {
     const server = await newServer(ctx)
-    await soak({
+    const ended = await soak({
       server,
       place: { url: server.url, adapter: new URL('../src/index.ts', import.meta.url) },
       transport: kafkaTransport({ url: server.url }),
@@ -20,6 +20,7 @@ test(
       seed: SEED,
       ...(!IS_LONG && { only: ['both workers and the server are killed'] }),
     })
+    expect(ended).toBe(ROUNDS * PIPELINES)
   },
   60_000 + ROUNDS * 60_000,
 )

@@ -1,5 +1,5 @@
-import { soak } from '@tasks/soak'
-import { test } from 'vitest'
+import { PIPELINES, soak } from '@tasks/soak'
+import { expect, test } from 'vitest'
 import { redisTransport } from '../src/index'
 import { newServer } from './support/server'
 
@@ -10,7 +10,7 @@ test(
   `pipelines end right, each task counted once, under kill -9 and SIGSTOP of server and workers, in ${ROUNDS} rounds`,
   async (ctx) => {
     const server = await newServer(ctx, { appendfsync: 'always' })
-    await soak({
+    const ended = await soak({
       server,
       place: { url: server.url, adapter: new URL('../src/index.ts', import.meta.url) },
       transport: redisTransport({ url: server.url }),
@@ -18,6 +18,7 @@ test(
       leaseMs: 1_000,
       seed: SEED,
     })
+    expect(ended).toBe(ROUNDS * PIPELINES)
   },
   ROUNDS * 60_000,
 )

@@ -133,6 +133,10 @@ class KafkajsDriver implements KafkaDriver {
     return this.#reader.range(place)
   }
 
+  offsetAt(place: Place, time: number): Promise<number> {
+    return this.#reader.offsetAt(place, time)
+  }
+
   async truncate(place: Place, before: number): Promise<void> {
     const { topic, partition } = place
     const leader = this.#cluster.leaderOf(place) ?? -1

@@ -1,6 +1,8 @@
 // The parts of kafkajs 2.2.4 that its types leave out: its connections (TCP, TLS, SASL) and its codecs of requests.
 
 declare module 'kafkajs/src/broker/index.js' {
+  import type { Socket } from 'node:net'
+
   export interface Request {
     readonly apiKey: number
     readonly apiVersion: number
@@ -18,7 +20,7 @@ declare module 'kafkajs/src/broker/index.js' {
   }
   export interface Connection {
     readonly requestQueue: RequestQueue
-    readonly socket?: import('node:net').Socket
+    readonly socket?: Socket
     send(protocol: { request: Request; response: Response; logResponseError: false }): Promise<unknown>
     rejectRequests(error: Error): void
     disconnect(): Promise<unknown>
@@ -39,9 +41,11 @@ declare module 'kafkajs/src/broker/index.js' {
 }
 
 declare module 'kafkajs/src/network/connectionPool.js' {
+  import type { Connection } from 'kafkajs/src/broker/index.js'
+
   export default class ConnectionPool {
     constructor(options: Readonly<Record<string, unknown>>)
-    readonly pool: readonly import('kafkajs/src/broker/index.js').Connection[]
+    readonly pool: readonly Connection[]
   }
 }
 

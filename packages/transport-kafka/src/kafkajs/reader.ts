@@ -77,6 +77,11 @@ export class Reader {
     return leader !== undefined && leader >= 0 ? leader : undefined
   }
 
+  async offsetAt(place: Place, time: number): Promise<number> {
+    const offset = await this.#offset(place, time)
+    return offset >= 0 ? offset : this.#offset(place, LATEST)
+  }
+
   async range(place: Place): Promise<{ start: number; end: number }> {
     const [start, end] = await Promise.all([this.#offset(place, EARLIEST), this.#offset(place, LATEST)])
     return { start, end }

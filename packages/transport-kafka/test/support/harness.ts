@@ -40,6 +40,7 @@ function faulty(driver: KafkaDriver, faults: Faults, made: Map<string, number>, 
     read: (place, from) => driver.read(place, from),
     follow: (place, from, onChunk) => driver.follow(place, from, onChunk),
     range: (place) => driver.range(place),
+    offsetAt: (place, time) => driver.offsetAt(place, time),
     truncate: (place, before) => driver.truncate(place, before),
     async takeOver(id): Promise<Transactor> {
       const transactor = await driver.takeOver(id)
