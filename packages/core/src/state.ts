@@ -41,12 +41,20 @@ export function initialState({ state }: Definition): State {
     : encodeState(new Map(Object.entries(state).map(([key, data]) => [key, dataBytes(data)])))
 }
 
-/** The encoded values by key; null for what was taken away. Shares the memory of `state`. */
+/**
+ * The encoded values by key; null for what was taken away. Shares the memory of `state`.
+ * @throws TaskError TASKS_UNDECODABLE
+ */
 export function stateValues(state: State): Map<string, Bytes | null> {
   const values = new Map<string, Bytes | null>()
   if (state === undefined) return values
   const { header, payload } = decodeRecord(state)
-  for (const [key, length] of header as Header) values.set(key, length < 0 ? null : payload.take(length))
+  for (const entry of header) {
+    const [key, length] = Array.isArray(entry) ? (entry as readonly unknown[]) : []
+    if (typeof key !== 'string' || typeof length !== 'number')
+      throw new TaskError('TASKS_UNDECODABLE', `a state of ${state.length} bytes has a malformed header`)
+    values.set(key, length < 0 ? null : payload.take(length))
+  }
   return values
 }
 

@@ -91,3 +91,29 @@ test('with all workers down a wait says so, and the pipeline goes on when one is
   expect(await run.result({ timeoutMs: PATIENCE_MS })).toBe(2)
   expect(steps).toEqual(['first', 'second'])
 })
+
+test('who was given the run of another submit hears of the run that retries that one, too', async () => {
+  const { tasks, worker, client, connect } = system()
+  let lost = false
+  let release: (result: string | Error) => void = () => undefined
+  const open = tasks.bind('open', async () => {
+    const result = await new Promise<string | Error>((resolve) => (release = resolve))
+    if (result instanceof Error) throw result
+    return result
+  })
+  const first = await worker({}, connect({ faults: { reply: () => (lost ? 'lost' : undefined) } }))
+  const run = await client().submit(open.send(), { id: 'p' })
+  await eventually(() => expect(first.running).toBe(1))
+  const second = await client({ answerMs: 100 }).submit(open.send(), { id: 'p' })
+  const result = second.result({ timeoutMs: PATIENCE_MS })
+  await eventually(async () => expect((await second.status()).run).toBe((await run.status()).run))
+  lost = true
+  release(new Error('down'))
+  await eventually(async () => expect(await run.status()).toMatchObject({ status: 'FAILED' }))
+  lost = false
+  const again = await run.retry()
+  await eventually(() => expect(first.running).toBe(1))
+  release('up')
+  expect(await again.result({ timeoutMs: PATIENCE_MS })).toBe('up')
+  expect(await result).toBe('up')
+})

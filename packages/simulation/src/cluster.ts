@@ -29,6 +29,8 @@ export interface SubmitRecord {
   readonly submit: SubmitSpec
   /** How often it was sent, as something new each time. */
   tries: number
+  /** Its answer may be that of any run that the id has had: it was asked for by the id alone. */
+  attached: boolean
   answer: Answer | undefined
 }
 
@@ -45,6 +47,13 @@ export interface CommandRecord {
   answer: string | undefined
 }
 
+/** How many commands were given to a pipeline, and what clients were told of them. */
+export interface Told {
+  given: number
+  obeyed: number
+  refused: number
+}
+
 export interface Recording {
   readonly scenario: Scenario
   readonly history: History
@@ -53,8 +62,7 @@ export interface Recording {
   readonly submits: readonly SubmitRecord[]
   readonly loners: readonly LonerRecord[]
   readonly commands: readonly CommandRecord[]
-  /** How many commands clients were told to be obeyed, by pipeline. */
-  readonly obeyed: ReadonlyMap<string, number>
+  readonly told: ReadonlyMap<string, Told>
   readonly statuses: ReadonlyMap<string, PipelineStatus>
   /** `<reason> <task's label>`. */
   readonly letters: readonly string[]
@@ -107,7 +115,7 @@ class Cluster {
   readonly #submits: readonly SubmitRecord[]
   readonly #loners: readonly LonerRecord[]
   readonly #commands: readonly CommandRecord[]
-  readonly #obeyed = new Map<string, number>()
+  readonly #told = new Map<string, Told>()
   readonly #finished = new Set<string>()
   #keeper: Process | undefined
   #healed = false
@@ -134,7 +142,7 @@ class Cluster {
       passes: 0,
     }))
     this.#submits = scenario.pipelines.flatMap((pipeline) =>
-      pipeline.submits.map((submit) => ({ pipeline, submit, tries: 0, answer: undefined })),
+      pipeline.submits.map((submit) => ({ pipeline, submit, tries: 0, attached: false, answer: undefined })),
     )
     this.#loners = scenario.loners.map((loner) => ({
       loner,
@@ -171,7 +179,7 @@ class Cluster {
       submits: this.#submits,
       loners: this.#loners,
       commands: this.#commands,
-      obeyed: this.#obeyed,
+      told: this.#told,
       statuses,
       letters: this.#letters(),
       stuck,
@@ -377,7 +385,7 @@ class Cluster {
         this.#history.note(process.name, `has submitted ${pipeline.id}`)
         let answer = await this.#result(process, () => run.result())
         for (let left = submit.retries ?? 0; left > 0 && 'failure' in answer; left--)
-          answer = await this.#retry(process, client, pipeline.id)
+          answer = await this.#retry(process, client, record)
         record.answer = answer
         break
       } catch (error) {
@@ -394,23 +402,31 @@ class Cluster {
   }
 
   /** Has it retried, if it is not so already, and waits for what that comes to. */
-  async #retry(process: Process, client: Client, id: string): Promise<Answer> {
+  async #retry(process: Process, client: Client, record: SubmitRecord): Promise<Answer> {
+    const { id } = record.pipeline
     for (;;) {
-      const code = await this.#give(process, id, () => client.retry(id))
+      let run = client.attach(id)
+      const code = await this.#give(process, id, async () => (run = await client.retry(id)))
       if (code === 'TASKS_NOT_FOUND') return { refused: code }
-      if (code !== 'TASKS_UNAVAILABLE') return this.#result(process, () => client.attach(id).result())
+      if (code === 'TASKS_UNAVAILABLE') continue
+      if (code !== 'obeyed') record.attached = true
+      return this.#result(process, () => run.result())
     }
   }
 
   /** "obeyed", or the code of an error that a command may come to. */
   async #give(process: Process, id: string, command: () => Promise<unknown>): Promise<string> {
+    const told = this.#told.get(id) ?? { given: 0, obeyed: 0, refused: 0 }
+    this.#told.set(id, told)
+    told.given++
     try {
       await command()
-      this.#obeyed.set(id, (this.#obeyed.get(id) ?? 0) + 1)
+      told.obeyed++
       return 'obeyed'
     } catch (error) {
       if (!TaskError.is(error) || !COMMAND_ERRORS.has(error.code)) throw error
       this.#history.note(process.name, `is told: ${error.message}`)
+      if (error.code === 'TASKS_STATUS') told.refused++
       return error.code
     }
   }

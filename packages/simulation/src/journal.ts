@@ -65,6 +65,10 @@ export class Journal {
     return this.#ends.get(run) === 'CANCELLED'
   }
 
+  hasEndedByItself(run: string): boolean {
+    return this.#ends.has(run) && !this.wasCancelled(run)
+  }
+
   /** Whether any run of this pipeline was. */
   cancelled(id: string): boolean {
     return this.#runsOf(id).some((run) => this.wasCancelled(run))

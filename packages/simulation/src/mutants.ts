@@ -193,8 +193,15 @@ export const mutants: readonly Mutant[] = [
     'a duplicated pause: a command that comes again is obeyed again',
     1_000,
     'engine/control.ts',
-    'if (row.commands?.includes(commandId) !== true) {',
+    'if (before === undefined) {',
     'if (commandId !== undefined) {',
+  ),
+  mutant(
+    'a command that was refused is obeyed when it comes again',
+    3_000,
+    'engine/control.ts',
+    'const note: CommandNote = refused === undefined ? commandId : [commandId, refused]\n    row.commands = ',
+    'const note: CommandNote = commandId\n    if (refused === undefined) row.commands = ',
   ),
   mutant(
     'what a worker reports goes on, though the pipeline is being cancelled',
@@ -367,8 +374,8 @@ export const mutants: readonly Mutant[] = [
     'maxParallelism is not kept to',
     1_000,
     'engine/pump.ts',
-    'Math.min(OUT_AT_ONCE, waiting.most || Infinity)',
-    'OUT_AT_ONCE',
+    '(waiting.most || Infinity) - (waiting.next - waiting.ended)',
+    'Infinity',
   ),
 
   // ---- Retries and lone tasks

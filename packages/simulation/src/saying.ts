@@ -87,7 +87,7 @@ export interface PipelineState {
 export function pipelineStateOf(key: string, bytes: Bytes | null): PipelineState | undefined {
   if (!key.startsWith('M/') || bytes === null) return undefined
   const { id, run, status, commands = [] } = decodeRow(key, bytes) as PipelineRow
-  return { id, run, status, commands }
+  return { id, run, status, commands: commands.filter((note) => typeof note === 'string') }
 }
 
 export interface Dispatched {

@@ -125,7 +125,7 @@ export class Replies {
         return this.#ended(reply)
       case 'attached': {
         for (const waiter of this.#waiters.get(reply.id) ?? [])
-          if (waiter.ref.run === reply.run) waiter.run = reply.actual
+          if (waiter.ref.run === reply.run || waiter.run === reply.run) waiter.run = reply.actual
         const sent = this.#sent.get(reply.run)
         if (sent === undefined) return
         sent.run = reply.actual

@@ -7,7 +7,7 @@
 import { crc32 } from 'node:zlib'
 import { isTask } from '../definition'
 import { retryDelay } from '../retry'
-import { mergeState, type State } from '../state'
+import { mergeState, stateValues, type State } from '../state'
 import { failureValue, Kind, type Value } from '../value'
 import { decodeDefinitionValue } from '../wire/packed-definition'
 import type { Verdict } from '../wire/inbox-message'
@@ -36,6 +36,8 @@ export function entrySucceeded(draft: Draft, run: RunView, path: string, value: 
   if (open.row.saved !== undefined) return endFinally(draft, run, open, undefined)
   if (isCancelled(run, open)) return settledWhileCancelling(draft, run, open)
   if (value.kind === Kind.pipeline && run.row.lone) return failEntry(draft, run, open, open.row, LONE_PIPELINE)
+  // Before it is kept, whatever it is merged with: a fan-in would find out too late.
+  if (changes !== undefined) stateValues(changes)
   const row = changes === undefined ? open.row : { ...open.row, state: mergeState(open.row.state, changes) }
   if (value.kind === Kind.pipeline) startFrame(draft, run, { ...open, row }, decodeDefinitionValue(value.bytes))
   else goOn(draft, run, open, row, value)

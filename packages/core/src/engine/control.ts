@@ -7,7 +7,7 @@
 //   retry     FAILED               RUNNING
 //   delete    COMPLETED, FAILED, CANCELLED      (gone)
 //
-// Whatever is not listed is refused with TASKS_STATUS, naming both.
+// Whatever is not listed is refused with TASKS_STATUS, naming both; and so is it when it comes again.
 import type { Command, CommandMessage } from '../wire/inbox-message'
 import type { Status } from '../wire/reply'
 import { entryReleased } from './chains'
@@ -16,7 +16,7 @@ import type { Draft, RunView } from './draft'
 import { changeStatus } from './emit'
 import { takeAway } from './finish'
 import { retryRun } from './retried'
-import type { JobRow } from './rows'
+import type { CommandNote, JobRow } from './rows'
 
 const MOST_COMMANDS = 64
 
@@ -35,29 +35,31 @@ export type CommandAnswer =
   | { readonly refused: { readonly code: string; readonly name: string; readonly message: string } }
 
 export function command(draft: Draft, message: CommandMessage): void {
-  const { id, commandId, replyTo, correlation } = message
+  const { command: name, id, commandId, replyTo, correlation } = message
   const answer = (answer: CommandAnswer): void => void draft.answers.push({ replyTo, correlation, answer })
   const refuse = (code: string, text: string): void => answer({ refused: { code, name: 'TaskError', message: text } })
   const run = draft.run(id)
   if (run === undefined || run.row.leaving)
     return refuse('TASKS_NOT_FOUND', `there is no pipeline "${id}": it was never submitted, or its retention has ended`)
   const { row } = run
-  if (row.commands?.includes(commandId) !== true) {
-    const { from, done } = FROM[message.command]
-    if (message.command === 'retry' && row.lone)
-      return refuse('TASKS_UNSUPPORTED', `"${id}" is a lone task: redrive its dead letter instead of retrying it`)
-    const isDue = from.includes(row.status)
-    if (!isDue && !done.includes(row.status)) {
-      return refuse(
-        'TASKS_STATUS',
-        `the pipeline "${id}" is ${row.status}: ${message.command} is for one that is ${from.join(' or ')}`,
-      )
-    }
-    row.commands = [...(row.commands ?? []), commandId].slice(-MOST_COMMANDS)
+  const { from, done } = FROM[name]
+  if (name === 'retry' && row.lone)
+    return refuse('TASKS_UNSUPPORTED', `"${id}" is a lone task: redrive its dead letter instead of retrying it`)
+  const before = row.commands?.find((note) => (typeof note === 'string' ? note : note[0]) === commandId)
+  const isDue = from.includes(row.status)
+  // What was refused stays refused: whoever gave it may have been told so.
+  const refused =
+    before === undefined ? (isDue || done.includes(row.status) ? undefined : row.status) : refusedBy(before)
+  if (before === undefined) {
+    const note: CommandNote = refused === undefined ? commandId : [commandId, refused]
+    row.commands = [...(row.commands ?? []), note].slice(-MOST_COMMANDS)
     if (isDue) obey(draft, run, message)
   }
-  answer({ status: row.status, run: row.run })
+  if (refused === undefined) answer({ status: row.status, run: row.run })
+  else refuse('TASKS_STATUS', `the pipeline "${id}" is ${refused}: ${name} is for one that is ${from.join(' or ')}`)
 }
+
+const refusedBy = (note: CommandNote): Status | undefined => (typeof note === 'string' ? undefined : note[1])
 
 function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMessage): void {
   switch (name) {

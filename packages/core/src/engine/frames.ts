@@ -1,5 +1,6 @@
 // Definitions as they are kept: a frame's pages are rows of its own, or live in a blob.
 import type { Definition } from '../definition'
+import { TaskError } from '../errors'
 import type { PackedDefinition } from '../wire/packed-definition'
 import type { Draft, RunView } from './draft'
 import { blobPageKey, blobPrefix } from './row-keys'
@@ -19,8 +20,8 @@ export function readPage(
 ): DefinitionPage {
   const key = source.blob === undefined ? run.keys.page(frame, number) : blobKey(run, source.blob, number)
   const page = draft.get<DefinitionPage>(key)
-  if (page === undefined) throw new Error(`page ${number} of the definition of ${run.row.id}${frame} is gone`)
-  return page
+  if (page !== undefined) return page
+  throw new TaskError('TASKS_STORE_CORRUPT', `page ${number} of the definition of "${run.row.id}${frame}" is gone`)
 }
 
 const blobKey = (run: RunView, blob: string, number: number): string =>
@@ -37,7 +38,7 @@ export interface ArrivedPages {
 export function openPages(draft: Draft, run: RunView, packed: PackedDefinition): ArrivedPages {
   const pages = packed.pages.map((bytes) => new DefinitionPage(bytes))
   const first = packed.blob === undefined ? pages[0] : draft.get<DefinitionPage>(blobKey(run, packed.blob, 0))
-  if (first === undefined) throw new Error(`the definition of ${run.row.id} is gone`)
+  if (first === undefined) throw new TaskError('TASKS_STORE_CORRUPT', `the definition of "${run.row.id}" is gone`)
   return { document: first.definition(), pages }
 }
 

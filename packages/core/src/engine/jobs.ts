@@ -1,6 +1,6 @@
 // Long work of a partition, in steps: starting the chains of large groups, joining results, deleting what is over. A job is a row until its last
 // step, so that whoever owns the partition does it.
-import { sleep, type Clock } from '../clock'
+import type { Clock } from '../clock'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { Bytes, RowKey, Space } from '../transport'
@@ -45,8 +45,6 @@ const MOST_CLEANS = 32
 const MOST_COMMANDS = 32
 /** Entries that one step of resuming, cancelling or retrying starts. */
 const STEP_PAGE = 250
-/** While a group that is retried has no room for more chains. */
-const REOPEN_PAUSE_MS = 20
 
 export class Jobs {
   readonly #options: JobsOptions
@@ -55,6 +53,8 @@ export class Jobs {
   /** The same of pipelines that have to change first, by the pipeline's row: they are paused, or have as many chains in flight as they may. */
   readonly #parked = new Map<RowKey, Map<RowKey, PumpJob>>()
   #newPump = false
+  /** Who waits for something to be committed for a pipeline, by its row. */
+  readonly #onChange = new Map<RowKey, (() => void)[]>()
   readonly #fanIns = new AtMost(MOST_FAN_INS)
   readonly #cleans = new AtMost(MOST_CLEANS)
   readonly #commands = new AtMost(MOST_COMMANDS)
@@ -99,8 +99,12 @@ export class Jobs {
     return this.#pumps.size > 0
   }
 
-  /** Groups that could start nothing are not looked at before something arrives for their pipeline: however many they are, others go on. */
+  /**
+   * After each turn. Groups that could start nothing are not looked at before something arrives for their pipeline: however many they are, others
+   * go on.
+   */
   park(batch: readonly Arrived[], changed: Draft['changed']): void {
+    if (this.#onChange.size > 0) this.#tellChanged(batch)
     for (const { input } of batch) {
       if (input.type !== 'pump') continue
       const { job } = input
@@ -110,6 +114,24 @@ export class Jobs {
       const parked = this.#parked.get(keys.pipeline)
       if (parked === undefined) this.#parked.set(keys.pipeline, new Map([[key, job]]))
       else parked.set(key, job)
+    }
+  }
+
+  /** Resolves when something has been committed for the pipeline. */
+  #changed(pipeline: RowKey): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#onChange.get(pipeline)
+      if (waiting === undefined) this.#onChange.set(pipeline, [resolve])
+      else waiting.push(resolve)
+    })
+  }
+
+  #tellChanged(batch: readonly Arrived[]): void {
+    for (const { input } of batch) {
+      for (const pipeline of needs(input)) {
+        for (const tell of this.#onChange.get(pipeline) ?? []) tell()
+        this.#onChange.delete(pipeline)
+      }
     }
   }
 
@@ -225,13 +247,14 @@ export class Jobs {
 
   /** Starts the failed chains of a group again, no more at a time than the group allows. */
   async #reopen(job: ReopenJob): Promise<void> {
-    const { scan, say, cache, clock, space, isOver } = this.#options
+    const { scan, say, cache, space, isOver } = this.#options
     const keys = new RunKeys(job.id, job.gen)
     const prefix = keys.resultsPrefix(job.path)
     for (let after: RowKey | undefined; ;) {
-      await cache.load([keys.group(job.path)])
+      await cache.load([keys.group(job.path), keys.pipeline])
+      // From here to the wait nothing else happens: no change is missed.
+      const status = this.#knownStatus(job)
       const group = cache.get(keys.group(job.path)) as GroupRow | null | undefined
-      const status = await this.#statusOf(job)
       if (isOver()) return
       if ((status !== 'RUNNING' && status !== 'PAUSED') || group === null || group === undefined) break
       const room = Math.min(
@@ -240,7 +263,7 @@ export class Jobs {
         status === 'PAUSED' ? 0 : (group.most || Infinity) - (group.next - group.ended),
       )
       if (room <= 0) {
-        await sleep(clock, REOPEN_PAUSE_MS)
+        await this.#changed(keys.pipeline)
         continue
       }
       const [row] = await scan(prefix, after, 1)
@@ -255,10 +278,12 @@ export class Jobs {
 
   /** Where the run that the job is for stands; undefined if it has another run, or none. */
   async #statusOf(job: JobRow): Promise<Status | undefined> {
-    const { cache } = this.#options
-    const key = new RunKeys(job.id, job.gen).pipeline
-    await cache.load([key])
-    const row = cache.get(key) as PipelineRow | null | undefined
+    await this.#options.cache.load([new RunKeys(job.id, job.gen).pipeline])
+    return this.#knownStatus(job)
+  }
+
+  #knownStatus(job: JobRow): Status | undefined {
+    const row = this.#options.cache.get(new RunKeys(job.id, job.gen).pipeline) as PipelineRow | null | undefined
     return row?.run === job.run ? row.status : undefined
   }
 }

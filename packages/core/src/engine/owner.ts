@@ -6,7 +6,7 @@
 // O2. A commit that did not succeed, or may not have, ends the session: everything in memory is dropped, and whoever claims next starts
 //     from the rows. Only outcomes of this process are not: nobody else knows them, so they go to the inbox. The one exception is `TASKS_TOO_LARGE`, which is certain: the batch is folded again in halves.
 // O3. An inbox message that cannot be read or folded becomes a dead letter in the very commit that passes it. Of many outcomes in one message
-//     only the bad one does, and its entry fails.
+//     only the bad one does, and its entry fails. What it says to itself fails in the same way: its entry, or else its run.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
 import { sourceOf } from '../events/cloud-event'
@@ -62,6 +62,7 @@ const PASS_AGE_MS = 10_000
 const RESTORE_PAGE = 500
 /** Of the failures that this file makes. */
 const CONDEMNED: Verdict = { retryable: false }
+const ALONE = { weight: 1, bytes: 0 }
 
 export class Owner implements LaneOwner, TakesTurns {
   readonly partition: number
@@ -300,7 +301,6 @@ export class Owner implements LaneOwner, TakesTurns {
     }
     const less = halfOf(input)
     if (less !== undefined) return this.#process([{ ...arrived!, input: less }])
-    if (arrived!.message === undefined && input.type !== 'outcomes') throw error
     return this.#commit({ draft: this.#newDraft(), batch, poison: [{ arrived: arrived!, error }] })
   }
 
@@ -448,41 +448,47 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#passed = undefined
   }
 
-  /** What no step can take: a message's bytes are kept, and whoever waits for it is told. */
+  /** What no step can take: a message's bytes are kept, and whoever waits for it is told. What follows is said in a commit of its own. */
   #condemn(draft: Draft, { arrived: { input, message }, error }: Poison): void {
     const { partition } = this
+    const text = error instanceof Error ? error.message : String(error)
+    const code = TaskError.is(error) ? error.code : 'TASKS_UNDECODABLE'
+    const failure = { code, name: 'TaskError', message: text }
     const body = input.type === 'outcomes' ? encodeInbox(input) : message?.body
-    if (body === undefined) {
-      this.#logger.error({ partition, input: input.type, error }, 'an internal step failed')
-      return
-    }
+    if (body === undefined) return this.#refuse(input, failure, error)
     this.#logger.error(
       { partition, message: message?.id, error },
       `what has arrived became a dead letter: ${input.type}`,
     )
-    const text = error instanceof Error ? error.message : String(error)
-    const code = TaskError.is(error) ? error.code : 'TASKS_UNDECODABLE'
     const reason = code === 'TASKS_TOO_LARGE' ? 'too-large' : 'undecodable'
     draft.send({ to: 'dead', letter: { reason, message: text, source: `inbox/${partition}` } }, body)
-    if (input.type === 'submit' && input.options.replyTo !== undefined) {
-      draft.reply(input.options.replyTo, {
-        type: 'refused',
-        id: input.id,
-        run: input.run,
-        failure: { code, name: 'TaskError', message: text },
-      })
-    }
+    if (input.type === 'submit' && input.options.replyTo !== undefined)
+      draft.reply(input.options.replyTo, { type: 'refused', id: input.id, run: input.run, failure })
+    if (input.type === 'command')
+      draft.answers.push({ replyTo: input.replyTo, correlation: input.correlation, answer: { refused: failure } })
     // It has been tried: nothing can be said of that entry.
-    if (input.type === 'outcomes' && input.outcomes[0]!.verdict === CONDEMNED) return
+    if (input.type === 'outcomes' && input.outcomes[0]!.verdict === CONDEMNED)
+      return this.#arrivals.addOwn({ input: { type: 'abandoned', input, failure: failureValue(failure) }, ...ALONE })
     for (const entry of entriesNamedBy(body)) {
-      const failure = failureValue({
+      const value = failureValue({
         code: 'TASKS_DEAD_LETTERED',
         name: 'TaskError',
         message: `the result of ${entry.id}${entry.path} could not be read: ${text}`,
       })
-      // In a commit of its own: this draft must hold nothing of the poisoned message.
-      this.#arrivals.addOutcome({ ...entry, value: failure, verdict: CONDEMNED })
+      this.#arrivals.addOutcome({ ...entry, value, verdict: CONDEMNED })
     }
+  }
+
+  /** What it says to itself and no step can take. */
+  #refuse(input: Input, failure: Parameters<typeof failureValue>[0], error: unknown): void {
+    const { partition } = this
+    this.#logger.error({ partition, input: input.type, error }, 'an internal step failed')
+    if (input.type === 'abandoned') return
+    const next: Input =
+      input.type === 'refused'
+        ? { type: 'abandoned', input: input.input, failure: input.failure }
+        : { type: 'refused', input, failure: failureValue(failure) }
+    this.#arrivals.addOwn({ input: next, ...ALONE })
   }
 
   // ---- Beginning and end --------------------------------------------------------------------------------------------

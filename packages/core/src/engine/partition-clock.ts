@@ -24,14 +24,16 @@ export class PartitionClock {
     this.#lastMonotonic = clock.monotonic()
   }
 
+  /** At the beginning of a session: from here on a jump can be told, before the first commit too. */
   setStoreTime(now: number): void {
     this.#offset = now - this.#clock.now()
+    this.committed(Math.max(now, this.#last))
   }
 
   now(): number {
     const now = Math.floor(this.#clock.now() + this.#offset)
     const expected = Math.floor(this.#last + this.#clock.monotonic() - this.#lastMonotonic)
-    // Before the first commit of this session nothing is known of how much time has passed since the last one.
+    // Before that, nothing is known of how much time has passed since the last commit.
     if (this.#trusted && now > expected + MOST_JUMP_MS) {
       if (!this.#told) this.#logger.error({ aheadMs: now - expected }, 'the clock has jumped ahead and is not believed')
       this.#told = true

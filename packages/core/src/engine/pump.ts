@@ -10,7 +10,7 @@ import { groupAt, placeOf } from './places'
 import { RunKeys } from './row-keys'
 import { firstStep, isOver, type GroupRow, type JobRow, type PipelineRow } from './rows'
 
-/** Chains of one group that are out at a time: what waits beyond that waits in its rows, not in a queue. */
+/** Tasks of a pipeline that are with workers when no more chains are started: the others wait in its rows, not in a queue. */
 const OUT_AT_ONCE = 4_000
 
 /** Starts at most `count` further chains, first in first out. */
@@ -28,7 +28,8 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
     return
   }
   if (pipeline!.status === 'PAUSED') return
-  const most = Math.min(OUT_AT_ONCE, waiting.most || Infinity) - (waiting.next - waiting.ended)
+  // What sleeps, or waits for something else, is in nobody's way.
+  const most = Math.min(OUT_AT_ONCE - pipeline!.out, (waiting.most || Infinity) - (waiting.next - waiting.ended))
   const to = Math.min(waiting.size, waiting.next + Math.min(count, Math.max(0, most)))
   // Looking is not changing: a group that may start nothing costs no commit.
   if (to === waiting.next) return

@@ -5,7 +5,7 @@
 // R3. It opens no value and runs no user code.
 import { TaskError } from '../errors'
 import type { RowKey } from '../transport'
-import { isFailure } from '../value'
+import { isFailure, type Value } from '../value'
 import type { InboxBody, Question } from '../wire/inbox-message'
 import { finalsDue, startFinals } from './cancel'
 import { entryDue, entryFailed, entrySucceeded, requeueEntry, resendEntry } from './chains'
@@ -17,6 +17,7 @@ import { takeAway } from './finish'
 import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
 import { refusalFor } from './queries'
+import { abandoned, refused } from './refused'
 import { pipelineKey } from './row-keys'
 import { isOver, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
 import { reopened, type FailedPage } from './retried'
@@ -40,6 +41,10 @@ export type Input =
   | { readonly type: 'finals'; readonly job: JobRow; readonly bases: readonly string[]; readonly done: boolean }
   /** Some failed chains of a group of a pipeline that is retried; none: there are no more. */
   | { readonly type: 'reopened'; readonly job: JobRow; readonly page: FailedPage | undefined }
+  /** What no commit can take, of what the owner says to itself: what it is for fails. */
+  | { readonly type: 'refused'; readonly input: Input; readonly failure: Value }
+  /** Nor this: the run that it is for fails. */
+  | { readonly type: 'abandoned'; readonly input: Input; readonly failure: Value }
   /** These rows of a run that is over are to go; `done` if they were the last. */
   | {
       readonly type: 'cleaned'
@@ -90,6 +95,10 @@ export function step(draft: Draft, input: Input): void {
       if (job.whole && row?.run === job.run) draft.delete(pipelineKey(job.id))
       return
     }
+    case 'refused':
+      return refused(draft, input.input, input.failure)
+    case 'abandoned':
+      return abandoned(draft, input.input, input.failure)
     case 'query':
       return query(draft, input.question, input.replyTo, input.correlation)
     case 'undecodable':
@@ -207,6 +216,9 @@ export function needs(input: Input): readonly RowKey[] {
       return input.question.ask === 'wait' ? input.question.runs.map(([id]) => pipelineKey(id)) : []
     case 'running':
       return input.items.flatMap(([id, , , , note]) => (note === undefined ? [] : [pipelineKey(id)]))
+    case 'refused':
+    case 'abandoned':
+      return needs(input.input)
     case 'undecodable':
       return []
   }

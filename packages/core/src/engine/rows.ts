@@ -55,8 +55,8 @@ export interface PipelineRow {
   finishing: boolean
   /** Its retention has ended, or it was deleted: it is being taken away. */
   leaving: boolean
-  /** Ids of the latest commands, so that a repeated one does nothing. */
-  commands: readonly string[] | undefined
+  /** The latest commands, so that a repeated one does nothing, and is told what it was told before. */
+  commands: readonly CommandNote[] | undefined
   /** How many events the run has given out. */
   events: number
   /** What running tasks have said of themselves, by path; the latest few. */
@@ -66,6 +66,9 @@ export interface PipelineRow {
   /** The result or failure, once ended. */
   outcome: Value
 }
+
+/** The id of a command; of one that was refused, with the status that was in its way. */
+export type CommandNote = string | readonly [id: string, refused: Status]
 
 export type Note = readonly [fraction: number, text: string]
 

@@ -78,6 +78,16 @@ test('a clock that jumps ahead is not believed, and no alarm is set for a time t
   expect(time.until(before + 500)).toBe(100)
 })
 
+test('nor is one that jumps before the first commit of a session', () => {
+  const clock = virtualClock()
+  let jumpMs = 0
+  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silent, 0)
+  time.setStoreTime(clock.now())
+  const before = time.now()
+  jumpMs = 3_600_000
+  expect(time.now()).toBe(before)
+})
+
 test('a clock that is set back stops no timer', async () => {
   const clock = virtualClock()
   let jumpMs = 0

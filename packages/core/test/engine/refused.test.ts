@@ -1,0 +1,140 @@
+// What no commit can take does not stop a partition, nor keep anybody waiting: what it was for fails.
+import { expect, test } from 'vitest'
+import { taskContext } from '../../src/context'
+import { partitionOf } from '../../src/ids'
+import { fanOut, inParallel, sleep } from '../../src/pipeline'
+import { Kind } from '../../src/value'
+import { encodeInbox } from '../../src/wire/inbox-message'
+import { eventually, NAMESPACE, PATIENCE_MS, system, type System } from '../support/system'
+import { ReducerWorld, submitOf } from './reducer-world'
+
+const waiting = { timeoutMs: PATIENCE_MS }
+/** Each thousand of its chains has a row of its own. */
+const MANY = 70_000
+const SMALL = { transport: { maxCommitItems: 48 } }
+
+/** As a store that was damaged: the next owner finds no definition. */
+async function losePages({ store, rows }: System): Promise<void> {
+  for (const key of (await rows('P')).filter((row) => /:d/.test(row)))
+    for (const partition of store.namespaces.get(NAMESPACE)!.partitions) partition.rows.write(new Map([[key, null]]))
+}
+
+test('a delayed start that does not fit into a commit fails its pipeline, and others go on', async () => {
+  const { tasks, worker, client } = system(SMALL)
+  const step = tasks.bind('step', (value: number) => value)
+  await worker()
+  const submitter = client()
+  const large = inParallel(Array.from({ length: MANY }, () => step.send(1)))
+  const run = await submitter.submit(large, { delayMs: 2_000 })
+  await expect(run.result(waiting)).rejects.toMatchObject({ code: 'TASKS_TOO_LARGE' })
+  expect(await run.status()).toMatchObject({ status: 'FAILED' })
+  expect(await (await submitter.submit(step.send(2))).result(waiting)).toBe(2)
+}, 60_000)
+
+test('what follows a sleep, or a group, and does not fit is a failure that can be handled; the finally runs', async () => {
+  const { tasks, worker, client } = system(SMALL)
+  const ran: string[] = []
+  const step = tasks.bind('step', (value: number) => value)
+  const handle = tasks.bind('handle', (error: Error) => error.name)
+  const end = tasks.bind('end', () => void ran.push('end'))
+  await worker()
+  const submitter = client()
+  const large = inParallel(Array.from({ length: MANY }, () => step.send(1)))
+  const after = [sleep(10).continueWith(large), inParallel([step.send(1)]).continueWith(large)]
+  for (const pipeline of after) {
+    const run = await submitter.submit(pipeline.exceptionally(handle).finallyDo(end))
+    expect(await run.result(waiting)).toBe('TaskError')
+    await expect((await submitter.submit(pipeline)).result(waiting)).rejects.toMatchObject({ code: 'TASKS_TOO_LARGE' })
+  }
+  expect(ran).toEqual(['end', 'end'])
+}, 60_000)
+
+test('a chain of a group that does not fit fails alone', async () => {
+  const { tasks, worker, client } = system(SMALL)
+  const step = tasks.bind('step', (value: number) => value)
+  await worker()
+  const large = inParallel(Array.from({ length: MANY }, () => step.send(1)))
+  const run = await client().submit(inParallel([step.send(1), large, step.send(3)], { returnExceptions: true }))
+  expect(await run.result(waiting)).toMatchObject([1, { code: 'TASKS_TOO_LARGE' }, 3])
+}, 60_000)
+
+test('a definition that is gone fails its run, and a command to it is told why', async () => {
+  const place = system()
+  const { tasks, worker, client } = place
+  const held: (() => void)[] = []
+  const hold = tasks.bind('hold', () => new Promise<void>((resolve) => held.push(resolve)))
+  const fail = tasks.bind('fail', () => {
+    throw new Error('no')
+  })
+  const list = tasks.bind('list', () => [1])
+  const first = await worker({ concurrency: 10 })
+  const submitter = client()
+  const pipelines = {
+    chain: hold.send().continueWith(hold.send()),
+    asleep: sleep(3_000).continueWith(hold.send()),
+    group: inParallel([hold.send(), hold.send()], { maxParallelism: 1 }),
+  }
+  const runs = await Promise.all(
+    Object.entries(pipelines).map(([id, pipeline]) => submitter.submit(pipeline as never, { id })),
+  )
+  const failed = await submitter.submit(fail.send())
+  const inGroup = await submitter.submit(list.send().continueWith(fanOut(fail.send())))
+  for (const run of [failed, inGroup]) await expect(run.result(waiting)).rejects.toThrow(/no/)
+  await eventually(() => expect(first.running).toBe(2))
+  await first.close({ drainMs: 0 })
+  await losePages(place)
+  await worker({ concurrency: 10, leaseMs: 300 })
+  const finish = setInterval(() => held.forEach((go) => go()), 20)
+  try {
+    for (const run of runs) await expect(run.result(waiting)).rejects.toMatchObject({ code: 'TASKS_STORE_CORRUPT' })
+    await expect(failed.retry()).rejects.toMatchObject({ code: 'TASKS_STORE_CORRUPT' })
+    const again = await inGroup.retry()
+    await expect(again.result(waiting)).rejects.toMatchObject({ code: 'TASKS_STORE_CORRUPT' })
+  } finally {
+    clearInterval(finish)
+  }
+}, 90_000)
+
+test('a state that cannot be read fails the entry that it came from, and its group is joined', async () => {
+  const { tasks, worker, client, connect } = system()
+  const runs: string[] = []
+  const hold = tasks.bind('hold', () => {
+    runs.push(taskContext().run)
+    return new Promise<void>(() => undefined)
+  })
+  const step = tasks.bind('step', (value: number) => value)
+  await worker()
+  const pipeline = inParallel([hold.send(), step.send(1)], { returnExceptions: true })
+  const run = await client().submit(pipeline, { id: 'p' })
+  await eventually(() => expect(runs.length).toBe(1))
+  const space = await connect().open({ namespace: NAMESPACE })
+  const outcome = {
+    id: 'p',
+    run: runs[0]!,
+    path: '/0.0/0',
+    attempt: 1,
+    value: { kind: Kind.one, bytes: Buffer.from('1') },
+  }
+  for (const state of ['nonsense', '[7]\n', '[["key",99]]\n'].map((text) => Buffer.from(text)))
+    await space.send([
+      {
+        target: { to: 'inbox', partition: partitionOf('p', space.partitions) },
+        id: state.toString(),
+        body: encodeInbox({ type: 'outcomes', outcomes: [{ ...outcome, state }] }),
+      },
+    ])
+  expect(await run.result(waiting)).toMatchObject([{ code: 'TASKS_DEAD_LETTERED' }, 1])
+})
+
+test('a command that was refused is refused when it comes again, whatever has happened since', () => {
+  const world = new ReducerWorld()
+  const tasks = system().tasks
+  world.fold([submitOf('p', 'run', tasks.bind('step', () => 1).send())])
+  const first = world.give('retry', 'p', 'one').answers
+  world.fails('/0')
+  expect(world.give('retry', 'p', 'one').answers).toEqual(first)
+  expect(world.pipelineRow().status).toBe('FAILED')
+  expect(first[0]!.answer).toMatchObject({ refused: { code: 'TASKS_STATUS' } })
+  expect(world.give('retry', 'p', 'two').answers[0]!.answer).toMatchObject({ status: 'RUNNING' })
+  expect(world.give('retry', 'p', 'two').answers[0]!.answer).toMatchObject({ status: 'RUNNING' })
+})
