@@ -359,6 +359,7 @@ class Cluster {
       this.#history.note(slot.process!.name, 'CRASHES')
       slot.process!.die()
       this.#scheduler.after(300, () => this.#startClient(slot))
+      return
     }
   }
 
