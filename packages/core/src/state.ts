@@ -12,9 +12,6 @@ import type { Bytes } from './transport'
 /** Values by key, encoded; undefined if there are none. */
 export type State = Bytes | undefined
 
-/** Of what was taken away the length is -1: it hides what was there before. */
-type Header = readonly (readonly [key: string, length: number])[]
-
 export function encodeState(values: ReadonlyMap<string, Bytes | null>): State {
   if (values.size === 0) return undefined
   return encodeRecord(
@@ -49,6 +46,7 @@ export function stateValues(state: State): Map<string, Bytes | null> {
   const values = new Map<string, Bytes | null>()
   if (state === undefined) return values
   const { header, payload } = decodeRecord(state)
+  // Each key and its length; of what was taken away it is -1: that hides what was there before.
   for (const entry of header) {
     const [key, length] = Array.isArray(entry) ? (entry as readonly unknown[]) : []
     if (typeof key !== 'string' || typeof length !== 'number')

@@ -543,9 +543,15 @@ class Cluster {
     const client = this.#client(process, Author.client())
     let asked = 0
     const ask = async (id: string): Promise<void> => {
-      const status = await client.status(id)
-      if (status !== undefined) statuses.set(id, status)
-      asked++
+      try {
+        const status = await client.status(id)
+        if (status !== undefined) statuses.set(id, status)
+        asked++
+      } catch (error) {
+        // Somebody may have to take over first.
+        if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
+        await ask(id)
+      }
     }
     const { pipelines } = this.#scenario
     for (const { id } of pipelines) this.#drive(process, () => ask(id))

@@ -9,29 +9,21 @@ import { viewGroup } from './groups'
 import { childPath } from './paths'
 import { openEntry, placeOf } from './places'
 import type { Input } from './reducer'
-import { firstStep, isOver } from './rows'
+import { firstStep, isOver, type JobRow } from './rows'
 
 /** The run that an input is for, if it is for one alone. */
 export function subjectOf(input: Input): { readonly id: string; readonly run: string } | undefined {
-  switch (input.type) {
-    case 'timer':
-      return input.timer
-    case 'pump':
-    case 'joined':
-    case 'released':
-    case 'finals':
-    case 'reopened':
-    case 'cleaned':
-      return input.job
-    case 'outcomes':
-      return input.outcomes.length === 1 ? input.outcomes[0] : undefined
-    case 'resend':
-      return input.items.length === 1 ? input.items[0] : undefined
-    case 'requeue':
-      return input.dispatches.length === 1 ? input.dispatches[0] : undefined
-    default:
-      return undefined
-  }
+  if ('job' in input) return input.job
+  if (input.type === 'timer') return input.timer
+  const parts =
+    input.type === 'outcomes'
+      ? input.outcomes
+      : input.type === 'resend'
+        ? input.items
+        : input.type === 'requeue'
+          ? input.dispatches
+          : []
+  return parts.length === 1 ? parts[0] : undefined
 }
 
 /** In place of an input of the owner's own. */
@@ -40,30 +32,29 @@ export function refused(draft: Draft, input: Input, failure: Value): void {
   const run = subject && draft.run(subject.id)
   const isCurrent = run !== undefined && run.row.run === subject!.run && !isOver(run.row.status)
   if (!isCurrent || run.row.status === 'CANCELLING') return abandoned(draft, input, failure)
-  switch (input.type) {
-    case 'joined':
-      return groupJoined(draft, input.job, { ...input.joined, value: failure, failed: true, state: undefined })
-    case 'timer':
-      if (input.timer.kind !== 'dispatch') break
-      draft.delete(input.key)
-      return failOpen(draft, run, input.timer.path, failure)
-    case 'released':
-      for (const path of input.paths) {
-        draft.delete(run.keys.held(path))
-        failOpen(draft, run, path, failure)
-      }
-      if (input.done) draft.endJob(input.job)
-      return
-    case 'pump': {
-      const { path } = input.job
-      const group = viewGroup(draft, run, path).edit()
-      if (group === undefined) break
-      const index = group.next++
-      if (group.next === group.size) draft.endJob(input.job)
-      return failEntry(draft, run, placeOf(childPath(path, index)), firstStep(NONE), failure)
-    }
+  if (input.type === 'joined')
+    return groupJoined(draft, input.job, { ...input.joined, value: failure, failed: true, state: undefined })
+  if (input.type === 'pump') return failNextChain(draft, run, input.job, failure)
+  if (input.type === 'timer' && input.timer.kind === 'dispatch') {
+    draft.delete(input.key)
+    return failOpen(draft, run, input.timer.path, failure)
   }
-  abandoned(draft, input, failure)
+  if (input.type !== 'released') return abandoned(draft, input, failure)
+  for (const path of input.paths) {
+    draft.delete(run.keys.held(path))
+    failOpen(draft, run, path, failure)
+  }
+  if (input.done) draft.endJob(input.job)
+}
+
+/** The chain that a group was to start. */
+function failNextChain(draft: Draft, run: RunView, job: JobRow, failure: Value): void {
+  const { path } = job
+  const group = viewGroup(draft, run, path).edit()
+  if (group === undefined) return draft.endJob(job)
+  const index = group.next++
+  if (group.next === group.size) draft.endJob(job)
+  failEntry(draft, run, placeOf(childPath(path, index)), firstStep(NONE), failure)
 }
 
 /** An entry that waits for its time, or for the end of a pause. */
