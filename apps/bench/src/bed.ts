@@ -19,6 +19,7 @@ import type { Cost } from './cost'
 import { median } from './figures'
 import { envelopeFloors } from './floors/envelopes'
 import type { Floors } from './floors/floor'
+import { kafkaFloors } from './floors/kafka-transactions'
 import { countLeft } from './left'
 import { sqliteFloors, usedBytesOf } from './floors/sqlite-rows'
 import { fileOf, placeOf, schemeOf, type Place } from './place'
@@ -167,6 +168,7 @@ export class Bed {
     if (this.#profile !== undefined) return undefined
     if (this.#floors !== undefined) return this.#floors
     if (this.#scheme === 'memory') this.#floors = envelopeFloors(resultOf)
+    if (this.#scheme === 'kafka') this.#floors = kafkaFloors(this.url)
     if (this.#scheme === 'sqlite') {
       const file = fileOf(this.url)
       const synchronous = this.transport.capabilities.durability === 'fsync' ? 'FULL' : 'NORMAL'
@@ -190,7 +192,7 @@ export class Bed {
     const before = this.quick ? 1 : Math.max(1, Math.ceil(WARM_UP[of] / count))
     for (let turn = -before; turn < (this.quick ? 1 : many); turn++) {
       if (turn === 0) this.startProfile()
-      const floorCost = floor?.run(count) ?? UNKNOWN_COST
+      const floorCost = (await floor?.run(count)) ?? UNKNOWN_COST
       const cost = await work()
       if (turn < 0) continue
       works.push(cost)

@@ -8,8 +8,11 @@ interface Link {
   readonly far: Socket
 }
 
+/** What is sent, or what is looked for in it. */
+export type Pattern = string | ((data: Buffer) => boolean)
+
 interface Trap {
-  readonly pattern: string
+  readonly pattern: Pattern
   readonly fault: 'lost' | 'unanswered'
   readonly sprung: () => void
 }
@@ -61,7 +64,7 @@ export class Proxy {
    * The next time that something like this is sent to the server: it does not arrive (`lost`), or it does and nothing that the server says from then on is heard
    * (`unanswered`); then the connection is cut. Resolves when that has happened.
    */
-  trap(pattern: string, fault: Trap['fault']): Promise<void> {
+  trap(pattern: Pattern, fault: Trap['fault']): Promise<void> {
     return new Promise((sprung) => this.#traps.push({ pattern, fault, sprung }))
   }
 
@@ -107,7 +110,9 @@ export class Proxy {
   }
 
   #forth(link: Link, data: Buffer): void {
-    const index = this.#traps.findIndex(({ pattern }) => data.includes(pattern))
+    const index = this.#traps.findIndex(({ pattern }) =>
+      typeof pattern === 'string' ? data.includes(pattern) : pattern(data),
+    )
     if (index < 0) return this.#pass(link.far, data)
     const [trap] = this.#traps.splice(index, 1)
     const cut = (): void => {

@@ -2,7 +2,7 @@ import type { Capabilities, Logger, OpenOptions, Space, Transport } from '@tasks
 import type { Clock } from '@tasks/core/adapter'
 import { systemClock, TaskError } from '@tasks/core/adapter'
 import type { KafkaConfig } from 'kafkajs'
-import type { KafkaDriver } from './driver'
+import type { ClusterFacts, KafkaDriver } from './driver'
 import { closed } from './failure'
 import { kafkajsDriver } from './kafkajs/driver'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ITEMS, MAX_MESSAGE_BYTES, PRIORITIES } from './limits'
@@ -56,9 +56,16 @@ export function kafkaTransport(options: KafkaTransportOptions): Transport {
   return transportOn(options)
 }
 
-/** What `connect('kafka://…')` of core calls. */
-export function fromUrl(url: string, options: Omit<KafkaTransportOptions, 'url'> = {}): Transport {
-  return transportOn({ ...options, url })
+/** What `connect('kafka://…')` of core calls: looks at the cluster at once. */
+export async function fromUrl(url: string, options: Omit<KafkaTransportOptions, 'url'> = {}): Promise<Transport> {
+  const transport = new KafkaTransport({ ...options, url })
+  try {
+    await transport.connect()
+  } catch (error) {
+    await transport.close()
+    throw error
+  }
+  return transport
 }
 
 export function transportOn(options: KafkaTransportOptions | DriverOptions): Transport {
@@ -108,10 +115,17 @@ class KafkaTransport implements Transport {
     return this.#capabilities
   }
 
-  async open(options: OpenOptions): Promise<Space> {
+  /** Looks at the cluster. */
+  async connect(): Promise<ClusterFacts> {
     this.#refuseIfClosed()
+    const facts = await this.#driver.cluster()
+    this.#capabilities = { ...this.#capabilities, server: `Kafka, ${facts.version}` }
+    return facts
+  }
+
+  async open(options: OpenOptions): Promise<Space> {
+    const { brokers } = await this.connect()
     const driver = this.#driver
-    const { brokers, version } = await driver.cluster()
     const topics = new Topics(this.#prefix, options.namespace)
     const replicas = Math.min(this.#replicas ?? DEFAULT_REPLICAS, brokers)
     const { partitions, durability, retention } = await openNamespace(
@@ -119,7 +133,7 @@ class KafkaTransport implements Transport {
       options,
     )
     this.#refuseIfClosed()
-    this.#capabilities = { ...CAPABILITIES, durability, server: `Kafka, ${version}` }
+    this.#capabilities = { ...this.#capabilities, durability }
     const space = openSpace({
       namespace: options.namespace,
       partitions,

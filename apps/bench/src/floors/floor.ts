@@ -11,5 +11,5 @@ export interface Floors {
 
 export interface Floor {
   readonly title: string
-  run(count: number): Cost
+  run(count: number): Cost | Promise<Cost>
 }

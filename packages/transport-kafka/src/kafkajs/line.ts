@@ -1,3 +1,5 @@
+// oxlint-disable-next-line typescript/triple-slash-reference -- packages that read this one from its source find the declarations by nothing else
+/// <reference path="./kafkajs.d.ts" />
 // One connection to one broker: kafkajs' for TCP, TLS, SASL and versions of requests. What becomes of a call when it breaks is decided here: kafkajs' own producer, consumer and admin
 // try again by policies of their own, sleep 300 ms where 1 would do, and say of no error whether it had an effect.
 //

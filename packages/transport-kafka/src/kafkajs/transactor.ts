@@ -153,6 +153,8 @@ class KafkajsTransactor implements Transactor {
       const producer = { id: BigInt(producerId), epoch: producerEpoch, sequence }
       return { index, topic, partition, bytes: encodeBatch(records, now, producer) }
     })
+    const unknown = rest.filter((item) => this.#cluster.leaderOf(item) === undefined)
+    if (unknown.length > 0) await this.#cluster.refresh(unknown.map(({ topic }) => topic))
     for (let tries = 0; ; tries++) {
       const codes = await this.#storeOnce(rest, offsets)
       rest = rest.filter(({ index }) => codes.has(index))
@@ -160,7 +162,7 @@ class KafkajsTransactor implements Transactor {
       const code = codes.get(rest[0]!.index)!
       if (this.#cluster.clock.monotonic() > until) this.#fail(code, 'no')
       await this.#cluster.pause(tries)
-      await this.#cluster.refresh().catch(() => {})
+      await this.#cluster.refresh(rest.map(({ topic }) => topic)).catch(() => {})
     }
   }
 
