@@ -75,6 +75,21 @@ export class Arrivals {
     this.#outcomes.push(outcome)
   }
 
+  /** Takes those that fit, into the batch that was taken last. */
+  takeOutcomes(fits: (outcome: Outcome) => boolean): readonly Outcome[] {
+    const outcomes = this.#outcomes.filter(fits)
+    if (outcomes.length === 0) return outcomes
+    this.#outcomes = this.#outcomes.filter((outcome) => !fits(outcome))
+    this.#taken = [...this.#taken, ...outcomes]
+    return outcomes
+  }
+
+  /** They were not folded after all. */
+  putBack(outcomes: readonly Outcome[]): void {
+    this.#taken = this.#taken.filter((outcome) => !outcomes.includes(outcome))
+    this.#outcomes = [...outcomes, ...this.#outcomes]
+  }
+
   addOwn(arrived: Arrived): void {
     this.#own.push(arrived)
   }

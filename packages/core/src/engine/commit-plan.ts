@@ -4,6 +4,7 @@ import type { Bytes, PartitionSession, RowKey, Send } from '../transport'
 import { encodeReply } from '../wire/reply'
 import type { Dispatch, Draft } from './draft'
 import { encodeDispatch } from './dispatch'
+import { mayGoLocal, type HeadStart } from './head-start'
 import type { LocalItem, LocalLane } from './local-lane'
 import type { RowCache } from './row-cache'
 import { encodeRow } from './row-codec'
@@ -17,6 +18,8 @@ export interface CommitPlan {
   /** Handed over when the commit has succeeded; room in the lane is reserved for them. */
   readonly local: readonly LocalItem[]
   readonly window: WindowRow | undefined
+  /** How many dispatches the window notes. */
+  readonly open: number
 }
 
 /** Puts the window into the draft. `lane` is undefined if nothing may be handed over. */
@@ -24,20 +27,25 @@ export function planCommit(
   draft: Draft,
   session: PartitionSession,
   lane: LocalLane | undefined,
+  headStart: HeadStart,
   replies: readonly Send[],
 ): CommitPlan {
   const prefix = `${session.claim}.${draft.seq}.`
   const sends: Send[] = draft.sends.map(({ target, body }, index) => ({ target, body, id: prefix + index }))
-  if (draft.dispatches.length === 0) return { sends: [...sends, ...replies], local: [], window: undefined }
+  const dispatches = headStart.notEnded(draft)
+  if (dispatches.length === 0) return { sends: [...sends, ...replies], local: [], window: undefined, open: 0 }
   const local: LocalItem[] = []
   const lanes: (readonly [Dispatch, Lane])[] = []
   const queues = new Set<string>()
   let room = lane?.room() ?? 0
-  for (const dispatch of draft.dispatches) {
-    const { step, shared } = dispatch
+  for (const dispatch of dispatches) {
+    if (headStart.hasBegun(dispatch)) {
+      lanes.push([dispatch, 'local'])
+      continue
+    }
+    const { step } = dispatch
     const queue = step.queue ?? DEFAULT_QUEUE
-    // A raised priority is the queue's business: only there it can overtake.
-    if (room > 0 && !shared && step.priority === undefined && lane!.serves(queue, step.task)) {
+    if (room > 0 && mayGoLocal(dispatch, lane!)) {
       room--
       local.push({ partition: session.partition, dispatch })
       lanes.push([dispatch, 'local'])
@@ -60,7 +68,7 @@ export function planCommit(
     items: windowItems(lanes),
   }
   draft.put(windowKey(draft.seq), window)
-  return { sends: [...sends, ...replies], local, window }
+  return { sends: [...sends, ...replies], local, window, open: lanes.length }
 }
 
 /** Replies to those who wait in memory, and answers to questions: they leave with the commit that they speak of. */

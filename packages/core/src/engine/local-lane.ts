@@ -1,5 +1,5 @@
 // The seam between owners and the workers of the same process: a task that is due is handed over in memory, after the commit that made it
-// due, and its outcome enters the owner's next commit, without queue and inbox.
+// due (the first of a pipeline may be before, head-start.ts), and its outcome enters the owner's next commit, without queue and inbox.
 import type { Outcome } from '../wire/inbox-message'
 import type { EntryName, Dispatch } from './draft'
 

@@ -27,11 +27,12 @@ import { eventSends } from './event-sends'
 import type { ScanRows } from './fan-in'
 import { fold, type Folded, type Poison } from './fold'
 import { halfOf, halvesOf, isBundle } from './halves'
+import { HeadStart } from './head-start'
 import { Jobs } from './jobs'
 import type { LaneOwner, LocalLane } from './local-lane'
 import { PartitionClock } from './partition-clock'
 import { encodeRows, planCommit, repliesOf } from './commit-plan'
-import type { Input } from './reducer'
+import { step, type Input } from './reducer'
 import { RowCache } from './row-cache'
 import type { RowSource } from './row-source'
 import { decodeRow, encodeRow } from './row-codec'
@@ -86,6 +87,7 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #watch: WindowWatch
   readonly #jobs: Jobs
   readonly #dailySweep: DailySweep
+  readonly #headStart = new HeadStart()
   readonly #waiters = new Waiters()
   /** Who waits for a message to this inbox to be folded, by its id. */
   readonly #markers = new Map<string, () => void>()
@@ -149,6 +151,11 @@ export class Owner implements LaneOwner, TakesTurns {
       const polling = this.#pollInbox()
       this.#watch.start()
       this.#dailySweep.start()
+      if (this.#lane !== undefined)
+        this.#caughtUp().then(
+          () => this.#headStart.allow(),
+          () => undefined,
+        )
       this.#busy = false
       this.#request('now')
       await new Promise<void>((resolve) => {
@@ -246,6 +253,7 @@ export class Owner implements LaneOwner, TakesTurns {
     if (batch.length > 0) {
       const again = await this.#process(batch)
       this.#arrivals.committed()
+      this.#headStart.end()
       return again || this.#windows.hasAbandoned
     }
     await this.#passIfOld()
@@ -271,15 +279,42 @@ export class Owner implements LaneOwner, TakesTurns {
   }
 
   async #process(batch: readonly Arrived[]): Promise<boolean> {
-    const folding = fold(this.#cache, () => this.#newDraft(), batch)
-    const folded = folding instanceof Promise ? await folding : folding
+    const folding = this.#fold(batch)
+    let folded = folding instanceof Promise ? await folding : folding
     const bundle = folded.poison.find(({ arrived }) => isBundle(arrived.input))
     if (bundle !== undefined) return this.#processInHalves(batch, bundle.error)
+    const started = this.#startFirst(folded)
+    if (started !== undefined) folded = await started
     try {
       return await this.#commit(folded)
     } catch (error) {
       if (!TaskError.is(error) || error.code !== 'TASKS_TOO_LARGE') throw error
-      return this.#processInHalves(batch, error)
+      return this.#processInHalves(folded.batch, error)
+    }
+  }
+
+  #fold(batch: readonly Arrived[]): Folded | Promise<Folded> {
+    return fold(this.#cache, () => this.#newDraft(), batch)
+  }
+
+  /** Lets first tasks begin; what has ended when the event loop has been around once is folded too. Undefined if there are none. */
+  #startFirst(folded: Folded): Promise<Folded> | undefined {
+    const lane = this.#ending ? undefined : this.#lane
+    if (lane === undefined || !this.#headStart.begin(folded.first, lane, this.partition)) return undefined
+    return new Promise<void>((resolve) => this.#clock.soon(resolve)).then(() => this.#foldEnded(folded))
+  }
+
+  #foldEnded(folded: Folded): Folded | Promise<Folded> {
+    const outcomes = this.#arrivals.takeOutcomes(this.#headStart.isOf)
+    if (outcomes.length === 0) return folded
+    const input: Input = { type: 'outcomes', outcomes }
+    try {
+      step(folded.draft, input)
+      return { ...folded, batch: [...folded.batch, { input, weight: outcomes.length, bytes: 0 }] }
+    } catch {
+      // Whatever it was, it will be met again by the turn that these are folded in; this draft is spoilt.
+      this.#arrivals.putBack(outcomes)
+      return this.#fold(folded.batch)
     }
   }
 
@@ -307,7 +342,7 @@ export class Owner implements LaneOwner, TakesTurns {
   // ---- Commit -------------------------------------------------------------------------------------------------------
 
   /** Returns whether groups have more to start at once. */
-  async #commit({ draft, batch, poison }: Folded): Promise<boolean> {
+  async #commit({ draft, batch, poison }: Omit<Folded, 'first'>): Promise<boolean> {
     for (const bad of poison) this.#condemn(draft, bad)
     for (const { input } of batch)
       if (input.type === 'running') this.#windows.report(input.items, this.#clock.monotonic())
@@ -332,7 +367,8 @@ export class Owner implements LaneOwner, TakesTurns {
     const { maxMessageBytes } = this.#space.capabilities
     const events = eventSends(draft, this.#session, this.#eventSource, maxMessageBytes)
     const lane = this.#ending ? undefined : this.#lane
-    const { sends, local, window } = planCommit(draft, this.#session, lane, [...replies, ...events])
+    const plan = planCommit(draft, this.#session, lane, this.#headStart, [...replies, ...events])
+    const { sends, local, window, open } = plan
     let rows: ReadonlyMap<RowKey, Bytes | null>
     try {
       rows = encodeRows(draft, this.#cache)
@@ -354,7 +390,7 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#windows.apply(draft, closing)
     if (window !== undefined) {
       const now = this.#clock.monotonic()
-      this.#windows.add(window, draft.dispatches.length, now, now + 3 * this.#leaseMs)
+      this.#windows.add(window, open, now, now + 3 * this.#leaseMs)
     }
     for (const [key, row] of draft.changed)
       if (row !== null && key.startsWith(TIMERS)) this.#timers.added(key, row as TimerRow)

@@ -13,7 +13,7 @@ test.each([true, false])('a running task shows how far it is, until it ends (loc
     taskContext().progress(0.25, 'a quarter')
     await new Promise<void>((resolve) => (finish = resolve))
   })
-  await using worker = await startWorker({ tasks, transport, leaseMs: 60, partitions: 1, localLane })
+  await using worker = await startWorker({ tasks, transport, leaseMs: 1_000, partitions: 1, localLane })
   await using client = createClient({ namespace: 'progress', transport })
   const run = await client.submit(work.send(), { id: 'p' })
   await expect
