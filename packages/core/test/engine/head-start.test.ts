@@ -44,7 +44,7 @@ test('a task that takes longer is noted by the commit that it did not wait for',
   const slow = tasks.bind('slow', () => new Promise<string>((resolve) => (finish = resolve)))
   await start()
   const before = commits.length
-  const run = await client().submit(slow)
+  const run = await client().submit(slow.send())
   await eventually(async () => expect(await rows('W/')).toHaveLength(1))
   expect(commits.length - before).toBe(1)
   finish('done')
@@ -72,7 +72,7 @@ test('if the commit is lost, whoever owns the partition next takes the outcome t
   await start()
   let lost = 0
   onCommit(() => (starts > 0 && lost++ === 0 ? 'lost' : undefined))
-  const result = await (await client().submit(count)).result(waiting)
+  const result = await (await client().submit(count.send())).result(waiting)
   expect(lost).toBeGreaterThan(0)
   // The outcome went to the inbox, behind the submit. A new session may have begun the task again before it read that far.
   expect([1, 2]).toContain(result)
@@ -83,7 +83,7 @@ test('what was in the inbox before the session began is noted before it begins',
   const { tasks, client, onCommit, start } = watched()
   let starts = 0
   const task = tasks.bind('task', async () => ++starts)
-  const run = await client().submit(task)
+  const run = await client().submit(task.send())
   const startsAtCommit: number[] = []
   onCommit(() => void startsAtCommit.push(starts))
   await start()
