@@ -4,14 +4,26 @@
 //   npm run broker -- redis always               … before every answer; or: no, off
 //   npm run broker -- redis everysec --maxmemory 100mb
 //   npm run broker -- kafka                      one broker of Kafka 4; or: kafka 3.9.1
+//   npm run broker -- nats                       JetStream of the nats-server that is here
+//   npm run broker -- nats 2.12.1                … of that version, built with Go
+//   npm run broker -- nats 2.12.1 always         … that syncs before every answer
 import { once } from 'node:events'
-import { NoBroker, startKafka, startRedis } from '../packages/dev-config/brokers/index.js'
+import { NoBroker, startKafka, startNats, startRedis } from '../packages/dev-config/brokers/index.js'
 
 /** @typedef {import('../packages/dev-config/brokers/index.js').Server} Server */
 
 /** @type {Readonly<Record<string, (args: readonly string[]) => Promise<Server>>>} */
 const brokers = {
   kafka: ([version, ...settings]) => startKafka({ settings, ...(version !== undefined && { version }) }),
+  nats(args) {
+    const version = args.find((each) => /^\d/.test(each))
+    const unknown = args.find((each) => each !== version && each !== 'always')
+    if (unknown !== undefined) fail(`"${unknown}" is neither a version nor "always"`)
+    return startNats({
+      ...(version !== undefined && { version }),
+      ...(args.includes('always') && { jetstream: 'sync_interval: always' }),
+    })
+  },
   redis([appendfsync, ...settings]) {
     const known = /** @type {const} */ (['always', 'everysec', 'no', 'off'])
     const chosen = known.find((each) => each === appendfsync)

@@ -8,15 +8,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
-import { NoBroker, startKafka, startRedis } from '../packages/dev-config/brokers/index.js'
+import { NoBroker, startKafka, startNats, startRedis } from '../packages/dev-config/brokers/index.js'
 import { writeJunit } from './junit.js'
 import { root, run } from './processes.js'
 import { setup } from './setup.js'
 
 /** @typedef {{ name: string, folder: string, manifest: any }} Package */
 
-/** What an example needs that reads this variable. @type {Readonly<Record<string, typeof startKafka | typeof startRedis>>} */
-const BROKERS = { TASKS_KAFKA_URL: startKafka, TASKS_REDIS_URL: startRedis }
+/** What an example needs that reads this variable. @type {Readonly<Record<string, typeof startKafka | typeof startNats | typeof startRedis>>} */
+const BROKERS = { TASKS_KAFKA_URL: startKafka, TASKS_NATS_URL: startNats, TASKS_REDIS_URL: startRedis }
 
 /** @type {Parameters<typeof writeJunit>[1][number][]} */
 const cases = []
@@ -123,7 +123,7 @@ async function checkExamples(places) {
   }
 }
 
-/** A server for an example that needs one, or why there is none. @param {typeof startKafka | typeof startRedis} start */
+/** A server for an example that needs one, or why there is none. @param {typeof startKafka | typeof startNats | typeof startRedis} start */
 async function brokerOrReason(start) {
   try {
     return await start()

@@ -24,6 +24,7 @@ export const suites = [
   { name: 'conformance-node-test', runner: 'node:test', cwd: 'packages/conformance', files: ['.node-test.ts'] },
   vitest('transport-sqlite', 'packages/transport-sqlite'),
   vitest('transport-redis', 'packages/transport-redis'),
+  vitest('transport-nats', 'packages/transport-nats'),
   vitest('transport-kafka', 'packages/transport-kafka'),
   vitest('cli', 'packages/cli'),
   vitest('stocks', 'apps/stocks'),

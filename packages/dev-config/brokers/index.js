@@ -1,6 +1,8 @@
 /** @typedef {import('./server.js').Server} Server */
 /** @typedef {import('./redis.js').RedisOptions} RedisOptions */
 /** @typedef {import('./kafka.js').KafkaOptions} KafkaOptions */
+/** @typedef {import('./nats.js').NatsOptions} NatsOptions */
 export { NoBroker } from './programs.js'
 export { KAFKA, OLD_KAFKA, startKafka } from './kafka.js'
+export { startNats } from './nats.js'
 export { startRedis } from './redis.js'

@@ -1,0 +1,2 @@
+export type { NatsTransportOptions } from './transport'
+export { fromUrl, natsTransport } from './transport'

@@ -1,0 +1,242 @@
+// What is asked of JetStream, in the words of its own protocol: the few calls that are needed, and no defaults of a library between.
+import type { Msg } from '@nats-io/transport-node'
+import { headers } from '@nats-io/transport-node'
+import type { Connection } from './connection'
+import { ERROR, isRefusal, Refusal } from './failure'
+
+const EMPTY = new Uint8Array(0)
+
+/** A message as the server keeps it. */
+export interface Stored {
+  readonly subject: string
+  readonly sequence: number
+  /** When it was stored, by the server's clock, in ms since the epoch. */
+  readonly at: number
+  readonly data: Uint8Array
+}
+
+export interface StreamConfig {
+  readonly name: string
+  readonly subjects: readonly string[]
+  readonly retention?: 'limits' | 'workqueue'
+  readonly storage?: 'file' | 'memory'
+  readonly num_replicas?: number
+  readonly max_msgs_per_subject?: number
+  readonly [setting: string]: unknown
+}
+
+export interface StreamInfo {
+  readonly config: StreamConfig
+  readonly state: {
+    readonly messages: number
+    readonly bytes: number
+    readonly first_seq: number
+    readonly last_seq: number
+  }
+  readonly cluster?: { readonly name?: string; readonly leader?: string; readonly replicas?: readonly unknown[] }
+}
+
+export interface ConsumerConfig {
+  readonly filter_subject: string
+  readonly ack_policy: 'none' | 'explicit'
+  readonly [setting: string]: unknown
+}
+
+export interface ConsumerInfo {
+  readonly name: string
+  readonly config: ConsumerConfig & { readonly ack_wait?: number }
+  readonly delivered: { readonly stream_seq: number }
+  /** Not handed out yet. */
+  readonly num_pending: number
+}
+
+interface Answer {
+  readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string }
+}
+
+const API = '$JS.API'
+
+export class JetStream {
+  readonly connection: Connection
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  // ---- Messages
+
+  /**
+   * Stores a message, once; its sequence number.
+   * @param expected the sequence of the last message of this subject, or it is refused
+   * @throws Refusal, TaskError as `Connection.call`
+   */
+  async store(subject: string, data: Uint8Array, expected?: number): Promise<number> {
+    let fence
+    if (expected !== undefined) {
+      fence = headers()
+      fence.set('Nats-Expected-Last-Subject-Sequence', String(expected))
+    }
+    const answer = parsed<{ readonly seq: number }>(await this.connection.call(subject, data, fence))
+    return answer.seq
+  }
+
+  /** The last message of a subject, or the first from a sequence on; as the leader knows it, no replica. */
+  async find(
+    stream: string,
+    what:
+      | { readonly last_by_subj: string }
+      | { readonly next_by_subj: string; readonly seq: number }
+      | { readonly seq: number },
+  ): Promise<Stored | undefined> {
+    try {
+      const { message } = await this.api<{ message: { subject: string; seq: number; time: string; data?: string } }>(
+        `STREAM.MSG.GET.${stream}`,
+        what,
+      )
+      return {
+        subject: message.subject,
+        sequence: message.seq,
+        at: Date.parse(message.time),
+        data: message.data === undefined ? EMPTY : Buffer.from(message.data, 'base64'),
+      }
+    } catch (error) {
+      if (hasCause(error, ERROR.messageNotFound)) return undefined
+      throw error
+    }
+  }
+
+  /** The last message of a subject, from any replica: of what is written once. One that has not heard of it yet is no reason to miss it. */
+  async findDirect(stream: string, subject: string): Promise<Uint8Array | undefined> {
+    const request = json({ last_by_subj: subject })
+    const get = (): Promise<Msg | undefined> =>
+      this.connection.call(`${API}.DIRECT.GET.${stream}`, request).catch((error: unknown) => {
+        // Nobody answers for a stream that does not allow it.
+        if (error instanceof Refusal) return undefined
+        throw error
+      })
+    const message = await this.connection.insist(`get from ${stream}`, true, get)
+    if (message !== undefined && (message.headers?.code ?? 0) === 0) return message.data
+    return (await this.find(stream, { last_by_subj: subject }))?.data
+  }
+
+  /** False if there is no such message. */
+  async delete(stream: string, sequence: number): Promise<boolean> {
+    try {
+      const { success } = await this.api<{ success: boolean }>(`STREAM.MSG.DELETE.${stream}`, {
+        seq: sequence,
+        no_erase: true,
+      })
+      return success
+    } catch (error) {
+      // What it says of one that is not there depends on its version, and its number is that of any other failure.
+      if (error instanceof Error && /no message found|not found|deleted/i.test(error.message)) return false
+      throw error
+    }
+  }
+
+  /** Removes the messages of these subjects; those before a sequence, if one is given. */
+  async purge(stream: string, filter: string, before?: number): Promise<void> {
+    // There is nothing before the first; and the server takes 1 for no limit at all.
+    if (before !== undefined && before <= 1) return
+    await this.api(`STREAM.PURGE.${stream}`, before === undefined ? { filter } : { filter, seq: before })
+  }
+
+  // ---- Streams and consumers
+
+  async streamInfo(stream: string): Promise<StreamInfo | undefined> {
+    try {
+      return await this.api<StreamInfo>(`STREAM.INFO.${stream}`, {})
+    } catch (error) {
+      if (hasCause(error, ERROR.streamNotFound)) return undefined
+      throw error
+    }
+  }
+
+  /** Also if it is there already, with the same settings. */
+  async createStream(config: StreamConfig): Promise<StreamInfo> {
+    return this.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
+  }
+
+  async consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo | undefined> {
+    try {
+      return await this.api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${consumer}`, {})
+    } catch (error) {
+      if (hasCause(error, ERROR.consumerNotFound)) return undefined
+      throw error
+    }
+  }
+
+  async createConsumer(stream: string, name: string, config: ConsumerConfig): Promise<ConsumerInfo> {
+    return this.api<ConsumerInfo>(`CONSUMER.CREATE.${stream}.${name}.${config.filter_subject}`, {
+      stream_name: stream,
+      config: { name, ...config },
+      action: 'create',
+    })
+  }
+
+  /** Nobody waits for it: it would go by itself, later. */
+  forgetConsumer(stream: string, consumer: string): void {
+    this.connection.say(`${API}.CONSUMER.DELETE.${stream}.${consumer}`, EMPTY)
+  }
+
+  /** Asks a consumer for messages, which come to `reply`. False if there is no connection. */
+  pull(stream: string, consumer: string, reply: string, request: PullRequest): boolean {
+    return this.connection.say(`${API}.CONSUMER.MSG.NEXT.${stream}.${consumer}`, json(request), reply)
+  }
+
+  /** A call that may be made twice. @throws TaskError whose cause is the Refusal, if it is one */
+  async api<T>(path: string, request: object): Promise<T> {
+    return this.connection.insist(path, true, async () =>
+      parsed<T>(await this.connection.call(`${API}.${path}`, json(request))),
+    )
+  }
+}
+
+export interface PullRequest {
+  readonly batch: number
+  /** Nanoseconds. */
+  readonly expires?: number
+  readonly no_wait?: boolean
+  readonly idle_heartbeat?: number
+  readonly max_bytes?: number
+}
+
+export const NANOS = 1_000_000
+
+export function hasCause(error: unknown, ...errorCodes: readonly number[]): boolean {
+  return error instanceof Error && isRefusal(error.cause, ...errorCodes)
+}
+
+function json(value: object): Uint8Array {
+  return Buffer.from(JSON.stringify(value))
+}
+
+function parsed<T>(message: Msg): T {
+  const { data } = message
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
+  const answer = JSON.parse(text) as T & Answer
+  if (answer.error !== undefined)
+    throw new Refusal(answer.error.code, answer.error.err_code ?? 0, answer.error.description ?? 'refused')
+  return answer
+}
+
+/** What a consumer's message says of itself, in the subject that acknowledges it. */
+export interface Delivery {
+  readonly stream: number
+  /** Counted by the consumer. */
+  readonly sequence: number
+  /** How often it was handed out. */
+  readonly count: number
+  /** When it was stored, in ms since the epoch. */
+  readonly at: number
+  /** How many messages the consumer has behind it. */
+  readonly pending: number
+}
+
+/** `$JS.ACK.<stream>.<consumer>.<count>.<stream seq>.<seq>.<ns>.<pending>`, with domain and account before the stream in its second version. */
+export function deliveryOf(reply: string): Delivery {
+  const tokens = reply.split('.')
+  const from = tokens.length > 9 ? 6 : 4
+  const number = (offset: number): number => Number(tokens[from + offset])
+  return { count: number(0), stream: number(1), sequence: number(2), at: number(3) / NANOS, pending: number(4) }
+}

@@ -1,0 +1,138 @@
+// A partition's journal: records on one subject, each accepted only if it follows the last that its writer knows of. That is the fence.
+import type { Clock } from '@tasks/core/adapter'
+import { sleep, TaskError } from '@tasks/core/adapter'
+import { ERROR, isClosed, isForbidden, isPassing, isRefusal, refused, Refusal, unavailable } from './failure'
+import type { JetStream } from './jetstream'
+import type { Names } from './names'
+import type { DecodedRecord, Seal, State } from './record'
+import { decodeRecord, encodeRecord } from './record'
+
+const RETRY_MS = 50
+/** Headers count as payload. */
+const HEADERS_BYTES = 512
+
+export interface JournalParts {
+  readonly jetstream: JetStream
+  readonly clock: Clock
+  readonly names: Names
+  /** How long it is tried to learn what became of a record. */
+  readonly patienceMs: number
+}
+
+export interface Appended {
+  readonly sequence: number
+  /** Of the first message that belongs to it. */
+  readonly from: number
+}
+
+export class Journal {
+  readonly partition: number
+  readonly #parts: JournalParts
+
+  constructor(parts: JournalParts, partition: number) {
+    this.#parts = parts
+    this.partition = partition
+  }
+
+  get #subject(): string {
+    return this.#parts.names.log(this.partition, 'record')
+  }
+
+  get #stream(): string {
+    return this.#parts.names.streams.log
+  }
+
+  get where(): string {
+    return `the journal of partition ${this.partition}`
+  }
+
+  /** The last record; undefined if there is none. */
+  async tail(): Promise<(DecodedRecord & { readonly sequence: number }) | undefined> {
+    const found = await this.#parts.jetstream.find(this.#stream, { last_by_subj: this.#subject })
+    if (found === undefined) return undefined
+    return { ...decodeRecord(found.data, `record ${found.sequence} of ${this.where}`), sequence: found.sequence }
+  }
+
+  /**
+   * Appends a record behind the one with sequence `expected`, and finds out whether it did.
+   * @throws TaskError TASKS_FENCED: it did not, somebody else has written; TASKS_UNAVAILABLE: not known
+   */
+  async append(record: Buffer, expected: number): Promise<Appended> {
+    const sequence = await this.#append(record, expected)
+    return { sequence, from: sequence }
+  }
+
+  /** The same, of a commit that may be too large for one message: then its parts go first, and count for nothing until the last record names them. */
+  async appendCommit(record: Buffer, state: State, expected: number): Promise<Appended> {
+    const { jetstream, names } = this.#parts
+    const most = jetstream.connection.info.max_payload - HEADERS_BYTES
+    if (record.length <= most) return this.append(record, expected)
+    const subject = names.log(this.partition, 'part')
+    const slices = Array.from({ length: Math.ceil(record.length / most) }, (_, i) =>
+      record.subarray(i * most, (i + 1) * most),
+    )
+    const parts = await Promise.all(
+      // One that is stored twice is a part of nothing.
+      slices.map((slice) => jetstream.connection.insist(subject, true, () => jetstream.store(subject, slice))),
+    )
+    const seal: Seal = { ...state, parts }
+    const sequence = await this.#append(encodeRecord('seal', seal), expected)
+    return { sequence, from: Math.min(...parts) }
+  }
+
+  /** What is before this message is not needed any more. Nobody waits for it. */
+  purge(before: number): void {
+    const { jetstream, names } = this.#parts
+    jetstream.purge(this.#stream, names.log(this.partition, '*'), before).catch(() => {})
+  }
+
+  async #append(record: Buffer, expected: number): Promise<number> {
+    const { jetstream, clock, patienceMs } = this.#parts
+    const until = clock.monotonic() + patienceMs
+    // Whether an earlier try may have been stored, or may still be on its way.
+    let isUnknown = false
+    for (;;) {
+      try {
+        return await jetstream.store(this.#subject, record, expected)
+      } catch (error) {
+        if (isClosed(error)) throw error
+        if (isRefusal(error, ERROR.wrongLastSequence, ERROR.wrongLastSequenceConstant)) {
+          if (!isUnknown) throw this.#fenced()
+          return await this.#settle(record, expected)
+        }
+        const isOver = clock.monotonic() >= until
+        if (error instanceof Refusal) {
+          if (isOver || !isPassing(error)) throw isUnknown ? this.#unknown(error) : refused(error, this.where)
+        } else {
+          if (isForbidden(error)) throw error
+          isUnknown ||= (error as TaskError).details?.['applied'] !== 'no'
+          if (isOver) throw isUnknown ? this.#unknown(error) : error
+        }
+        // The same record behind the same one: if the first is still on its way, one of both is refused.
+        await sleep(clock, RETRY_MS)
+      }
+    }
+  }
+
+  /** Something follows the expected record: this one, from an earlier try, or somebody else's. */
+  async #settle(record: Buffer, expected: number): Promise<number> {
+    const next = await this.#parts.jetstream.find(this.#stream, { next_by_subj: this.#subject, seq: expected + 1 })
+    if (next !== undefined && record.equals(next.data)) return next.sequence
+    // What followed may have been purged already, by whoever has come since.
+    const last = await this.tail()
+    throw last === undefined || last.state.floor > expected + 1 ? this.#unknown() : this.#fenced()
+  }
+
+  #fenced(): TaskError {
+    return new TaskError('TASKS_FENCED', `partition ${this.partition} has another owner: nothing was applied`)
+  }
+
+  #unknown(cause?: unknown): TaskError {
+    return unavailable(
+      `partition ${this.partition}`,
+      'it is not known whether the last commit was applied',
+      'unknown',
+      cause,
+    )
+  }
+}

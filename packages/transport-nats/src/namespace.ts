@@ -1,0 +1,138 @@
+import type { OpenOptions } from '@tasks/core'
+import { TaskError } from '@tasks/core/adapter'
+import { ERROR } from './failure'
+import type { JetStream, StreamConfig, StreamInfo } from './jetstream'
+import { hasCause } from './jetstream'
+import { DEFAULT_PARTITIONS, MAX_PARTITIONS } from './limits'
+import type { Names, StreamNames } from './names'
+
+/** Of everything in a namespace's streams. A newer one is refused. */
+const FORMAT = 1
+
+/** What differs from the server's defaults, of a stream that keeps everything until it is told otherwise. */
+const SETTINGS: Readonly<Record<keyof StreamNames, Partial<StreamConfig>>> = {
+  state: { max_msgs_per_subject: 1 },
+  inbox: {},
+  log: {},
+  queue: { retention: 'workqueue' },
+  dead: {},
+  blob: { max_msgs_per_subject: 1 },
+}
+
+export interface Opened {
+  readonly partitions: number
+  /** Of those streams that hold what must not be lost. */
+  readonly streams: readonly StreamInfo[]
+}
+
+export async function openNamespace(
+  jetstream: JetStream,
+  names: Names,
+  { namespace, partitions, provision }: OpenOptions,
+  replicas: number,
+): Promise<Opened> {
+  if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= MAX_PARTITIONS)) {
+    throw new TaskError(
+      'TASKS_OPTIONS',
+      `partitions must be a whole number from 1 to ${MAX_PARTITIONS}, not ${partitions}`,
+    )
+  }
+  let meta = await readMeta(jetstream, names)
+  if (meta === undefined) {
+    if (provision === 'verify')
+      throw new TaskError(
+        'TASKS_NOT_FOUND',
+        `there is no namespace "${namespace}" on this server, and it is not to be created`,
+      )
+    const kinds = Object.keys(SETTINGS) as (keyof StreamNames)[]
+    await Promise.all(kinds.map((kind) => createStream(jetstream, names, kind, replicas)))
+    await writeMeta(jetstream, names, partitions ?? DEFAULT_PARTITIONS)
+    meta = await readMeta(jetstream, names)
+  }
+  const { format = NaN, partitions: stored = NaN } = meta ?? {}
+  if (!(Number.isInteger(format) && Number.isInteger(stored) && format >= 1 && stored >= 1))
+    throw foreign(names.streams.state)
+  if (format > FORMAT) {
+    throw new TaskError(
+      'TASKS_STORE_NEWER',
+      `namespace "${namespace}" has format ${format}, and this version of @tasks/transport-nats reads up to ${FORMAT}; upgrade the package`,
+      { details: { format, readable: FORMAT } },
+    )
+  }
+  if (partitions !== undefined && partitions !== stored) {
+    throw new TaskError(
+      'TASKS_PARTITIONS_MISMATCH',
+      `namespace "${namespace}" has ${stored} partitions, not ${partitions}; the number is fixed when it is created`,
+      { details: { stored, asked: partitions } },
+    )
+  }
+  const { log, inbox, queue } = names.streams
+  const streams = await Promise.all([log, inbox, queue].map((stream) => jetstream.streamInfo(stream)))
+  const missing = [log, inbox, queue].find((_, i) => streams[i] === undefined)
+  if (missing !== undefined)
+    throw new TaskError('TASKS_STORE_CORRUPT', `stream ${missing} of namespace "${namespace}" is gone`)
+  return { partitions: stored, streams: streams as StreamInfo[] }
+}
+
+interface Meta {
+  readonly format?: number
+  readonly partitions?: number
+}
+
+async function readMeta(jetstream: JetStream, names: Names): Promise<Meta | undefined> {
+  let found
+  try {
+    found = await jetstream.find(names.streams.state, { last_by_subj: names.meta })
+  } catch (error) {
+    if (hasCause(error, ERROR.streamNotFound)) return undefined
+    throw error
+  }
+  if (found === undefined) return undefined
+  try {
+    return JSON.parse(Buffer.from(found.data).toString()) as Meta
+  } catch {
+    return {}
+  }
+}
+
+/** The first one is kept. */
+async function writeMeta(jetstream: JetStream, names: Names, partitions: number): Promise<void> {
+  const meta = Buffer.from(JSON.stringify({ format: FORMAT, partitions }))
+  const { connection } = jetstream
+  try {
+    await connection.insist('create the namespace', true, () => jetstream.store(names.meta, meta, 0))
+  } catch (error) {
+    if (!hasCause(error, ERROR.wrongLastSequence, ERROR.wrongLastSequenceConstant)) throw error
+  }
+}
+
+async function createStream(
+  jetstream: JetStream,
+  names: Names,
+  kind: keyof StreamNames,
+  replicas: number,
+): Promise<void> {
+  const name = names.streams[kind]
+  try {
+    await jetstream.createStream({
+      name,
+      subjects: [names.subjectsOf(kind)],
+      retention: 'limits',
+      storage: 'file',
+      num_replicas: replicas,
+      allow_direct: true,
+      ...SETTINGS[kind],
+    })
+  } catch (error) {
+    if (hasCause(error, ERROR.streamNameInUse)) throw foreign(name, error)
+    throw error
+  }
+}
+
+function foreign(stream: string, cause?: unknown): TaskError {
+  return new TaskError(
+    'TASKS_STORE_FOREIGN',
+    `the stream ${stream} belongs to another program, or was made with other settings; choose another prefix`,
+    { cause },
+  )
+}

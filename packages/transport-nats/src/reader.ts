@@ -1,0 +1,240 @@
+// Reads what a stream has of some subjects, in order, from a sequence number on, and goes on as it comes. An ephemeral consumer without acknowledgements does it;
+// when something is missing, or the consumer or the connection is gone, another goes on where the last message was.
+import type { Clock } from '@tasks/core/adapter'
+import type { Msg } from '@nats-io/transport-node'
+import type { JetStream, Stored } from './jetstream'
+import { unavailable } from './failure'
+import { deliveryOf, NANOS } from './jetstream'
+
+export interface ReaderOptions {
+  readonly jetstream: JetStream
+  readonly clock: Clock
+  readonly stream: string
+  /** One pattern: 2.9 knows no more. */
+  readonly filter: string
+  /** The sequence of the first message to read. */
+  readonly from: number
+  /** Without what the messages hold. */
+  readonly headersOnly?: boolean
+  /** There is something to take. */
+  readonly onMore: () => void
+}
+
+/** How much is asked for at a time, and how much may lie here unread. */
+const BATCH = 512
+const BATCH_BYTES = 8 * 1024 * 1024
+const EXPIRES_MS = 30_000
+const HEARTBEAT_MS = 5_000
+const RETRY_MS = 100
+/** A consumer that nobody asks is removed by the server. */
+const INACTIVE_MS = 60_000
+
+export class Reader {
+  readonly #options: ReaderOptions
+  readonly #stopListening: () => void
+  #unread: Stored[] = []
+  #unreadBytes = 0
+  #next: number
+  #consumer: Consumer | undefined
+  #pending: number | undefined
+  #cancelRetry: () => void = () => {}
+  #closed = false
+
+  constructor(options: ReaderOptions) {
+    this.#options = options
+    this.#next = options.from
+    this.#stopListening = options.jetstream.connection.onGap(() => this.#restart())
+    void this.#start()
+  }
+
+  get isEmpty(): boolean {
+    return this.#unread.length === 0
+  }
+
+  /** The sequence of the last message that was there when it was last looked, if everything up to it has been read here. */
+  get caughtUp(): boolean {
+    return this.#pending === 0
+  }
+
+  /** Up to `max` messages, as they are here. */
+  take(max: number): Stored[] {
+    const taken = this.#unread.length <= max ? this.#unread : this.#unread.slice(0, max)
+    this.#unread = this.#unread.length <= max ? [] : this.#unread.slice(max)
+    for (const { data } of taken) this.#unreadBytes -= data.length
+    this.#ask()
+    return taken
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stopListening()
+    this.#cancelRetry()
+    this.#leave()
+  }
+
+  async #start(): Promise<void> {
+    const { jetstream, clock, stream, filter, headersOnly = false } = this.#options
+    const consumer = new Consumer(clock.uid())
+    this.#consumer = consumer
+    try {
+      const { num_pending } = await jetstream.createConsumer(stream, consumer.name, {
+        filter_subject: filter,
+        ack_policy: 'none',
+        deliver_policy: 'by_start_sequence',
+        opt_start_seq: Math.max(1, this.#next),
+        replay_policy: 'instant',
+        inactive_threshold: INACTIVE_MS * NANOS,
+        mem_storage: true,
+        num_replicas: 1,
+        headers_only: headersOnly,
+      })
+      if (this.#consumer !== consumer) return jetstream.forgetConsumer(stream, consumer.name)
+      this.#pending = num_pending
+      const inbox = jetstream.connection.newInbox()
+      consumer.inbox = inbox
+      const { stop } = jetstream.connection.subscribe(inbox, (message) => this.#hear(consumer, message))
+      consumer.stop = stop
+      this.#ask()
+      if (num_pending === 0) this.#options.onMore()
+    } catch {
+      // A stream without a leader, or no connection for a while: whoever waits has a time of its own.
+      if (this.#consumer === consumer) this.#cancelRetry = clock.after(RETRY_MS, () => this.#restart(), { unref: true })
+    }
+  }
+
+  #restart(): void {
+    if (this.#closed) return
+    this.#leave()
+    void this.#start()
+  }
+
+  #leave(): void {
+    const consumer = this.#consumer
+    this.#consumer = undefined
+    this.#pending = undefined
+    this.#cancelRetry()
+    if (consumer?.inbox === undefined) return
+    consumer.stop()
+    consumer.cancelSilence()
+    this.#options.jetstream.forgetConsumer(this.#options.stream, consumer.name)
+  }
+
+  /** Half a batch before what was asked for has come, so that it does not stop and go. */
+  #ask(): void {
+    const consumer = this.#consumer
+    if (consumer?.inbox === undefined || consumer.asked > BATCH / 2) return
+    if (this.#unread.length > BATCH || this.#unreadBytes > BATCH_BYTES) return
+    const { jetstream, stream } = this.#options
+    consumer.asked += BATCH
+    const request = {
+      batch: BATCH,
+      max_bytes: BATCH_BYTES,
+      expires: EXPIRES_MS * NANOS,
+      idle_heartbeat: HEARTBEAT_MS * NANOS,
+    }
+    if (jetstream.pull(stream, consumer.name, consumer.inbox, request)) this.#expectSign(consumer)
+  }
+
+  #expectSign(consumer: Consumer): void {
+    const { clock } = this.#options
+    consumer.heardAt = clock.monotonic()
+    if (consumer.isWatched) return
+    const look = (): void => {
+      const left = consumer.heardAt + HEARTBEAT_MS * 3 - clock.monotonic()
+      if (this.#consumer !== consumer) return
+      if (left <= 0 && consumer.asked > 0) this.#restart()
+      else consumer.cancelSilence = clock.after(Math.max(left, HEARTBEAT_MS), look, { unref: true })
+    }
+    consumer.isWatched = true
+    consumer.cancelSilence = clock.after(HEARTBEAT_MS * 3, look, { unref: true })
+  }
+
+  #hear(consumer: Consumer, message: Msg): void {
+    if (this.#consumer !== consumer) return
+    consumer.heardAt = this.#options.clock.monotonic()
+    const { reply, headers } = message
+    if (headers !== undefined && headers.code > 0 && !reply?.startsWith('$JS.ACK.')) {
+      // Its time is over, or it was too much for one request: the next one goes on. Anything else, and the consumer is of no use any more.
+      if (headers.code === 100) return
+      const isOver = headers.code === 408 || /max ?bytes/i.test(headers.description)
+      if (!isOver) {
+        this.#cancelRetry()
+        this.#cancelRetry = this.#options.clock.after(RETRY_MS, () => this.#restart(), { unref: true })
+        return
+      }
+      consumer.asked = Math.max(0, consumer.asked - (Number(headers.get('Nats-Pending-Messages')) || BATCH))
+      this.#ask()
+      return
+    }
+    const { stream: sequence, sequence: counted, at, pending } = deliveryOf(reply ?? '')
+    if (counted !== consumer.counted + 1) return this.#restart()
+    consumer.counted = counted
+    consumer.asked--
+    this.#pending = pending
+    this.#next = sequence + 1
+    const data = message.data
+    this.#unread.push({ subject: message.subject, sequence, at, data })
+    this.#unreadBytes += data.length
+    this.#ask()
+    this.#options.onMore()
+  }
+}
+
+class Consumer {
+  readonly name: string
+  inbox: string | undefined
+  /** Messages that are on their way. */
+  asked = 0
+  counted = 0
+  heardAt = 0
+  isWatched = false
+  stop: () => void = () => {}
+  cancelSilence: () => void = () => {}
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** What there is of some subjects from a sequence on, up to `limit` messages, in order; less if `until` says that it is enough. */
+export function readAll(
+  options: Omit<ReaderOptions, 'onMore'> & { readonly limit: number; readonly patienceMs: number },
+  onMessages: (messages: readonly Stored[]) => boolean | void,
+): Promise<void> {
+  const { clock, limit, patienceMs } = options
+  return new Promise((resolve, reject) => {
+    let read = 0
+    let cancel = (): void => {}
+    const end = (error?: unknown): void => {
+      cancel()
+      reader.close()
+      if (error === undefined) resolve()
+      else reject(error as Error)
+    }
+    // Of silence: a long reading may take its time.
+    const watch = (): void => {
+      cancel()
+      cancel = clock.after(patienceMs, () => end(silent(options.stream, patienceMs)))
+    }
+    watch()
+    const reader: Reader = new Reader({
+      ...options,
+      onMore() {
+        watch()
+        const messages = reader.take(limit - read)
+        read += messages.length
+        try {
+          const enough = messages.length > 0 && onMessages(messages) === true
+          if (enough || read >= limit || (reader.caughtUp && reader.isEmpty)) end()
+        } catch (error) {
+          end(error)
+        }
+      },
+    })
+  })
+}
+
+function silent(stream: string, ms: number): Error {
+  return unavailable(`reading ${stream}`, `nothing came for ${ms} ms`, 'no')
+}

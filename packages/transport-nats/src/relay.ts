@@ -1,0 +1,112 @@
+// Makes the sends of commits after the journal has them. They are committed: each is tried until it is stored, by this owner, or by the next one, which is told
+// by the journal how far this one has come.
+import type { Send } from '@tasks/core'
+import type { Clock } from '@tasks/core/adapter'
+import { sleep } from '@tasks/core/adapter'
+import type { Outbox, Parcel } from './outbox'
+
+/** Sends on their way at a time; a commit waits until there are fewer. */
+const MOST = 20_000
+const FIRST_RETRY_MS = 50
+const LAST_RETRY_MS = 1_000
+
+interface Unmade {
+  readonly seq: number
+  /** The sequence of the journal's message that has them. */
+  readonly at: number
+  parcels: number
+  readonly sends: number
+}
+
+export class Relay {
+  readonly #outbox: Outbox
+  readonly #clock: Clock
+  /** In the order of the commits, from the first that is not done. */
+  readonly #unmade: Unmade[] = []
+  readonly #waiting = new Set<() => void>()
+  #under = 0
+  #last: number
+  #stopped = false
+
+  /** @param relayed the sends of commits up to this one were made */
+  constructor(outbox: Outbox, clock: Clock, relayed: number) {
+    this.#outbox = outbox
+    this.#clock = clock
+    this.#last = relayed
+  }
+
+  /** The sends of commits up to this one have been made. */
+  get relayed(): number {
+    const [first] = this.#unmade
+    return first === undefined ? this.#last : first.seq - 1
+  }
+
+  /** The journal's oldest message whose sends have not been made. */
+  get floor(): number | undefined {
+    return this.#unmade[0]?.at
+  }
+
+  /** Takes on the sends of a commit. */
+  add(seq: number, at: number, sends: readonly Send[]): void {
+    this.#last = seq
+    if (sends.length === 0) return
+    const parcels = this.#outbox.pack(sends)
+    const unmade: Unmade = { seq, at, parcels: parcels.length, sends: sends.length }
+    if (parcels.length === 0) return
+    this.#unmade.push(unmade)
+    this.#under += sends.length
+    for (const parcel of parcels) void this.#make(unmade, parcel)
+  }
+
+  /** Resolves when there are few enough on their way. */
+  async room(): Promise<void> {
+    while (this.#under > MOST && !this.#stopped) await this.#change()
+  }
+
+  /** Resolves when all have been made, or after a while. */
+  async done(ms: number): Promise<void> {
+    const until = this.#clock.monotonic() + ms
+    while (this.#under > 0 && !this.#stopped) {
+      const left = until - this.#clock.monotonic()
+      if (left <= 0) return
+      await this.#change(left)
+    }
+  }
+
+  /** Somebody else makes the rest. */
+  stop(): void {
+    this.#stopped = true
+    this.#wakeAll()
+  }
+
+  async #make(unmade: Unmade, parcel: Parcel): Promise<void> {
+    for (let delay = FIRST_RETRY_MS; !this.#stopped; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
+      try {
+        await this.#outbox.post(parcel)
+        break
+      } catch {
+        await sleep(this.#clock, delay)
+      }
+    }
+    if (this.#stopped || --unmade.parcels > 0) return
+    this.#under -= unmade.sends
+    while (this.#unmade[0]?.parcels === 0) this.#unmade.shift()
+    this.#wakeAll()
+  }
+
+  #change(ms?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        cancel()
+        this.#waiting.delete(wake)
+        resolve()
+      }
+      const cancel = ms === undefined ? () => {} : this.#clock.after(ms, wake)
+      this.#waiting.add(wake)
+    })
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiting) wake()
+  }
+}

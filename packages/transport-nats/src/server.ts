@@ -1,0 +1,82 @@
+// What kind of server this is, and whether it may be trusted with tasks.
+import type { Capabilities } from '@tasks/core'
+import { TaskError } from '@tasks/core/adapter'
+import type { Connection } from './connection'
+import type { StreamInfo } from './jetstream'
+import { isPayloadTooSmall } from './limits'
+
+export type Durability = Capabilities['durability']
+
+const ORDER: readonly Durability[] = ['none', 'process', 'fsync', 'replicated']
+const OLDEST = [2, 9] as const
+
+/** Refuses a server on which nothing works. */
+export function checkServer({ info }: Connection): void {
+  const [major = 0, minor = 0] = info.version.split('.').map(Number)
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
+    throw new TaskError(
+      'TASKS_UNSUPPORTED',
+      `nats-server ${info.version} is too old; ${OLDEST.join('.')} or newer is needed`,
+    )
+  if (info.jetstream !== true)
+    throw new TaskError(
+      'TASKS_UNSUPPORTED',
+      'the server runs without JetStream: start it with -js, or switch it on for this account',
+    )
+  if (isPayloadTooSmall(info.max_payload))
+    throw new TaskError(
+      'TASKS_STORE_UNSAFE',
+      `max_payload of the server is ${info.max_payload} bytes: nothing that the engine makes fits; give it 1MB, the default`,
+    )
+}
+
+/** Whether every answer of the server comes after the disk's: only its monitoring port tells. */
+export async function syncsAlways(monitor: string | undefined): Promise<boolean> {
+  if (monitor === undefined) return false
+  const url = new URL('/varz', monitor)
+  try {
+    const answer = (await (await fetch(url, { signal: AbortSignal.timeout(2_000) })).json()) as {
+      readonly jetstream?: { readonly config?: { readonly sync_always?: boolean } }
+    }
+    return answer.jetstream?.config?.sync_always === true
+  } catch (error) {
+    throw new TaskError('TASKS_UNAVAILABLE', `the monitoring port ${url.href} does not answer`, { cause: error })
+  }
+}
+
+/** What survives once this stream's server has answered. */
+export function durabilityOf({ config }: StreamInfo, syncAlways: boolean): Durability {
+  if (config.storage === 'memory') return 'none'
+  if ((config.num_replicas ?? 1) >= 3) return 'replicated'
+  return syncAlways ? 'fsync' : 'process'
+}
+
+export function checkDurability(found: Durability, least: Durability): void {
+  if (ORDER.indexOf(found) >= ORDER.indexOf(least)) return
+  const fix =
+    found === 'none'
+      ? 'storage is memory: recreate its streams with storage file'
+      : least === 'replicated'
+        ? 'streams have fewer than three replicas: on a cluster, open a new namespace with replicas: 3, or nats stream edit --replicas=3'
+        : 'set jetstream { sync_interval: always } in the configuration of the server, and name its monitoring port: monitor: "http://host:8222"'
+  throw new TaskError(
+    'TASKS_STORE_UNSAFE',
+    `these streams promise "${found}", and durability: '${least}' was asked for: ${fix}`,
+    {
+      details: { durability: found },
+    },
+  )
+}
+
+/** Limits that would drop what is needed, without a word. */
+export function checkLimits({ config }: StreamInfo): void {
+  const limited = (['max_age', 'max_msgs', 'max_bytes', 'max_msgs_per_subject'] as const).find(
+    (limit) => Number(config[limit] ?? 0) > 0,
+  )
+  if (limited === undefined) return
+  throw new TaskError(
+    'TASKS_STORE_UNSAFE',
+    `stream ${config.name} has ${limited} = ${String(config[limited])}: the server would drop tasks silently. To mend it: nats stream edit ${config.name}, without that limit`,
+    { details: { stream: config.name, limit: limited } },
+  )
+}

@@ -1,0 +1,224 @@
+// Owning a partition: its rows are here, its inbox comes here, its commits are records of its journal.
+import type { Bytes, Commit, InboxMessage, PartitionSession, RowKey } from '@tasks/core'
+import type { Clock, Lifetime } from '@tasks/core/adapter'
+import { TaskError } from '@tasks/core/adapter'
+import { Inbox } from './inbox'
+import type { JetStream } from './jetstream'
+import type { Appended, Journal } from './journal'
+import type { Names } from './names'
+import type { Outbox } from './outbox'
+import type { Row, State } from './record'
+import { encodeContent, encodeRecord } from './record'
+import { Relay } from './relay'
+import type { Restored } from './restore'
+import type { Rows } from './rows'
+
+export interface SessionParts {
+  readonly jetstream: JetStream
+  readonly clock: Clock
+  readonly lifetime: Lifetime
+  readonly names: Names
+  readonly outbox: Outbox
+  /** Throws if the commit is over a limit. */
+  readonly check: (commit: Commit) => void
+}
+
+/** The journal may be so many times as long as its rows, and so many bytes more. */
+const LOG_FACTOR = 2
+const LOG_ALLOWANCE = 4 * 1024 * 1024
+/** What is not needed is purged so much at a time. */
+const PURGE_BYTES = 4 * 1024 * 1024
+const FAREWELL_MS = 1_000
+
+export class Session implements PartitionSession {
+  readonly lost: AbortSignal
+  readonly #parts: SessionParts
+  readonly #journal: Journal
+  readonly #inbox: Inbox
+  readonly #relay: Relay
+  readonly #rows: Rows
+  readonly #span: Span
+  /** After the last record. */
+  #state: State
+  /** The sequence of the last record. */
+  #tail: number
+  #hasCommitted = false
+  #over: TaskError | undefined
+
+  constructor(parts: SessionParts, journal: Journal, restored: Restored, lost: AbortSignal) {
+    this.#parts = parts
+    this.#journal = journal
+    this.lost = lost
+    this.#state = restored.state
+    this.#tail = restored.tail
+    this.#rows = restored.rows
+    this.#span = new Span(restored.state.floor, restored.records)
+    this.#inbox = new Inbox(parts, journal.partition, restored.state.through, lost)
+    this.#relay = new Relay(parts.outbox, parts.clock, restored.state.relayed)
+    for (const { seq, at, sends } of restored.unmade) this.#relay.add(seq, at, sends)
+  }
+
+  get partition(): number {
+    return this.#journal.partition
+  }
+
+  get claim(): string {
+    return this.#state.claim
+  }
+
+  get epoch(): number {
+    return this.#state.epoch
+  }
+
+  get seq(): number {
+    return this.#state.seq
+  }
+
+  get time(): number {
+    return this.#state.time
+  }
+
+  async load(keys: readonly RowKey[]): Promise<readonly (Bytes | undefined)[]> {
+    this.#parts.lifetime.refuseIfOver()
+    return this.#rows.load(keys)
+  }
+
+  async scan(prefix: string, after: RowKey | undefined, limit: number): Promise<readonly (readonly [RowKey, Bytes])[]> {
+    this.#parts.lifetime.refuseIfOver()
+    return this.#rows.scan(prefix, after, limit)
+  }
+
+  async poll(options: {
+    readonly max: number
+    readonly waitMs: number
+    readonly signal?: AbortSignal
+  }): Promise<readonly InboxMessage[]> {
+    this.#parts.lifetime.refuseIfOver()
+    if (this.#over !== undefined) throw fenced(`claim ${this.claim} is over`, this.#over)
+    return this.#inbox.poll(options)
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    this.#parts.lifetime.refuseIfOver()
+    if (this.#over !== undefined) throw fenced(`claim ${this.claim} is over`, this.#over)
+    this.#parts.check(commit)
+    // Sent again: it was applied, and the answer stands.
+    if (this.#hasCommitted && commit.seq === this.seq) return
+    try {
+      if (commit.seq !== this.seq + 1)
+        throw fenced(`partition ${this.partition} is at commit ${this.seq}: ${commit.seq} does not follow`)
+      await this.#apply(commit)
+    } catch (error) {
+      this.#end(error as TaskError)
+      throw error
+    }
+    this.#hasCommitted = true
+  }
+
+  async #apply({ seq, time, through, rows, sends }: Commit): Promise<void> {
+    await this.#relay.room()
+    const state: State = {
+      ...this.#state,
+      seq,
+      time,
+      through: through ?? this.#state.through,
+      relayed: this.#relay.relayed,
+      floor: this.#floor(),
+    }
+    const written: Row[] = [...rows, ...this.#carried(rows)]
+    const { content, values } = encodeContent(written, sends)
+    const record = encodeRecord('commit', state, [content])
+    const appended = await this.#journal.appendCommit(record, state, this.#tail)
+    this.#advance(state, appended, record.length)
+    written.forEach(([key], i) => this.#rows.put(key, values[i]!, appended.from))
+    this.#relay.add(seq, appended.from, sends)
+    if (through !== undefined) this.#inbox.consumed(through)
+    const floor = this.#span.toPurge(this.#floor())
+    if (floor !== undefined) this.#journal.purge(floor)
+  }
+
+  /** Gives the partition back: says how far the relay has come, so that the next owner does not make those sends again. */
+  async release(): Promise<void> {
+    await this.#relay.done(FAREWELL_MS)
+    const over = this.#over
+    this.#end(new TaskError('TASKS_CLOSED', `partition ${this.partition} was given back`))
+    this.#inbox.close(over === undefined ? this.#state.through : undefined)
+    if (over !== undefined) return
+    const state: State = { ...this.#state, relayed: this.#relay.relayed, floor: this.#floor(), released: true }
+    await this.#journal.append(encodeRecord('release', state), this.#tail)
+  }
+
+  #end(reason: TaskError): void {
+    this.#over ??= reason
+    this.#inbox.close()
+    this.#relay.stop()
+  }
+
+  #advance(state: State, { sequence, from }: Appended, bytes: number): void {
+    this.#state = state
+    this.#tail = sequence
+    this.#span.add(from, bytes)
+  }
+
+  /** The first message that is needed: of the oldest row, or of sends that were not made. */
+  #floor(): number {
+    return Math.min(this.#tail, this.#rows.floor ?? Infinity, this.#relay.floor ?? Infinity)
+  }
+
+  /** The oldest rows, so that what is before them can go: as much as the commit itself writes, when the journal is too long for what it holds. */
+  #carried(rows: Commit['rows']): (readonly [RowKey, Bytes])[] {
+    if (this.#span.bytes <= LOG_FACTOR * this.#rows.bytes + LOG_ALLOWANCE) return []
+    let bytes = 4096
+    for (const value of rows.values()) bytes += value?.byteLength ?? 0
+    return this.#rows.oldest(bytes, rows)
+  }
+}
+
+/** How much of the journal is needed, and how much was but is still there. */
+class Span {
+  readonly #records: { readonly at: number; readonly bytes: number }[]
+  #first = 0
+  #bytes = 0
+  #unneeded = 0
+  #purged: number
+
+  constructor(purged: number, records: { readonly at: number; readonly bytes: number }[]) {
+    this.#purged = purged
+    this.#records = records
+    for (const { bytes } of records) this.#bytes += bytes
+  }
+
+  /** From the floor on. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  add(at: number, bytes: number): void {
+    this.#records.push({ at, bytes })
+    this.#bytes += bytes
+  }
+
+  /** What to purge up to, if it is worth the call. */
+  toPurge(floor: number): number | undefined {
+    for (
+      let record = this.#records[this.#first];
+      record !== undefined && record.at < floor;
+      record = this.#records[++this.#first]
+    ) {
+      this.#bytes -= record.bytes
+      this.#unneeded += record.bytes
+    }
+    if (this.#first > 1024 && this.#first > this.#records.length / 2) {
+      this.#records.splice(0, this.#first)
+      this.#first = 0
+    }
+    if (this.#unneeded < PURGE_BYTES || floor <= this.#purged) return undefined
+    this.#purged = floor
+    this.#unneeded = 0
+    return floor
+  }
+}
+
+function fenced(message: string, cause?: unknown): TaskError {
+  return new TaskError('TASKS_FENCED', message, { cause })
+}

@@ -1,0 +1,142 @@
+import type {
+  Bytes,
+  Capabilities,
+  ConsumeOptions,
+  OwnOptions,
+  PartitionHost,
+  ReplyAddress,
+  Send,
+  SendOutcome,
+  Space,
+  TaskConsumer,
+} from '@tasks/core'
+import type { Clock } from '@tasks/core/adapter'
+import { checkCommit, checkSends, leasedPartitions, Lifetime, refusal, TaskError } from '@tasks/core/adapter'
+import { backlog } from './backlog'
+import { blobs } from './blobs'
+import { Broadcasts } from './broadcasts'
+import { Consumer } from './consumer'
+import { deadLetters } from './dead-letters'
+import { unavailable } from './failure'
+import type { JetStream } from './jetstream'
+import type { Names } from './names'
+import { Outbox } from './outbox'
+import { Host } from './ownership'
+import { ServerClock } from './server-clock'
+
+export interface SpaceParts {
+  readonly namespace: string
+  readonly partitions: number
+  readonly capabilities: Capabilities
+  readonly jetstream: JetStream
+  readonly clock: Clock
+  readonly names: Names
+  readonly patienceMs: number
+  readonly onClose: (space: Space) => void
+}
+
+/** How long `close` waits for a server that does not answer: leases run out in the end. */
+const GOODBYE_MS = 2_000
+const NAME_CHARACTERS = 12
+
+export async function openSpace(parts: SpaceParts): Promise<Space> {
+  const { namespace, partitions, capabilities, jetstream, clock, names, patienceMs } = parts
+  const { connection } = jetstream
+  const lifetime = new Lifetime(clock)
+  const outbox = new Outbox(jetstream, names)
+  const serverClock = new ServerClock(jetstream, names, clock)
+  const broadcasts = new Broadcasts(connection, names, clock.uid().slice(0, NAME_CHARACTERS))
+  const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
+  const shared = { jetstream, clock, lifetime, names, outbox, serverClock, patienceMs, check }
+  const hosts = new Set<Host>()
+  const consumers = new Set<Consumer>()
+
+  const space: Space = {
+    namespace,
+    partitions,
+    capabilities,
+
+    async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
+      lifetime.refuseIfOver()
+      const refusals = batch.map((send) => refusal(send, capabilities, partitions))
+      const outcomes = await outbox.send(batch.filter((_, i) => refusals[i] === undefined))
+      let next = 0
+      return refusals.map((error) => (error === undefined ? outcomes[next++]! : { ok: false, certain: true, error }))
+    },
+
+    consume(options: ConsumeOptions): TaskConsumer {
+      lifetime.refuseIfOver()
+      const consumer = new Consumer(shared, options)
+      consumers.add(consumer)
+      return consumer
+    },
+
+    own({ leaseMs }: OwnOptions): PartitionHost {
+      lifetime.refuseIfOver()
+      const host = new Host(
+        { ...shared, partitions, check: (commit) => checkCommit(commit, capabilities, partitions) },
+        leaseMs,
+      )
+      const policy = leasedPartitions(host, { leaseMs, clock })
+      return {
+        async run(onOwned, signal) {
+          lifetime.refuseIfOver()
+          hosts.add(host)
+          try {
+            await policy.run(onOwned, AbortSignal.any([signal, lifetime.signal]))
+          } finally {
+            hosts.delete(host)
+          }
+        },
+      }
+    },
+
+    async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {
+      lifetime.refuseIfOver()
+      return broadcasts.openReplies(onReply)
+    },
+
+    async signal(body: Bytes): Promise<void> {
+      lifetime.refuseIfOver()
+      if (body.byteLength > capabilities.maxMessageBytes)
+        throw new TaskError(
+          'TASKS_TOO_LARGE',
+          `a signal of ${body.byteLength} bytes; at most ${capabilities.maxMessageBytes} are allowed`,
+        )
+      if (!connection.say(names.signal, body)) throw unavailable('signal', 'there is no connection', 'no')
+    },
+
+    onSignal(handler: (body: Bytes) => void): () => void {
+      lifetime.refuseIfOver()
+      return broadcasts.onSignal(handler)
+    },
+
+    async backlog(queue: string): Promise<number | undefined> {
+      lifetime.refuseIfOver()
+      return backlog(shared, queue)
+    },
+
+    async now(): Promise<number> {
+      lifetime.refuseIfOver()
+      return serverClock.now()
+    },
+
+    dead: deadLetters(shared),
+    blobs: blobs({ ...shared, maxPageBytes: capabilities.maxMessageBytes }),
+
+    async close(): Promise<void> {
+      if (lifetime.signal.aborted) return
+      lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
+      broadcasts.close()
+      const goodbyes = Promise.allSettled([
+        ...[...consumers].map((consumer) => consumer.close()),
+        ...[...hosts].map((host) => host.disown()),
+      ])
+      let cancel = (): void => {}
+      await Promise.race([goodbyes, new Promise<void>((resolve) => (cancel = clock.after(GOODBYE_MS, resolve)))])
+      cancel()
+      parts.onClose(space)
+    },
+  }
+  return space
+}

@@ -1,0 +1,9 @@
+import type { NatsOptions, Server } from '@tasks/dev-config/brokers'
+import { startNats } from '@tasks/dev-config/brokers'
+import * as brokers from '@tasks/dev-config/brokers/in-tests'
+import type { TestContext } from 'vitest'
+
+/** A nats-server for one test, which is skipped if there can be none. */
+export function newServer(ctx: TestContext, options: NatsOptions = {}): Promise<Server> {
+  return brokers.newServer(ctx, () => startNats(options))
+}
