@@ -1,6 +1,9 @@
 /** Messages of one commit, or of a blob that is dropped, are many: these bound what is in memory and on its way at once. */
 export const MAX_COMMIT_BYTES = 32 * 1024 * 1024
 export const MAX_COMMIT_ITEMS = 10_000
+/** An event is kept for a week, as long as those of a namespace are not more than this. */
+export const EVENTS_KEPT_MS = 7 * 24 * 3_600_000
+export const EVENTS_KEPT_BYTES = 64 * 1024 * 1024
 /** Levels 0 and 1: each has a consumer of its own, which every idle worker keeps asking. */
 export const PRIORITIES = 2
 export const DEFAULT_PARTITIONS = 16

@@ -1,10 +1,11 @@
 // What things are called on the server. `tasks` is the prefix, `shop` the namespace; HOW_IT_WORKS.md draws all of them.
 //
 //   stream            subjects
-//   tasks+shop+state  tasks.shop.state.meta  tasks.shop.state.clock  tasks.shop.state.host.<host>
+//   tasks+shop+state  tasks.shop.state.meta  tasks.shop.state.clock  tasks.shop.state.host.<host>  tasks.shop.state.subscription.<name>.<partition>
 //   tasks+shop+inbox  tasks.shop.inbox.<partition>
 //   tasks+shop+log    tasks.shop.log.<partition>.record|part
 //   tasks+shop+queue  tasks.shop.queue.<queue>.0|1|suspect
+//   tasks+shop+event  tasks.shop.event.<partition>
 //   tasks+shop+dead   tasks.shop.dead
 //   tasks+shop+blob   tasks.shop.blob.<page>.<segment>.<segment>…
 //
@@ -21,6 +22,7 @@ export interface StreamNames {
   readonly inbox: string
   readonly log: string
   readonly queue: string
+  readonly event: string
   readonly dead: string
   readonly blob: string
 }
@@ -42,6 +44,7 @@ export class Names {
       inbox: stream('inbox'),
       log: stream('log'),
       queue: stream('queue'),
+      event: stream('event'),
       dead: stream('dead'),
       blob: stream('blob'),
     }
@@ -77,6 +80,15 @@ export class Names {
   /** The records of a partition's journal, or the parts of those that are too large for one message; `*` for both. */
   log(partition: number, kind: 'record' | 'part' | '*'): string {
     return `${this.#root}.log.${partition}.${kind}`
+  }
+
+  events(partition: number | '*'): string {
+    return `${this.#root}.event.${partition}`
+  }
+
+  /** How far a named subscription has come, and who holds its next page. */
+  subscription(name: string, partition: number | '*'): string {
+    return `${this.#root}.state.subscription.${encode(name)}.${partition}`
   }
 
   queue(queue: string, level: Level): QueueNames {

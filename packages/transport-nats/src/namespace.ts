@@ -1,8 +1,8 @@
-import type { OpenOptions } from '@tasks/core'
+import type { EventRetention, OpenOptions } from '@tasks/core'
 import { TaskError } from '@tasks/core/adapter'
 import { ERROR } from './failure'
 import type { JetStream, StreamConfig, StreamInfo } from './jetstream'
-import { hasCause } from './jetstream'
+import { hasCause, NANOS } from './jetstream'
 import { DEFAULT_PARTITIONS, MAX_PARTITIONS } from './limits'
 import type { Names, StreamNames } from './names'
 
@@ -15,9 +15,13 @@ const SETTINGS: Readonly<Record<keyof StreamNames, Partial<StreamConfig>>> = {
   inbox: {},
   log: {},
   queue: { retention: 'workqueue' },
+  event: {},
   dead: {},
   blob: { max_msgs_per_subject: 1 },
 }
+
+/** The server takes no shorter one. */
+const LEAST_AGE_MS = 100
 
 export interface Opened {
   readonly partitions: number
@@ -30,6 +34,7 @@ export async function openNamespace(
   names: Names,
   { namespace, partitions, provision }: OpenOptions,
   replicas: number,
+  retention: EventRetention,
 ): Promise<Opened> {
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= MAX_PARTITIONS)) {
     throw new TaskError(
@@ -45,7 +50,7 @@ export async function openNamespace(
         `there is no namespace "${namespace}" on this server, and it is not to be created`,
       )
     const kinds = Object.keys(SETTINGS) as (keyof StreamNames)[]
-    await Promise.all(kinds.map((kind) => createStream(jetstream, names, kind, replicas)))
+    await Promise.all(kinds.map((kind) => createStream(jetstream, names, kind, replicas, retention)))
     await writeMeta(jetstream, names, partitions ?? DEFAULT_PARTITIONS)
     meta = await readMeta(jetstream, names)
   }
@@ -111,6 +116,7 @@ async function createStream(
   names: Names,
   kind: keyof StreamNames,
   replicas: number,
+  { maxAgeMs, maxBytes }: EventRetention,
 ): Promise<void> {
   const name = names.streams[kind]
   try {
@@ -122,6 +128,7 @@ async function createStream(
       num_replicas: replicas,
       allow_direct: true,
       ...SETTINGS[kind],
+      ...(kind === 'event' && { max_age: Math.max(LEAST_AGE_MS, maxAgeMs) * NANOS, max_bytes: maxBytes }),
     })
   } catch (error) {
     if (hasCause(error, ERROR.streamNameInUse)) throw foreign(name, error)

@@ -1,4 +1,4 @@
-// Sends, as messages of the server. What goes to one inbox shares a message: an inbox position names a place in it. Tasks are settled one by one, and have one each.
+// Sends, as messages of the server. What goes to one inbox or event log shares a message: a position names a place in it. Tasks are settled one by one, and have one each.
 import type { DeadLetter, DeadLetterInfo, Send, SendOutcome } from '@tasks/core'
 import type { TaskError } from '@tasks/core/adapter'
 import { isCertain, isClosed } from './failure'
@@ -15,6 +15,8 @@ export interface Parcel {
   readonly sends: readonly number[]
   /** Best effort: nobody keeps it. */
   readonly isSaid: boolean
+  /** What was sent before to the same subject has to be there first. */
+  readonly isOrdered: boolean
 }
 
 /** What shares a message is read, and consumed, together. */
@@ -33,49 +35,49 @@ export class Outbox {
   /** For sends that were checked. */
   pack(sends: readonly Send[]): Parcel[] {
     const parcels: Parcel[] = []
-    const inboxes = new Map<number, { frames: Buffer[]; sends: number[]; bytes: number }>()
-    const close = (partition: number): void => {
-      const open = inboxes.get(partition)
+    const shared = new Map<string, { frames: Buffer[]; sends: number[]; bytes: number; isOrdered: boolean }>()
+    const close = (subject: string): void => {
+      const open = shared.get(subject)
       if (open === undefined) return
-      const data = open.frames.length === 1 ? open.frames[0]! : Buffer.concat(open.frames, open.bytes)
-      parcels.push({ subject: this.#names.inbox(partition), data, sends: open.sends, isSaid: false })
-      inboxes.delete(partition)
+      const { frames, sends: of, bytes, isOrdered } = open
+      const data = frames.length === 1 ? frames[0]! : Buffer.concat(frames, bytes)
+      parcels.push({ subject, data, sends: of, isSaid: false, isOrdered })
+      shared.delete(subject)
     }
+    const share = (subject: string, frame: Buffer, i: number, isOrdered: boolean): void => {
+      if ((shared.get(subject)?.bytes ?? 0) + frame.length > SHARED_BYTES) close(subject)
+      const open = shared.get(subject)
+      if (open === undefined) shared.set(subject, { frames: [frame], sends: [i], bytes: frame.length, isOrdered })
+      else {
+        open.frames.push(frame)
+        open.sends.push(i)
+        open.bytes += frame.length
+      }
+    }
+    const alone = { isSaid: false, isOrdered: false } as const
     sends.forEach(({ target, id, body }, i) => {
       switch (target.to) {
         case 'task': {
           const { subject } = this.#names.queue(target.queue, levelOf(target.priority))
-          parcels.push({ subject, data: encodeFrame(id, body), sends: [i], isSaid: false })
+          parcels.push({ ...alone, subject, data: encodeFrame(id, body), sends: [i] })
           break
         }
-        case 'inbox': {
-          const frame = encodeFrame(id, body)
-          const { partition } = target
-          if ((inboxes.get(partition)?.bytes ?? 0) + frame.length > SHARED_BYTES) close(partition)
-          const open = inboxes.get(partition)
-          if (open === undefined) inboxes.set(partition, { frames: [frame], sends: [i], bytes: frame.length })
-          else {
-            open.frames.push(frame)
-            open.sends.push(i)
-            open.bytes += frame.length
-          }
+        case 'inbox':
+          share(this.#names.inbox(target.partition), encodeFrame(id, body), i, false)
           break
-        }
+        case 'events':
+          share(this.#names.events(target.partition), encodeFrame(id, body), i, true)
+          break
         case 'reply':
           if (ADDRESS.test(target.address))
-            parcels.push({ subject: this.#names.reply(target.address), data: body, sends: [i], isSaid: true })
+            parcels.push({ ...alone, subject: this.#names.reply(target.address), data: body, sends: [i], isSaid: true })
           break
         case 'dead':
-          parcels.push({
-            subject: this.#names.dead,
-            data: encodeLetter(target.letter, body),
-            sends: [i],
-            isSaid: false,
-          })
+          parcels.push({ ...alone, subject: this.#names.dead, data: encodeLetter(target.letter, body), sends: [i] })
           break
       }
     })
-    for (const partition of inboxes.keys()) close(partition)
+    for (const subject of shared.keys()) close(subject)
     return parcels
   }
 

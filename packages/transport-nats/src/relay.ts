@@ -24,6 +24,8 @@ export class Relay {
   /** In the order of the commits, from the first that is not done. */
   readonly #unmade: Unmade[] = []
   readonly #waiting = new Set<() => void>()
+  /** Of what has an order: the last of each subject. */
+  readonly #lastOf = new Map<string, Promise<void>>()
   #under = 0
   #last: number
   #stopped = false
@@ -55,7 +57,10 @@ export class Relay {
     if (parcels.length === 0) return
     this.#unmade.push(unmade)
     this.#under += sends.length
-    for (const parcel of parcels) void this.#make(unmade, parcel)
+    for (const parcel of parcels) {
+      if (parcel.isOrdered) this.#makeInOrder(unmade, parcel)
+      else void this.#make(unmade, parcel)
+    }
   }
 
   /** Resolves when there are few enough on their way. */
@@ -77,6 +82,15 @@ export class Relay {
   stop(): void {
     this.#stopped = true
     this.#wakeAll()
+  }
+
+  /** Behind what goes to the same subject. */
+  #makeInOrder(unmade: Unmade, parcel: Parcel): void {
+    const { subject } = parcel
+    const before = this.#lastOf.get(subject)
+    const made = before === undefined ? this.#make(unmade, parcel) : before.then(() => this.#make(unmade, parcel))
+    this.#lastOf.set(subject, made)
+    void made.then(() => this.#lastOf.get(subject) === made && this.#lastOf.delete(subject))
   }
 
   async #make(unmade: Unmade, parcel: Parcel): Promise<void> {

@@ -2,6 +2,7 @@ import type {
   Bytes,
   Capabilities,
   ConsumeOptions,
+  EventRetention,
   OwnOptions,
   PartitionHost,
   ReplyAddress,
@@ -17,6 +18,7 @@ import { blobs } from './blobs'
 import { Broadcasts } from './broadcasts'
 import { Consumer } from './consumer'
 import { deadLetters } from './dead-letters'
+import { Events } from './events'
 import { unavailable } from './failure'
 import type { JetStream } from './jetstream'
 import type { Names } from './names'
@@ -31,6 +33,7 @@ export interface SpaceParts {
   readonly jetstream: JetStream
   readonly clock: Clock
   readonly names: Names
+  readonly retention: EventRetention
   readonly patienceMs: number
   readonly onClose: (space: Space) => void
 }
@@ -48,6 +51,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
   const broadcasts = new Broadcasts(connection, names, clock.uid().slice(0, NAME_CHARACTERS))
   const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
   const shared = { jetstream, clock, lifetime, names, outbox, serverClock, patienceMs, check }
+  const events = new Events({ ...shared, partitions }, parts.retention)
   const hosts = new Set<Host>()
   const consumers = new Set<Consumer>()
 
@@ -121,6 +125,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
       return serverClock.now()
     },
 
+    events,
     dead: deadLetters(shared),
     blobs: blobs({ ...shared, maxPageBytes: capabilities.maxMessageBytes }),
 
@@ -129,6 +134,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
       lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
       broadcasts.close()
       const goodbyes = Promise.allSettled([
+        events.close(),
         ...[...consumers].map((consumer) => consumer.close()),
         ...[...hosts].map((host) => host.disown()),
       ])

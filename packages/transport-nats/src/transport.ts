@@ -7,7 +7,14 @@ import { existing, withOptions } from './client'
 import { Connection } from './connection'
 import type { StreamInfo } from './jetstream'
 import { JetStream } from './jetstream'
-import { MAX_COMMIT_BYTES, MAX_COMMIT_ITEMS, maxMessageBytes, PRIORITIES } from './limits'
+import {
+  EVENTS_KEPT_BYTES,
+  EVENTS_KEPT_MS,
+  MAX_COMMIT_BYTES,
+  MAX_COMMIT_ITEMS,
+  maxMessageBytes,
+  PRIORITIES,
+} from './limits'
 import { Names } from './names'
 import { openNamespace } from './namespace'
 import type { Durability } from './server'
@@ -124,7 +131,8 @@ class NatsTransport implements Transport {
     const jetstream = new JetStream(connection)
     const names = new Names(this.#prefix, options.namespace)
     const replicas = this.#replicas ?? (connection.info.cluster === undefined ? 1 : 3)
-    const { partitions, streams } = await openNamespace(jetstream, names, options, replicas)
+    const retention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes: EVENTS_KEPT_BYTES, ...options.retention }
+    const { partitions, streams } = await openNamespace(jetstream, names, options, replicas, retention)
     await this.#look(streams)
     const space = await openSpace({
       namespace: options.namespace,
@@ -133,6 +141,7 @@ class NatsTransport implements Transport {
       jetstream,
       clock: this.#clock,
       names,
+      retention,
       patienceMs: this.#patienceMs,
       onClose: (closed) => this.#spaces.delete(closed),
     })

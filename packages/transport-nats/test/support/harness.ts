@@ -60,6 +60,9 @@ export async function conformanceHarness(server: Server): Promise<TransportHarne
   return {
     name: `nats-server ${server.version}`,
     capabilities,
+    // The server hands out again what has run out at once, to whoever waits: a busy machine must not take longer than that.
+    leaseMs: 1_500,
+    eventuallyMs: 10_000,
     create,
     crash(transport) {
       const { proxy } = made.get(transport)!
