@@ -52,11 +52,13 @@ interface Held {
 
 const ACK = Buffer.from('+ACK')
 const WORKING = Buffer.from('+WPI')
-/** Requests that nobody waits for are taken back after this time. */
+/** What has come although nobody receives is given back after this time. */
 const IDLE_MS = 50
 const RETRY_MS = 50
 /** What was asked for is answered by then, or comes later. */
 const LOOK_MS = 2_000
+/** What the server says of a request may be lost. */
+const ASK_AGAIN_MS = 3_000
 const MAX_WAITING = 2_048
 
 export class Consumer implements TaskConsumer {
@@ -68,6 +70,8 @@ export class Consumer implements TaskConsumer {
   readonly #waiting = new Set<() => void>()
   readonly #stopListening: () => void
   #receiving = 0
+  /** How many of them take suspects. */
+  #receivingSuspects = 0
   #turn = 0
   #cancelIdle: () => void = () => {}
 
@@ -84,6 +88,7 @@ export class Consumer implements TaskConsumer {
     )
     this.#pulls = new Pulls<Shelf>({
       jetstream,
+      clock: parts.clock,
       sources: this.#shelves,
       onMessage: (shelf, message) => this.#take(shelf, message),
       onChange: () => this.#wakeAll(),
@@ -105,25 +110,22 @@ export class Consumer implements TaskConsumer {
     if (max <= 0 || stopped() || this.#shelves.length === 0) return []
     const until = clock.monotonic() + waitMs
     this.#receiving++
+    if (suspects) this.#receivingSuspects++
     this.#cancelIdle()
     try {
       if (!suspects) await this.#refuseSuspects()
+      await this.#look(max, suspects)
       for (;;) {
-        await this.#look(max, suspects)
+        lifetime.refuseIfOver()
         const batch = stopped() ? [] : this.#handOut(max, suspects)
         const left = until - clock.monotonic()
         if (batch.length > 0 || left <= 0 || stopped()) return batch
         await this.#wait(max, suspects, left, signal)
-        lifetime.refuseIfOver()
-        if (stopped()) return []
-        const came = this.#handOut(max, suspects)
-        if (came.length > 0) return came
       }
     } finally {
-      if (--this.#receiving === 0 && !this.#closing.signal.aborted) {
-        // Whoever has a hand free asks again at once; others may have what comes meanwhile.
-        this.#cancelIdle = clock.after(IDLE_MS, () => void this.#rest(), { unref: true })
-      }
+      this.#receiving--
+      if (suspects) this.#receivingSuspects--
+      this.#restSoon()
     }
   }
 
@@ -171,6 +173,7 @@ export class Consumer implements TaskConsumer {
     this.#stopListening()
     this.#cancelIdle()
     this.#wakeAll()
+    await this.#pulls.stop()
     await this.#rest()
   }
 
@@ -202,6 +205,7 @@ export class Consumer implements TaskConsumer {
 
   /** Until something comes. */
   async #wait(max: number, suspects: boolean, ms: number, signal: AbortSignal | undefined): Promise<void> {
+    await this.#ensure()
     const { jetstream, lifetime } = this.#parts
     const perQueue = Math.ceil(max / (this.#shelves.length / LEVELS.length))
     if (jetstream.connection.isConnected) {
@@ -212,7 +216,7 @@ export class Consumer implements TaskConsumer {
     }
     // A consumer that is not there says so at once, again and again.
     const isMissing = this.#shelves.some(({ ackWaitMs }) => ackWaitMs === undefined)
-    await lifetime.wait(isMissing ? Math.min(ms, RETRY_MS) : ms, [signal, this.#closing.signal], (wake) => {
+    await lifetime.wait(Math.min(ms, isMissing ? RETRY_MS : ASK_AGAIN_MS), [signal, this.#closing.signal], (wake) => {
       this.#waiting.add(wake)
       return () => this.#waiting.delete(wake)
     })
@@ -222,18 +226,23 @@ export class Consumer implements TaskConsumer {
     for (const wake of this.#waiting) wake()
   }
 
-  /** Nobody receives: what was asked for, or has come, is for others. */
+  /** Whoever has a hand free receives again at once; if nobody does, what has come is for others. */
+  #restSoon(): void {
+    if (this.#receiving > 0 || this.#closing.signal.aborted) return
+    this.#cancelIdle()
+    this.#cancelIdle = this.#parts.clock.after(IDLE_MS, () => void (this.#receiving === 0 && this.#rest()), {
+      unref: true,
+    })
+  }
+
   async #rest(): Promise<void> {
-    await this.#pulls.stop()
-    if (this.#receiving > 0 && !this.#closing.signal.aborted) return
     await Promise.all(this.#shelves.map((shelf) => this.#giveBack(shelf)))
   }
 
   /** A suspect that was asked for by an earlier receive is for somebody else. */
   async #refuseSuspects(): Promise<void> {
-    const shelves = this.#shelves.filter(({ level }) => level === 'suspect')
-    if (shelves.some((shelf) => this.#pulls.isAsking(shelf))) await this.#pulls.stop()
-    await Promise.all(shelves.map((shelf) => this.#giveBack(shelf)))
+    if (this.#receivingSuspects > 0) return
+    await Promise.all(this.#shelves.filter(({ level }) => level === 'suspect').map((shelf) => this.#giveBack(shelf)))
   }
 
   async #giveBack({ stock }: Shelf): Promise<void> {
@@ -268,6 +277,8 @@ export class Consumer implements TaskConsumer {
     else {
       if (shelf.ackWaitMs !== this.#leaseMs) this.#hold(held)
       shelf.stock.push(held)
+      if (this.#receiving === 0) this.#restSoon()
+      else if (shelf.level === 'suspect') void this.#refuseSuspects()
     }
   }
 

@@ -1,4 +1,6 @@
 // Asking consumers for messages. A request is answered with what there is, up to its number, and is over; one that may wait is answered with what comes first.
+// A request is never taken back: what the server is just sending for it would be lost until a lease has run out. It is short instead.
+import type { Clock } from '@tasks/core/adapter'
 import type { Msg } from '@nats-io/transport-node'
 import type { JetStream } from './jetstream'
 import { NANOS } from './jetstream'
@@ -14,12 +16,19 @@ interface Request {
   /** What the server says of it comes here. */
   readonly inbox: string
   readonly over: Promise<void>
+  /** When the server should have said that it is over. */
+  readonly until: number
   left: number
   end(): void
 }
 
+/** Of a request that waits: whoever has asked may have his hands full when something comes. */
+const LONGEST_MS = 1_000
+const GRACE_MS = 2_000
+
 export interface PullsOptions<S extends Source> {
   readonly jetstream: JetStream
+  readonly clock: Clock
   readonly sources: readonly S[]
   readonly onMessage: (source: S, message: Msg) => void
   /** Something has come, or a request is over. */
@@ -42,10 +51,14 @@ export class Pulls<S extends Source> {
   }
 
   isAsking(source: S): boolean {
-    return this.#requests.has(source)
+    const request = this.#requests.get(source)
+    if (request === undefined) return false
+    if (request.until >= this.#options.clock.monotonic()) return true
+    request.end()
+    return false
   }
 
-  /** Resolves when the request is over; that which is under way, if there is one. `waitMs` 0: with what there is. */
+  /** Resolves when the request is over; that which is under way, if there is one. `waitMs` 0: with what there is; else it may be over earlier. */
   ask(source: S, batch: number, waitMs: number): Promise<void> {
     const known = this.#requests.get(source)
     if (known !== undefined) return known.over
@@ -58,13 +71,15 @@ export class Pulls<S extends Source> {
         resolve()
       }
     })
-    this.#requests.set(source, { inbox, over, left: batch, end })
-    const request = { batch, no_wait: true, ...(waitMs > 0 && { expires: Math.ceil(waitMs) * NANOS }) }
+    const expiresMs = Math.ceil(Math.min(waitMs, LONGEST_MS))
+    const until = this.#options.clock.monotonic() + expiresMs + GRACE_MS
+    this.#requests.set(source, { inbox, over, until, left: batch, end })
+    const request = { batch, no_wait: true, ...(expiresMs > 0 && { expires: expiresMs * NANOS }) }
     if (!this.#options.jetstream.pull(source.stream, source.consumer, inbox, request)) end()
     return over
   }
 
-  /** Nothing more is to be sent for what was asked. What is on its way still comes; resolves when all of it has. */
+  /** Nobody is there any more. What the server has sent before it hears of this still comes; resolves when all of it has. */
   async stop(): Promise<void> {
     const subscription = this.#subscription
     this.forget()
