@@ -52,7 +52,8 @@ export async function startNats(options = {}) {
  * @param {string} version @returns {string | undefined} undefined: there is no Go here
  */
 function builtServer(version) {
-  const folder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tasks', `nats-server-${version}`)
+  const cache = process.env['TASKS_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tasks')
+  const folder = join(cache, `nats-server-${version}`)
   const program = join(folder, 'nats-server')
   if (existsSync(program)) return program
   const go = onPath('go') ?? (existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : undefined)
