@@ -13,13 +13,13 @@ import { sourceOf } from '../events/cloud-event'
 import type { EventLevel } from '../events/pipeline-event'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
-import type { Bytes, PartitionSession, Position, RowKey, Send, Space } from '../transport'
-import { failureValue } from '../value'
-import { encodeInbox, entriesNamedBy, type Outcome, type Verdict } from '../wire/inbox-message'
+import type { Bytes, PartitionSession, RowKey, Send, Space } from '../transport'
+import type { Outcome } from '../wire/inbox-message'
 import { encodeReply } from '../wire/reply'
 import { encodeSignal } from '../wire/signal'
 import { answerTo, refusalOf } from './answers'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
+import { condemn } from './condemned'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch } from './draft'
 import { levelOf } from './emit'
@@ -30,7 +30,9 @@ import { halfOf, halvesOf, isBundle } from './halves'
 import { HeadStart } from './head-start'
 import { Jobs } from './jobs'
 import type { LaneOwner, LocalLane } from './local-lane'
+import { Markers } from './markers'
 import { PartitionClock } from './partition-clock'
+import { Passed } from './passed'
 import { encodeRows, planCommit, repliesOf } from './commit-plan'
 import { step, type Input } from './reducer'
 import { RowCache } from './row-cache'
@@ -57,13 +59,7 @@ export interface OwnerOptions {
   readonly events: EventLevel
 }
 
-/** Inbox messages that changed no row are passed by a commit of their own at this number, or this age. */
-const PASS_COUNT = 1_000
-const PASS_AGE_MS = 10_000
 const RESTORE_PAGE = 500
-/** Of the failures that this file makes. */
-const CONDEMNED: Verdict = { retryable: false }
-const ALONE = { weight: 1, bytes: 0 }
 
 export class Owner implements LaneOwner, TakesTurns {
   readonly partition: number
@@ -89,11 +85,10 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #dailySweep: DailySweep
   readonly #headStart = new HeadStart()
   readonly #waiters = new Waiters()
-  /** Who waits for a message to this inbox to be folded, by its id. */
-  readonly #markers = new Map<string, () => void>()
+  readonly #markers: Markers
   #seq: number
-  /** Messages behind the last committed position that changed no row. */
-  #passed: { readonly count: number; readonly position: Position; readonly since: number } | undefined
+  /** Behind the last committed position. */
+  readonly #passed = new Passed()
 
   /** A turn is under way, or the beginning or the end of the session. */
   #busy = true
@@ -121,6 +116,7 @@ export class Owner implements LaneOwner, TakesTurns {
     this.partition = session.partition
     this.#seq = session.seq
     this.#time = new PartitionClock(clock, logger, session.time)
+    this.#markers = new Markers(space, session, clock)
     this.#cache = new RowCache(session, space.blobs)
     this.#source = { load: (keys) => session.load(keys), scan: this.#scan, blobs: space.blobs }
     this.#mostAnswered = values.limits.messageBytes
@@ -135,7 +131,7 @@ export class Owner implements LaneOwner, TakesTurns {
       windows: this.#windows,
       leaseMs,
       newDraft: () => this.#newDraft(),
-      caughtUp: () => this.#caughtUp(),
+      caughtUp: () => this.#markers.caughtUp(),
     })
   }
 
@@ -152,7 +148,7 @@ export class Owner implements LaneOwner, TakesTurns {
       this.#watch.start()
       this.#dailySweep.start()
       if (this.#lane !== undefined)
-        this.#caughtUp().then(
+        this.#markers.caughtUp().then(
           () => this.#headStart.allow(),
           () => undefined,
         )
@@ -256,7 +252,7 @@ export class Owner implements LaneOwner, TakesTurns {
       this.#headStart.end()
       return again || this.#windows.hasAbandoned
     }
-    await this.#passIfOld()
+    await this.#passIfDue()
     if (!this.#windows.hasAbandoned) return false
     // A few go with each commit: of many, the others with commits of their own.
     await this.#commit({ draft: this.#newDraft(), batch: [], poison: [] })
@@ -343,13 +339,14 @@ export class Owner implements LaneOwner, TakesTurns {
 
   /** Returns whether groups have more to start at once. */
   async #commit({ draft, batch, poison }: Omit<Folded, 'first'>): Promise<boolean> {
-    for (const bad of poison) this.#condemn(draft, bad)
+    for (const bad of poison)
+      condemn(draft, bad, { partition: this.partition, arrivals: this.#arrivals, logger: this.#logger })
     for (const { input } of batch)
       if (input.type === 'running') this.#windows.report(input.items, this.#clock.monotonic())
     const position = lastPosition(batch)
     const replies = repliesOf(draft, this.#session, this.#waiters)
     if (isAnswersOnly(draft) && (batch.length > 0 || !this.#windows.hasAbandoned)) {
-      if (position !== undefined) this.#pass(batch, position)
+      if (position !== undefined) this.#passed.add(batch, position, this.#clock.monotonic())
       await this.#answer([
         ...draft.sends.map(({ target, body }, index) => ({
           target,
@@ -359,7 +356,7 @@ export class Owner implements LaneOwner, TakesTurns {
         ...replies,
       ])
       this.#finishTurn(draft, batch)
-      await this.#passIfOld()
+      await this.#passIfDue()
       return this.#mayPump(batch)
     }
 
@@ -385,7 +382,7 @@ export class Owner implements LaneOwner, TakesTurns {
     }
     this.#seq = draft.seq
     this.#time.committed(draft.now)
-    if (position !== undefined) this.#passed = undefined
+    if (position !== undefined) this.#passed.clear()
     this.#cache.apply(draft, rows)
     this.#windows.apply(draft, closing)
     if (window !== undefined) {
@@ -421,20 +418,8 @@ export class Owner implements LaneOwner, TakesTurns {
     for (const look of draft.looks) void this.#look(look)
     for (const { done, message } of batch) {
       done?.()
-      if (message !== undefined && this.#markers.size > 0) this.#markers.get(message.id)?.()
+      if (message !== undefined) this.#markers.folded(message.id)
     }
-  }
-
-  /** Resolves when everything that is in the inbox now has been folded: what was sent last is a marker. */
-  async #caughtUp(): Promise<void> {
-    const id = `${this.#session.claim}.m${this.#clock.uid()}`
-    const folded = new Promise<void>((resolve) => this.#markers.set(id, resolve))
-    const [outcome] = await this.#space.send([
-      { target: { to: 'inbox', partition: this.partition }, id, body: encodeInbox({ type: 'running', items: [] }) },
-    ])
-    if (outcome?.ok !== false) await folded
-    this.#markers.delete(id)
-    if (outcome?.ok === false) throw outcome.error
   }
 
   /** Best effort: who asked asks again. */
@@ -463,68 +448,14 @@ export class Owner implements LaneOwner, TakesTurns {
     }
   }
 
-  /** Messages that changed no row need no commit of their own; their position rides on the next one. */
-  #pass(batch: readonly Arrived[], position: Position): void {
-    const count = batch.filter(({ message }) => message !== undefined).length
-    this.#passed = {
-      count: (this.#passed?.count ?? 0) + count,
-      position,
-      since: this.#passed?.since ?? this.#clock.monotonic(),
-    }
-  }
-
-  async #passIfOld(): Promise<void> {
-    const passed = this.#passed
-    if (passed === undefined || (passed.count < PASS_COUNT && this.#clock.monotonic() - passed.since < PASS_AGE_MS))
-      return
+  async #passIfDue(): Promise<void> {
+    const through = this.#passed.due(this.#clock.monotonic())
+    if (through === undefined) return
     const time = this.#time.now()
-    await this.#session.commit({ seq: this.#seq + 1, time, through: passed.position, rows: new Map(), sends: [] })
+    await this.#session.commit({ seq: this.#seq + 1, time, through, rows: new Map(), sends: [] })
     this.#seq++
     this.#time.committed(time)
-    this.#passed = undefined
-  }
-
-  /** What no step can take: a message's bytes are kept, and whoever waits for it is told. What follows is said in a commit of its own. */
-  #condemn(draft: Draft, { arrived: { input, message }, error }: Poison): void {
-    const { partition } = this
-    const text = error instanceof Error ? error.message : String(error)
-    const code = TaskError.is(error) ? error.code : 'TASKS_UNDECODABLE'
-    const failure = { code, name: 'TaskError', message: text }
-    const body = input.type === 'outcomes' ? encodeInbox(input) : message?.body
-    if (body === undefined) return this.#refuse(input, failure, error)
-    this.#logger.error(
-      { partition, message: message?.id, error },
-      `what has arrived became a dead letter: ${input.type}`,
-    )
-    const reason = code === 'TASKS_TOO_LARGE' ? 'too-large' : 'undecodable'
-    draft.send({ to: 'dead', letter: { reason, message: text, source: `inbox/${partition}` } }, body)
-    if (input.type === 'submit' && input.options.replyTo !== undefined)
-      draft.reply(input.options.replyTo, { type: 'refused', id: input.id, run: input.run, failure })
-    if (input.type === 'command')
-      draft.answers.push({ replyTo: input.replyTo, correlation: input.correlation, answer: { refused: failure } })
-    // It has been tried: nothing can be said of that entry.
-    if (input.type === 'outcomes' && input.outcomes[0]!.verdict === CONDEMNED)
-      return this.#arrivals.addOwn({ input: { type: 'abandoned', input, failure: failureValue(failure) }, ...ALONE })
-    for (const entry of entriesNamedBy(body)) {
-      const value = failureValue({
-        code: 'TASKS_DEAD_LETTERED',
-        name: 'TaskError',
-        message: `the result of ${entry.id}${entry.path} could not be read: ${text}`,
-      })
-      this.#arrivals.addOutcome({ ...entry, value, verdict: CONDEMNED })
-    }
-  }
-
-  /** What it says to itself and no step can take. */
-  #refuse(input: Input, failure: Parameters<typeof failureValue>[0], error: unknown): void {
-    const { partition } = this
-    this.#logger.error({ partition, input: input.type, error }, 'an internal step failed')
-    if (input.type === 'abandoned') return
-    const next: Input =
-      input.type === 'refused'
-        ? { type: 'abandoned', input: input.input, failure: input.failure }
-        : { type: 'refused', input, failure: failureValue(failure) }
-    this.#arrivals.addOwn({ input: next, ...ALONE })
+    this.#passed.clear()
   }
 
   // ---- Beginning and end --------------------------------------------------------------------------------------------
@@ -607,8 +538,10 @@ export class Owner implements LaneOwner, TakesTurns {
 
   #setAlarm(): void {
     const timer = this.#timers.next
-    const pass = this.#passed === undefined ? Infinity : this.#passed.since + PASS_AGE_MS
-    const at = Math.min(timer === undefined ? Infinity : this.#clock.monotonic() + this.#time.until(timer), pass)
+    const at = Math.min(
+      timer === undefined ? Infinity : this.#clock.monotonic() + this.#time.until(timer),
+      this.#passed.dueAt,
+    )
     if (at === this.#alarmAt) return
     this.#cancelAlarm()
     this.#alarmAt = at
