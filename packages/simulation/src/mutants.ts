@@ -256,7 +256,7 @@ export const mutants: readonly Mutant[] = [
     'pauseAfter is not heard of',
     300,
     'engine/advance.ts',
-    "if (pausesAfter(definition, entry)) view.row.status = 'PAUSED'",
+    "if (pausesAfter(definition, entry)) changeStatus(draft, view, 'PAUSED')",
     'void definition',
   ),
   mutant(
