@@ -106,7 +106,7 @@ function attempt({ driver, path, synchronous }: FileOptions, create: boolean): D
   try {
     // Whoever waits does so without blocking the event loop: here and in group-commit.ts.
     db.exec('PRAGMA busy_timeout = 0')
-    const state = recognise(db, path)
+    const state = look(db, path)
     if (state === 'empty' && !create) throw missing(path)
     db.exec('PRAGMA journal_mode = WAL')
     db.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA journal_size_limit = ${LOG_BYTES}`)
@@ -149,6 +149,17 @@ function missing(path: string): TaskError {
   })
 }
 
+/** All that tells is read at once: another process may be creating the tables. */
+function look(db: Database, path: string): 'ours' | 'empty' {
+  db.exec('BEGIN')
+  try {
+    return recognise(db, path)
+  } finally {
+    db.exec('ROLLBACK')
+  }
+}
+
+/** In a transaction. */
 function recognise(db: Database, path: string): 'ours' | 'empty' {
   const pragma = (name: string): number =>
     Object.values(db.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0]!

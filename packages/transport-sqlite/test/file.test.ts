@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SendOutcome, Space, Transport } from '@tasks/core'
-import { TaskError } from '@tasks/core/adapter'
+import { systemClock, TaskError } from '@tasks/core/adapter'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Database } from '../src/driver'
+import type { Database, Driver } from '../src/driver'
 import { chooseDriver } from '../src/driver'
 import { sqliteTransport } from '../src/index'
-import { APPLICATION_ID, SCHEMA_VERSION } from '../src/schema'
+import { APPLICATION_ID, openFile, SCHEMA_VERSION } from '../src/schema'
 import { transportOf } from '../src/transport'
 import { FaultyDriver } from './support/faulty-driver'
 import { newFolder, newPath } from './support/folder'
@@ -50,6 +50,40 @@ describe('the file', () => {
     expect(pragma('application_id')).toBe(APPLICATION_ID)
     expect(pragma('user_version')).toBe(SCHEMA_VERSION)
     expect(pragma('journal_mode')).toBe('wal')
+  })
+
+  test('is not taken for a stranger by who looks while another process creates it', async () => {
+    const path = newPath()
+    const driver = chooseDriver()
+    let created = 'not yet'
+    const create = (): void => {
+      const other = driver.open(path)
+      try {
+        other.exec(`BEGIN IMMEDIATE; CREATE TABLE first(id); PRAGMA application_id = ${APPLICATION_ID}; COMMIT`)
+        created = 'done'
+      } catch (error) {
+        created = String(error)
+      } finally {
+        other.close()
+      }
+    }
+    const looking: Driver = {
+      ...driver,
+      open: (file) => {
+        const db = driver.open(file)
+        return {
+          exec: (statement) => db.exec(statement),
+          close: () => db.close(),
+          prepare: (statement) => {
+            if (statement === 'PRAGMA user_version' && created === 'not yet') create()
+            return db.prepare(statement)
+          },
+        }
+      },
+    }
+    const db = await openFile({ driver: looking, path, synchronous: 'full', clock: systemClock }, true)
+    onTestFinished(() => db.close())
+    expect(created).toMatch(/locked/)
   })
 
   test('may be empty at first', async () => {
