@@ -12,6 +12,7 @@ import { ask, freePort, startServer } from './server.js'
  * @typedef {object} KafkaOptions
  * @property {string} [version]       default 4.1.0
  * @property {readonly string[]} [settings]   further lines of server.properties
+ * @property {boolean} [brief]        it lives for a few minutes: its code is compiled quickly and not well
  */
 
 export const KAFKA = '4.1.0'
@@ -21,9 +22,10 @@ export const OLD_KAFKA = '3.9.1'
 /** A number is enough: nobody else is in its cluster. */
 const CLUSTER_ID = 'dGFza3MtdGVzdC1jbHVzdA'
 const HEAP = '-Xmx512m'
+const QUICK = '-XX:TieredStopAtLevel=1'
 
 /** @param {KafkaOptions} [options] @returns {Promise<Server>} */
-export async function startKafka({ version = KAFKA, settings = [] } = {}) {
+export async function startKafka({ version = KAFKA, settings = [], brief = false } = {}) {
   const controllerPort = await freePort()
   const jars = jarsOf(version)
   const boxed = jars === undefined ? inContainer(`apache/kafka:${version}`, ['sh']) : undefined
@@ -47,7 +49,7 @@ export async function startKafka({ version = KAFKA, settings = [] } = {}) {
       }
       const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}`)
       writeFileSync(join(folder, 'server.properties'), [...lines, ...settings, ''].join('\n'))
-      return [...(boxed?.args(folder) ?? []), '-c', script(boxed?.folder ?? folder, jars)]
+      return [...(boxed?.args(folder) ?? []), '-c', script(boxed?.folder ?? folder, jars, brief)]
     },
     async ready({ port }) {
       await ask(port, API_VERSIONS)
@@ -76,16 +78,16 @@ const API_VERSIONS = '\0\0\0\x0a\0\x12\0\0\0\0\0\x01\0\0'
 /**
  * Formats the folder once, and becomes the server.
  *
- * @param {string} folder @param {string | undefined} jars
+ * @param {string} folder @param {string | undefined} jars @param {boolean} brief
  */
-function script(folder, jars) {
+function script(folder, jars, brief) {
   const properties = `'${folder}/server.properties'`
   const format = `format -t ${CLUSTER_ID} -c ${properties}`
   const once = `test -f '${folder}/data/meta.properties' ||`
   if (jars === undefined)
     return `${once} /opt/kafka/bin/kafka-storage.sh ${format} && exec env KAFKA_HEAP_OPTS=${HEAP} /opt/kafka/bin/kafka-server-start.sh ${properties}`
   const java = `java -cp '${jars}/*'`
-  return `${once} ${java} -XX:TieredStopAtLevel=1 kafka.tools.StorageTool ${format} && exec ${java} ${HEAP} -XX:+UseSerialGC kafka.Kafka ${properties}`
+  return `${once} ${java} ${QUICK} kafka.tools.StorageTool ${format} && exec ${java} ${HEAP} -XX:+UseSerialGC ${brief ? QUICK : ''} kafka.Kafka ${properties}`
 }
 
 /**

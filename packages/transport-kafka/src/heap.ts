@@ -1,5 +1,11 @@
-/** What is due first comes out first. `dueAt` of an item must not change while it is in. */
-export class Heap<T extends { readonly dueAt: number }> {
+export interface Due {
+  readonly dueAt: number
+  /** Decides between what is due at the same time: the order must not depend on what was in the heap before. */
+  readonly number: number
+}
+
+/** What is due first comes out first. Items must not change while they are in. */
+export class Heap<T extends Due> {
   readonly #items: T[] = []
 
   get size(): number {
@@ -16,7 +22,7 @@ export class Heap<T extends { readonly dueAt: number }> {
     items.push(item)
     while (at > 0) {
       const parent = (at - 1) >> 1
-      if (items[parent]!.dueAt <= item.dueAt) break
+      if (isBefore(items[parent]!, item)) break
       items[at] = items[parent]!
       at = parent
     }
@@ -32,12 +38,16 @@ export class Heap<T extends { readonly dueAt: number }> {
     for (;;) {
       let child = 2 * at + 1
       if (child >= items.length) break
-      if (child + 1 < items.length && items[child + 1]!.dueAt < items[child]!.dueAt) child++
-      if (items[child]!.dueAt >= last.dueAt) break
+      if (child + 1 < items.length && isBefore(items[child + 1]!, items[child]!)) child++
+      if (isBefore(last, items[child]!)) break
       items[at] = items[child]!
       at = child
     }
     items[at] = last
     return first
   }
+}
+
+function isBefore(a: Due, b: Due): boolean {
+  return a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.number < b.number)
 }

@@ -6,7 +6,8 @@ export interface LogOptions {
   readonly driver: KafkaDriver
   readonly lifetime: Lifetime
   readonly place: Place
-  readonly onRecord: (record: LogRecord) => void
+  /** `isFirst`: nothing was read before it. */
+  readonly onRecord: (record: LogRecord, isFirst: boolean) => void
   /** After the records of one answer. */
   readonly onChunk?: () => void
 }
@@ -23,6 +24,7 @@ export class Log {
   readonly place: Place
   readonly #options: LogOptions
   readonly #waiters = new Set<Waiter>()
+  #isFresh = true
   #next = 0
   #start = 0
   #started: Promise<void> | undefined
@@ -79,7 +81,10 @@ export class Log {
     this.#stop = driver.follow(this.place, range.start, ({ records, next, range: { start } }) => {
       const { onRecord, onChunk } = this.#options
       this.#start = start
-      for (const record of records) onRecord(record)
+      for (const record of records) {
+        onRecord(record, this.#isFresh)
+        this.#isFresh = false
+      }
       this.#next = next
       onChunk?.()
       for (const waiter of this.#waiters) if (waiter.next <= next) waiter.wake()

@@ -32,8 +32,9 @@ export class OwnersLog {
     let news = false
     this.#log = new Log({
       ...options,
-      onRecord: ({ offset, time, value }) => {
+      onRecord: ({ offset, time, value }, isFirst) => {
         if (value === null) return
+        if (isFirst && this.#log.start > 0) this.state.beginLate(time)
         news = this.state.fold(time, JSON.parse(value.toString()) as OwnersSaying) || news
         this.#ahead = time - options.clock.now()
         if (offset % 100 === 0) this.#marks.push({ offset, time })

@@ -25,6 +25,9 @@ export interface Held {
   readonly claim: string
 }
 
+/** Longer than any lease should be, and shorter than what is kept of the log. */
+const DEAF_MS = 2 * 60 * 1000
+
 interface Partition {
   owner: string | undefined
   until: number
@@ -36,6 +39,8 @@ export class OwnersState {
   readonly partitions: readonly Partition[]
   readonly #hosts = new Map<string, number>()
   #time = 0
+  /** Until then claims are not followed. */
+  #deafUntil = 0
 
   constructor(partitions: number) {
     this.partitions = Array.from({ length: partitions }, () => ({ owner: undefined, until: 0, epoch: 0, claim: '' }))
@@ -43,6 +48,13 @@ export class OwnersState {
 
   get time(): number {
     return this.#time
+  }
+
+  /**
+   * The log has lost its beginning: what the first claims were up against is not known, and by their heartbeats all hosts tell what they have.
+   */
+  beginLate(time: number): void {
+    this.#deafUntil = time + DEAF_MS
   }
 
   /** Answers whether a host came or went, or a partition became free. */
@@ -105,7 +117,7 @@ export class OwnersState {
 
   #claim({ host, leaseMs, partition: number, nonce }: OwnersSaying & { op: 'claim' }): void {
     const partition = this.partitions[number]
-    if (partition === undefined || !this.isFree(number, this.#time)) return
+    if (partition === undefined || this.#time < this.#deafUntil || !this.isFree(number, this.#time)) return
     partition.epoch = Math.max(partition.epoch + 1, this.#time)
     partition.claim = `${partition.epoch}-${nonce}`
     partition.owner = host

@@ -1,9 +1,12 @@
 // One log of tasks as a process sees it: the state that its records amount to, who of this process wants something of it, and the bodies of what they are given.
+//
+// What is done is let go of, now and then, by whoever reads the log; before that it writes a picture of the state. Whoever begins to read then folds nothing until it has come to
+// one: a want that is read without what was before it would be given what it never got.
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import type { KafkaDriver, LogRecord, Place } from './driver'
 import type { Framed } from './frame'
 import { Log } from './log'
-import type { Saying } from './queue-record'
+import type { QueueRecord, Saying } from './queue-record'
 import { decodeQueueRecord, encodeQueueRecord } from './queue-record'
 import type { Grant, GrantedTask } from './queue-state'
 import { QueueState } from './queue-state'
@@ -27,13 +30,24 @@ export interface QueueLogOptions {
 const CACHE_BYTES = 16 * 1024 * 1024
 const TRUNCATE_EVERY_MS = 10_000
 const TRUNCATE_RECORDS = 200
+/** A larger picture waits until more is done. */
+const MOST_PICTURE_BYTES = 512 * 1024
+
+interface Entry {
+  readonly offset: number
+  readonly time: number
+  readonly record: QueueRecord
+}
 
 export class QueueLog {
   readonly claimants = new Map<string, Claimant>()
   readonly place: Place
   readonly #options: QueueLogOptions
   readonly #log: Log
-  readonly #state = new QueueState()
+  #state = new QueueState()
+  /** What was read and is not folded, while there is no picture yet. */
+  #unfolded: Entry[] | undefined
+  #began: Promise<void> | undefined
   readonly #cache = new Map<number, Buffer>()
   #cached = 0
   #sayings: Saying[] = []
@@ -49,13 +63,15 @@ export class QueueLog {
     this.#truncatedAt = options.clock.monotonic()
     this.#log = new Log({
       ...options,
-      onRecord: (record) => this.#fold(record),
+      onRecord: (record, isFirst) => this.#fold(record, isFirst),
       onChunk: () => this.#afterChunk(),
     })
   }
 
   started(): Promise<void> {
-    return this.#log.started()
+    this.#began ??= this.#log.started().then(() => this.#foldAll())
+    this.#began.catch(() => (this.#began = undefined))
+    return this.#began
   }
 
   /** The broker's clock, as far as is known. */
@@ -78,6 +94,7 @@ export class QueueLog {
 
   /** How long ago the oldest task of a queue was sent that nobody holds. */
   async age(queue: string): Promise<number | undefined> {
+    await this.started()
     await this.#log.sync()
     const at = this.#state.oldest(queue, this.now)
     return at === undefined ? undefined : Math.max(0, this.now - at)
@@ -112,11 +129,30 @@ export class QueueLog {
     if (!stored!.ok) throw stored!.error
   }
 
-  #fold({ offset, time, value }: LogRecord): void {
+  #fold({ offset, time, value }: LogRecord, isFirst: boolean): void {
     if (value === null) return
     const record = decodeQueueRecord(value)
     if (record.tasks.length > 0) this.#remember(offset, value)
     this.#ahead = time - this.#options.clock.now()
+    if (isFirst && this.#log.start > 0) this.#unfolded = []
+    if (this.#unfolded === undefined) return this.#apply({ offset, time, record })
+    this.#unfolded.push({ offset, time, record })
+    for (const saying of record.sayings) {
+      if (saying.op !== 'picture') continue
+      this.#state = QueueState.of(saying.picture)
+      this.#unfolded = this.#unfolded.filter((entry) => entry.offset > saying.upTo)
+      this.#foldAll()
+    }
+  }
+
+  /** Somebody else than us may have cut the log: then there is no picture, and nothing better than what is there. */
+  #foldAll(): void {
+    const entries = this.#unfolded ?? []
+    this.#unfolded = undefined
+    for (const entry of entries) this.#apply(entry)
+  }
+
+  #apply({ offset, time, record }: Entry): void {
     const { grants, missed } = this.#state.fold(offset, time, record)
     for (const grant of grants) this.claimants.get(claimantOf(grant.name))?.onGrant(this, grant)
     for (const name of missed) this.claimants.get(claimantOf(name))?.onMiss(name)
@@ -150,14 +186,18 @@ export class QueueLog {
     }
   }
 
-  /** Whoever reads the log lets go of what is done now and then; that several do is no harm. */
+  /** That several do it is no harm. */
   async #truncate(): Promise<void> {
     const { clock, driver } = this.#options
-    const floor = this.#state.floor ?? this.#log.next
-    if (this.#truncating || floor - this.#log.start < TRUNCATE_RECORDS) return
+    if (this.#truncating || this.#unfolded !== undefined) return
     if (clock.monotonic() - this.#truncatedAt < TRUNCATE_EVERY_MS * (0.5 + clock.random())) return
+    const floor = this.#state.floor ?? this.#log.next
+    if (floor - this.#log.start < TRUNCATE_RECORDS) return
+    const picture: Saying = { op: 'picture', upTo: this.#log.next - 1, picture: this.#state.picture() }
+    if (JSON.stringify(picture).length > MOST_PICTURE_BYTES) return
     this.#truncating = true
     try {
+      await this.#append([picture])
       await driver.truncate(this.place, floor)
     } catch {
       // Without the right to delete the log only grows.

@@ -3,6 +3,7 @@
 //   1  format   4  length of what consumers say   that, as JSON   tasks, as frames
 import type { Framed } from './frame'
 import { decodeFrames, encodeFrames, headEnd } from './frame'
+import type { Picture } from './queue-state'
 
 /** Give me tasks: at once, or as soon as there are any. */
 export interface Want {
@@ -28,6 +29,8 @@ export type Saying =
   | { readonly op: 'unwant'; readonly names: readonly string[] }
   | { readonly op: 'done'; readonly members: readonly Members[] }
   | { readonly op: 'back'; readonly members: readonly Members[]; readonly delayMs: number }
+  /** What all records up to an offset have led to: for those who begin to read when they are gone. */
+  | { readonly op: 'picture'; readonly upTo: number; readonly picture: Picture }
   | { readonly op: 'keep'; readonly members: readonly Members[]; readonly leaseMs: number }
 
 export interface QueueRecord {

@@ -3,7 +3,8 @@
 //
 // F1. A task is held by at most one grant. What a record says of a grant that is not the task's any more has no effect.
 // F2. A want gets at most `max` tasks, all by the record at which there are some, higher priorities first; a suspect comes alone, before all others.
-// F3. Nothing depends on what has happened before the floor: the first record that a task which is not done, or a want that waits, stands in.
+// F3. The log before the floor may be gone: the first record that holds a task which is not done. What it has led to is in a picture of the state, a record that is written before.
+import type { Due } from './heap'
 import { Heap } from './heap'
 import { PRIORITIES } from './limits'
 import type { Members, QueueRecord, Want } from './queue-record'
@@ -50,10 +51,46 @@ interface Known {
   /** Until when it is held, or from when on it may be handed out. */
   until: number
   state: 'held' | 'ready' | 'later'
+  /** How often it was put among those that may be handed out: it may have been taken out of turn. */
+  turns: number
 }
 
-interface Due {
-  readonly dueAt: number
+/** A place among those that may be handed out. It is void if the task has got another since, or is not to be handed out any more. */
+interface Turn {
+  readonly task: Known
+  readonly turn: number
+}
+
+type FreshPicture = readonly [priority: number, offset: number, from: number, to: number, at: number]
+type KnownPicture = readonly [
+  offset: number,
+  index: number,
+  at: number,
+  priority: number,
+  expiries: number,
+  grant: string,
+  until: number,
+  state: Known['state'],
+]
+
+interface Waiting {
+  readonly want: Want
+  readonly until: number
+}
+
+/** A state as plain data. */
+export interface Picture {
+  readonly time: number
+  readonly wants: readonly Waiting[]
+  readonly queues: readonly {
+    readonly name: string
+    readonly fresh: readonly FreshPicture[]
+    /** Those that may be handed out, in their order; then the others. */
+    readonly known: readonly KnownPicture[]
+  }[]
+}
+
+interface DueTask extends Due {
   readonly task: Known
 }
 
@@ -61,10 +98,10 @@ class Queue {
   readonly name: string
   /** By priority. */
   readonly fresh: Fresh[][] = Array.from({ length: PRIORITIES }, () => [])
-  readonly returned: Known[][] = Array.from({ length: PRIORITIES }, () => [])
-  readonly suspects: Known[] = []
-  readonly held = new Heap<Due>()
-  readonly later = new Heap<Due>()
+  readonly returned: Turn[][] = Array.from({ length: PRIORITIES }, () => [])
+  readonly suspects: Turn[] = []
+  readonly held = new Heap<DueTask>()
+  readonly later = new Heap<DueTask>()
 
   constructor(name: string) {
     this.name = name
@@ -79,9 +116,8 @@ export class QueueState {
   readonly #known = new Map<number, Known>()
   /** How many tasks of a record are not done, in the order of the records. */
   readonly #live = new Map<number, number>()
-  readonly #wants = new Map<string, { readonly want: Want; readonly offset: number; readonly until: number }>()
+  readonly #wants = new Map<string, Waiting>()
   #time = 0
-  #turn = 0
 
   /** By the broker's clock, of the last record. */
   get time(): number {
@@ -98,7 +134,7 @@ export class QueueState {
         case 'want': {
           const { want } = saying
           this.#wants.delete(want.name)
-          this.#wants.set(want.name, { want, offset, until: this.#time + want.waitMs })
+          this.#wants.set(want.name, { want, until: this.#time + want.waitMs })
           asked.push(want.name)
           break
         }
@@ -111,6 +147,9 @@ export class QueueState {
         case 'back':
           this.#each(saying.members, (task) => this.#giveBack(task, saying.delayMs))
           break
+        // For those who begin with it.
+        case 'picture':
+          break
         case 'keep':
           this.#each(saying.members, (task) => this.#hold(task, task.grant, saying.leaseMs))
           break
@@ -119,11 +158,67 @@ export class QueueState {
     return this.#match(offset, asked)
   }
 
-  /** Everything before it may be forgotten; undefined: everything so far. */
+  /** Records before it are not read any more; undefined: none so far is. */
   get floor(): number | undefined {
-    let floor: number | undefined = this.#live.keys().next().value
-    for (const { offset } of this.#wants.values()) floor = Math.min(floor ?? offset, offset)
-    return floor
+    return this.#live.keys().next().value
+  }
+
+  /** All that the records so far amount to. */
+  picture(): Picture {
+    return {
+      time: this.#time,
+      wants: [...this.#wants.values()],
+      queues: [...this.#queues.values()].map((queue) => {
+        const inOrder = [...queue.returned.flat(), ...queue.suspects]
+          .filter((turn) => this.#isNext(turn))
+          .map(({ task }) => task)
+        const others = [...this.#known.values()].filter((task) => task.queue === queue && task.state !== 'ready')
+        return {
+          name: queue.name,
+          fresh: queue.fresh.flatMap((some, priority) =>
+            some.map(({ offset, from, to, at }): FreshPicture => [priority, offset, from, to, at]),
+          ),
+          known: [...inOrder, ...others.sort((a, b) => numberOf(a) - numberOf(b))].map(
+            ({ offset, index, at, priority, expiries, grant, until, state }): KnownPicture => [
+              offset,
+              index,
+              at,
+              priority,
+              expiries,
+              grant,
+              until,
+              state,
+            ],
+          ),
+        }
+      }),
+    }
+  }
+
+  /** The state that a picture was taken of. */
+  static of({ time, wants, queues }: Picture): QueueState {
+    const state = new QueueState()
+    state.#time = time
+    for (const want of wants) state.#wants.set(want.want.name, want)
+    const live = new Map<number, number>()
+    const count = (offset: number, tasks: number): unknown => live.set(offset, (live.get(offset) ?? 0) + tasks)
+    for (const { name, fresh, known } of queues) {
+      const queue = state.#queue(name)
+      for (const [priority, offset, from, to, at] of fresh) {
+        queue.fresh[priority]!.push({ offset, from, to, at })
+        count(offset, to - from)
+      }
+      for (const [offset, index, at, priority, expiries, grant, until, taskState] of known) {
+        const task: Known = { queue, offset, index, at, priority, expiries, grant, until, state: taskState, turns: 0 }
+        state.#known.set(numberOf(task), task)
+        count(offset, 1)
+        if (taskState === 'held') queue.held.push(dueOf(task))
+        else if (taskState === 'later') queue.later.push(dueOf(task))
+        else state.#queueUp(task)
+      }
+    }
+    for (const [offset, tasks] of [...live].sort(([a], [b]) => a - b)) state.#live.set(offset, tasks)
+    return state
   }
 
   /** The highest priority at which these queues have something for a want, as far as is known; a suspect comes before all. */
@@ -167,7 +262,7 @@ export class QueueState {
   }
 
   isHeldBy(offset: number, index: number, grant: string): boolean {
-    return this.#known.get(numberOf(offset, index))?.grant === grant
+    return this.#known.get(numberOf({ offset, index }))?.grant === grant
   }
 
   // ---- What records say
@@ -188,7 +283,7 @@ export class QueueState {
   #each(members: readonly Members[], apply: (task: Known) => void): void {
     for (const { grant, offset, indexes } of members) {
       for (const index of indexes) {
-        const task = this.#known.get(numberOf(offset, index))
+        const task = this.#known.get(numberOf({ offset, index }))
         // Given back, it is nobody's.
         if (task?.grant === grant) apply(task)
       }
@@ -197,7 +292,7 @@ export class QueueState {
 
   #remove(task: Known): void {
     task.grant = ''
-    this.#known.delete(numberOf(task.offset, task.index))
+    this.#known.delete(numberOf(task))
     const left = this.#live.get(task.offset)! - 1
     if (left === 0) this.#live.delete(task.offset)
     else this.#live.set(task.offset, left)
@@ -208,14 +303,19 @@ export class QueueState {
     if (delayMs <= 0) return this.#makeReady(task)
     task.state = 'later'
     task.until = this.#time + delayMs
-    task.queue.later.push({ dueAt: task.until, task })
+    task.queue.later.push(dueOf(task))
   }
 
   /** One whose lease has run out before is a suspect for ever. */
   #makeReady(task: Known): void {
     task.state = 'ready'
-    if (task.expiries > 0) task.queue.suspects.push(task)
-    else task.queue.returned[task.priority]!.push(task)
+    this.#queueUp(task)
+  }
+
+  #queueUp(task: Known): void {
+    const turn = { task, turn: ++task.turns }
+    if (task.expiries > 0) task.queue.suspects.push(turn)
+    else task.queue.returned[task.priority]!.push(turn)
   }
 
   #hold(task: Known, grant: string, leaseMs: number): void {
@@ -224,7 +324,7 @@ export class QueueState {
     // Extended, it is in the heap already, by an earlier time.
     if (task.state === 'held') return
     task.state = 'held'
-    task.queue.held.push({ dueAt: task.until, task })
+    task.queue.held.push(dueOf(task))
   }
 
   // ---- Handing out
@@ -235,8 +335,8 @@ export class QueueState {
     if (this.#wants.size > 0) {
       for (const queue of this.#queues.values()) this.#expire(queue)
       for (const [name, { want, until }] of this.#wants) {
-        const tasks = until < this.#time ? [] : this.#take(want, `${name}@${offset}`)
-        if (tasks.length > 0) grants.push({ name, grant: `${name}@${offset}`, tasks })
+        const tasks = until < this.#time ? [] : this.#take(want, offset)
+        if (tasks.length > 0) grants.push({ name, grant: grantOf(name, offset), tasks })
         if (tasks.length > 0 || until <= this.#time) this.#wants.delete(name)
         if (tasks.length === 0 && until <= this.#time && asked.includes(name)) missed.push(name)
       }
@@ -244,17 +344,16 @@ export class QueueState {
     return { grants, missed }
   }
 
-  #expire({ held, later, suspects }: Queue): void {
+  #expire({ held, later }: Queue): void {
     for (let due = held.peek(); due !== undefined && due.dueAt <= this.#time; due = held.peek()) {
       held.pop()
       const { task } = due
       if (!this.#isStill(task, 'held')) continue
-      if (task.until > this.#time) held.push({ dueAt: task.until, task })
+      if (task.until > this.#time) held.push(dueOf(task))
       else {
         task.expiries++
         // Until it is handed out again it is still its holder's.
-        task.state = 'ready'
-        suspects.push(task)
+        this.#makeReady(task)
       }
     }
     for (let due = later.peek(); due !== undefined && due.dueAt <= this.#time; due = later.peek()) {
@@ -269,35 +368,40 @@ export class QueueState {
       const still = this.#isStill(due.task, 'held')
       if (still && due.task.until <= due.dueAt) break
       held.pop()
-      if (still) held.push({ dueAt: due.task.until, task: due.task })
+      if (still) held.push(dueOf(due.task))
     }
     while (later.size > 0 && !this.#isStill(later.peek()!.task, 'later')) later.pop()
-    while (suspects.length > 0 && !this.#isStill(suspects[0]!, 'ready')) suspects.shift()
+    while (suspects.length > 0 && !this.#isNext(suspects[0]!)) suspects.shift()
+  }
+
+  #isNext({ task, turn }: Turn): boolean {
+    return task.turns === turn && this.#isStill(task, 'ready')
   }
 
   #isStill(task: Known, state: Known['state']): boolean {
-    return task.state === state && this.#known.get(numberOf(task.offset, task.index)) === task
+    return task.state === state && this.#known.get(numberOf(task)) === task
   }
 
-  #take({ queues: names, max, suspects, leaseMs }: Want, grant: string): GrantedTask[] {
-    const queues = names.flatMap((name) => this.#queues.get(name) ?? [])
+  #take({ name, queues: names, max, suspects, leaseMs }: Want, offset: number): GrantedTask[] {
+    const grant = grantOf(name, offset)
+    const queues = names.flatMap((each) => this.#queues.get(each) ?? [])
     if (suspects) {
       for (const queue of queues) {
-        for (let task = queue.suspects.shift(); task !== undefined; task = queue.suspects.shift()) {
-          if (this.#isStill(task, 'ready')) return [this.#grant(task, grant, leaseMs)]
+        for (let turn = queue.suspects.shift(); turn !== undefined; turn = queue.suspects.shift()) {
+          if (this.#isNext(turn)) return [this.#grant(turn.task, grant, leaseMs)]
         }
       }
     }
     const taken: GrantedTask[] = []
-    // Another queue is the first each time, so that a full one cannot keep the others waiting.
-    const first = this.#turn++
+    // Another queue is the first each time, so that a full one cannot keep the others waiting; a count would depend on what was before the floor.
+    const first = offset
     for (let priority = PRIORITIES - 1; priority >= 0 && taken.length < max; priority--) {
       for (let i = 0; i < queues.length && taken.length < max; i++) {
         const queue = queues[(first + i) % queues.length]!
         const returned = queue.returned[priority]!
-        for (let task = returned[0]; task !== undefined && taken.length < max; task = returned[0]) {
+        for (let turn = returned[0]; turn !== undefined && taken.length < max; turn = returned[0]) {
           returned.shift()
-          if (this.#isStill(task, 'ready')) taken.push(this.#grant(task, grant, leaseMs))
+          if (this.#isNext(turn)) taken.push(this.#grant(turn.task, grant, leaseMs))
         }
         const fresh = queue.fresh[priority]!
         let used = 0
@@ -321,8 +425,8 @@ export class QueueState {
     grant: string,
     leaseMs: number,
   ): GrantedTask {
-    const task: Known = { queue, offset, index, at, priority, expiries: 0, grant, until: 0, state: 'ready' }
-    this.#known.set(numberOf(offset, index), task)
+    const task: Known = { queue, offset, index, at, priority, expiries: 0, grant, until: 0, state: 'ready', turns: 0 }
+    this.#known.set(numberOf(task), task)
     return this.#grant(task, grant, leaseMs)
   }
 
@@ -338,12 +442,21 @@ export class QueueState {
   }
 }
 
-function isDue(heap: Heap<Due>, now: number): boolean {
+function isDue(heap: Heap<DueTask>, now: number): boolean {
   const next = heap.peek()
   return next !== undefined && next.dueAt <= now
 }
 
+/** A want is granted once by one record. */
+function grantOf(name: string, offset: number): string {
+  return `${name}@${offset}`
+}
+
 /** Below 2^53 for offsets below 2^41. */
-function numberOf(offset: number, index: number): number {
+function numberOf({ offset, index }: { readonly offset: number; readonly index: number }): number {
   return offset * MOST_TASKS_OF_A_RECORD + index
+}
+
+function dueOf(task: Known): DueTask {
+  return { dueAt: task.until, number: numberOf(task), task }
 }

@@ -5,7 +5,7 @@ import { serverOrReason } from '@tasks/dev-config/brokers/in-tests'
 import { test } from 'vitest'
 import { conformanceHarness } from './support/harness'
 
-const server = await serverOrReason(() => startKafka())
+const server = await serverOrReason(() => startKafka({ brief: true }))
 // oxlint-disable-next-line vitest/no-conditional-tests, vitest/expect-expect
 if (typeof server === 'string') test('conforms', (ctx) => ctx.skip(server))
 else {

@@ -13,7 +13,7 @@ import { kafkaTransport } from '../src/index'
 import { kafkajsDriver } from '../src/kafkajs/driver'
 import { parseUrl } from '../src/url'
 
-const server = await serverOrReason(() => startKafka())
+const server = await serverOrReason(() => startKafka({ brief: true }))
 afterAll(async () => {
   if (typeof server !== 'string') await server.stop()
 })

@@ -5,5 +5,5 @@ import type { TestContext } from 'vitest'
 
 /** A Kafka for one test, which is skipped if there can be none. */
 export function newServer(ctx: TestContext, options: KafkaOptions = {}): Promise<Server> {
-  return brokers.newServer(ctx, () => startKafka(options))
+  return brokers.newServer(ctx, () => startKafka({ brief: true, ...options }))
 }

@@ -1,0 +1,150 @@
+// Who holds which task, as any reader of the log knows it: whatever has happened before the floor, and wherever a reader began.
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { QueueRecord, Saying } from '../src/queue-record'
+import { decodeQueueRecord, encodeQueueRecord } from '../src/queue-record'
+import type { Grant, Picture } from '../src/queue-state'
+import { QueueState } from '../src/queue-state'
+
+const QUEUES = ['a', 'b']
+const LEASE_MS = 50
+
+interface Step {
+  readonly afterMs: number
+  readonly tasks: readonly { readonly queue: string; readonly priority: number }[]
+  readonly want?:
+    | { readonly name: string; readonly max: number; readonly suspects: boolean; readonly waitMs: number }
+    | undefined
+  /** What becomes of the oldest grant that is out. */
+  readonly then: 'nothing' | 'done' | 'back' | 'later' | 'keep'
+}
+
+const step: fc.Arbitrary<Step> = fc.record({
+  afterMs: fc.integer({ min: 0, max: 60 }),
+  tasks: fc.array(fc.record({ queue: fc.constantFrom(...QUEUES), priority: fc.constantFrom(0, 0, 3) }), {
+    maxLength: 4,
+  }),
+  want: fc.option(
+    fc.record({
+      name: fc.constantFrom('x.1', 'y.1', 'z.1'),
+      max: fc.integer({ min: 1, max: 3 }),
+      suspects: fc.boolean(),
+      waitMs: fc.constantFrom(0, 40),
+    }),
+    { nil: undefined },
+  ),
+  then: fc.constantFrom('nothing', 'done', 'back', 'later', 'keep'),
+})
+
+interface Entry {
+  readonly offset: number
+  readonly time: number
+  readonly record: QueueRecord
+}
+
+/** Plays steps as consumers would, and answers the log and all grants. */
+function play(steps: readonly Step[]): {
+  readonly log: readonly Entry[]
+  readonly grants: readonly Grant[]
+  readonly state: QueueState
+} {
+  const state = new QueueState()
+  const log: Entry[] = []
+  const grants: Grant[] = []
+  const out: Grant[] = []
+  let time = 0
+  steps.forEach(({ afterMs, tasks, want, then }, offset) => {
+    time += afterMs
+    const sayings: Saying[] = []
+    const grant = then === 'nothing' ? undefined : out.shift()
+    if (grant !== undefined) {
+      const members = grant.tasks.map((task) => ({ grant: grant.grant, offset: task.offset, indexes: [task.index] }))
+      if (then === 'done') sayings.push({ op: 'done', members })
+      else if (then === 'keep') {
+        sayings.push({ op: 'keep', members, leaseMs: LEASE_MS })
+        out.push(grant)
+      } else sayings.push({ op: 'back', members, delayMs: then === 'later' ? 30 : 0 })
+    }
+    if (want !== undefined) sayings.push({ op: 'want', want: { ...want, queues: QUEUES, leaseMs: LEASE_MS } })
+    const framed = tasks.map((task, i) => ({ ...task, id: `${offset}.${i}`, body: new Uint8Array() }))
+    const record = { sayings, tasks: framed.sort((a, b) => b.priority - a.priority || (a.queue < b.queue ? -1 : 1)) }
+    log.push({ offset, time, record })
+    const answers = state.fold(offset, time, record)
+    grants.push(...answers.grants)
+    out.push(...answers.grants)
+  })
+  return { log, grants, state }
+}
+
+const key = ({ offset, index }: { readonly offset: number; readonly index: number }): string => `${offset}.${index}`
+
+test('a want gets no more than it asked for, of its queues, and a suspect alone', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const { grants } = play(steps)
+      for (const { tasks } of grants) {
+        expect(tasks.length).toBeLessThanOrEqual(3)
+        if (tasks.some(({ deliveries }) => deliveries > 1)) expect(tasks).toHaveLength(1)
+        expect(new Set(tasks.map(key)).size).toBe(tasks.length)
+      }
+    }),
+  )
+})
+
+test('nothing is lost: what is not done is handed out again in the end', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const { log, state } = play(steps)
+      const done = new Set<string>()
+      const seen = new Set<string>()
+      // From here on everything that is handed out is done, and time passes.
+      let offset = log.length
+      let time = (log.at(-1)?.time ?? 0) + 1_000
+      for (let idle = 0; idle < 3; offset++, time += 100) {
+        const want = { name: 'end.1', queues: QUEUES, max: 10, suspects: true, leaseMs: LEASE_MS, waitMs: 0 }
+        const { grants } = state.fold(offset, time, { sayings: [{ op: 'want', want }], tasks: [] })
+        const mine = grants.filter(({ name }) => name === 'end.1')
+        idle = mine.length === 0 ? idle + 1 : 0
+        for (const { grant, tasks } of mine) {
+          for (const task of tasks) {
+            expect(done).not.toContain(key(task))
+            done.add(key(task))
+            seen.add(key(task))
+          }
+          const members = tasks.map((task) => ({ grant, offset: task.offset, indexes: [task.index] }))
+          state.fold(++offset, time, { sayings: [{ op: 'done', members }], tasks: [] })
+        }
+      }
+      // What is not seen at the end was done before; then nothing is left.
+      expect(state.floor).toBeUndefined()
+    }),
+  )
+})
+
+test('whoever begins with a picture comes to the same as whoever has read everything', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 2, maxLength: 60 }), fc.nat(), (steps, nat) => {
+      const { log } = play(steps)
+      const cut = nat % log.length
+      const whole = new QueueState()
+      for (const { offset, time, record } of log.slice(0, cut)) whole.fold(offset, time, record)
+      const late = QueueState.of(JSON.parse(JSON.stringify(whole.picture())) as Picture)
+      expect(late.floor).toBe(whole.floor)
+      for (const { offset, time, record } of log.slice(cut))
+        expect(late.fold(offset, time, record)).toEqual(whole.fold(offset, time, record))
+      expect(late.picture()).toEqual(whole.picture())
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('records are read as they were written', () => {
+  const record: QueueRecord = {
+    sayings: [{ op: 'done', members: [{ grant: 'é', offset: 2 ** 40, indexes: [0, 4095] }] }],
+    tasks: [
+      { queue: 'q', priority: 9, id: 'é', body: Buffer.from([0, 0, 0, 0]) },
+      { queue: '', priority: 0, id: '', body: Buffer.alloc(0) },
+    ],
+  }
+  expect(decodeQueueRecord(encodeQueueRecord(record))).toEqual(record)
+})
