@@ -67,7 +67,7 @@ function isHeartbeat({ topic, records }: Batch): boolean {
   return topic.endsWith('.owners') && records.every(({ value }) => String(value).includes('"beat"'))
 }
 
-const OLD_MS = 60_000
+const OLD_MS = 40_000
 
 export async function conformanceHarness(server: Server): Promise<TransportHarness> {
   const made = new WeakMap<Transport, { readonly faults: Faults; readonly driver: KafkaDriver }>()
@@ -122,7 +122,7 @@ export async function conformanceHarness(server: Server): Promise<TransportHarne
       settle: (transport, fault) => void (made.get(transport)!.faults.produce = fault),
     },
     leaseMs: 1_500,
-    eventuallyMs: 10_000,
+    eventuallyMs: 20_000,
     settleMs: 300,
     dispose: () => server.stop(),
   }
