@@ -7,7 +7,7 @@
 // C4. One subscription hears the answers of all calls; calls of one turn of the event loop leave in one write.
 import type { Clock } from '@tasks/core/adapter'
 import { sleep, TaskError } from '@tasks/core/adapter'
-import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node'
+import type { Msg, MsgHdrs, NatsConnection, ServerInfo } from '@nats-io/transport-node'
 import { AuthorizationError, createInbox, PermissionViolationError } from '@nats-io/transport-node'
 import { forbidden, isCertain, isForbidden, isPassing, nobodyListens, refused, Refusal, unavailable } from './failure'
 
@@ -43,6 +43,7 @@ export class Connection {
   readonly #pending = new Map<string, Pending>()
   readonly #waitingForConnection = new Set<() => void>()
   readonly #gapListeners = new Set<() => void>()
+  #info: ServerInfo
   #tokens = 0
   #inboxes = 0
   #connected = true
@@ -70,6 +71,8 @@ export class Connection {
 
   private constructor(client: NatsConnection, options: ConnectionOptions) {
     this.#client = client
+    if (client.info === undefined) throw unavailable('cannot connect', 'the client was closed', 'no')
+    this.#info = client.info
     this.#options = options
     this.#inbox = createInbox(options.inboxPrefix)
     client.subscribe(`${this.#inbox}.call.*`, {
@@ -81,11 +84,11 @@ export class Connection {
     void this.#follow()
   }
 
-  /** Of the server that it leads to now. */
-  get info(): NonNullable<NatsConnection['info']> {
-    const { info } = this.#client
-    if (info === undefined) throw unavailable('no connection', 'the server is not known yet', 'no', this.#lastError)
-    return info
+  /** Of the server that it leads to, or led to before. */
+  get info(): ServerInfo {
+    // While it connects again the client knows of none.
+    this.#info = this.#client.info ?? this.#info
+    return this.#info
   }
 
   get isConnected(): boolean {

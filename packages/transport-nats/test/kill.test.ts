@@ -1,0 +1,26 @@
+import { PIPELINES, soak } from '@tasks/soak'
+import { expect, test } from 'vitest'
+import { natsTransport } from '../src/index'
+import { newServer } from './support/server'
+
+const IS_LONG = process.env['TASKS_TIER'] === 'all'
+const ROUNDS = IS_LONG ? 30 : 1
+const SEED = Number(process.env['TASKS_SEED'] ?? Date.now() % 1_000_000)
+
+test(
+  `pipelines end right, each task counted once, under kill -9 and SIGSTOP of server and workers, in ${ROUNDS} rounds`,
+  async (ctx) => {
+    const server = await newServer(ctx)
+    const ended = await soak({
+      server,
+      place: { url: server.url, adapter: new URL('../src/index.ts', import.meta.url) },
+      transport: natsTransport({ url: server.url }),
+      rounds: ROUNDS,
+      leaseMs: 1_000,
+      seed: SEED,
+      ...(!IS_LONG && { only: ['both workers and the server are killed'] }),
+    })
+    expect(ended).toBe(ROUNDS * PIPELINES)
+  },
+  60_000 + ROUNDS * 60_000,
+)
