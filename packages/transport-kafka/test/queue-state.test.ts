@@ -16,7 +16,7 @@ interface Step {
     | { readonly name: string; readonly max: number; readonly suspects: boolean; readonly waitMs: number }
     | undefined
   /** What becomes of the oldest grant that is out. */
-  readonly then: 'nothing' | 'done' | 'back' | 'later' | 'keep'
+  readonly outcome: 'nothing' | 'done' | 'back' | 'later' | 'keep'
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -33,7 +33,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     }),
     { nil: undefined },
   ),
-  then: fc.constantFrom('nothing', 'done', 'back', 'later', 'keep'),
+  outcome: fc.constantFrom('nothing', 'done', 'back', 'later', 'keep'),
 })
 
 interface Entry {
@@ -53,17 +53,17 @@ function play(steps: readonly Step[]): {
   const grants: Grant[] = []
   const out: Grant[] = []
   let time = 0
-  steps.forEach(({ afterMs, tasks, want, then }, offset) => {
+  steps.forEach(({ afterMs, tasks, want, outcome }, offset) => {
     time += afterMs
     const sayings: Saying[] = []
-    const grant = then === 'nothing' ? undefined : out.shift()
+    const grant = outcome === 'nothing' ? undefined : out.shift()
     if (grant !== undefined) {
       const members = grant.tasks.map((task) => ({ grant: grant.grant, offset: task.offset, indexes: [task.index] }))
-      if (then === 'done') sayings.push({ op: 'done', members })
-      else if (then === 'keep') {
+      if (outcome === 'done') sayings.push({ op: 'done', members })
+      else if (outcome === 'keep') {
         sayings.push({ op: 'keep', members, leaseMs: LEASE_MS })
         out.push(grant)
-      } else sayings.push({ op: 'back', members, delayMs: then === 'later' ? 30 : 0 })
+      } else sayings.push({ op: 'back', members, delayMs: outcome === 'later' ? 30 : 0 })
     }
     if (want !== undefined) sayings.push({ op: 'want', want: { ...want, queues: QUEUES, leaseMs: LEASE_MS } })
     const framed = tasks.map((task, i) => ({ ...task, id: `${offset}.${i}`, body: new Uint8Array() }))
@@ -84,7 +84,9 @@ test('a want gets no more than it asked for, of its queues, and a suspect alone'
       const { grants } = play(steps)
       for (const { tasks } of grants) {
         expect(tasks.length).toBeLessThanOrEqual(3)
-        if (tasks.some(({ deliveries }) => deliveries > 1)) expect(tasks).toHaveLength(1)
+        const suspects = tasks.filter(({ deliveries }) => deliveries > 1)
+        expect(suspects.length).toBeLessThanOrEqual(1)
+        expect(suspects.length * tasks.length).toBeLessThanOrEqual(1)
         expect(new Set(tasks.map(key)).size).toBe(tasks.length)
       }
     }),
