@@ -349,7 +349,8 @@ export class QueueState {
       held.pop()
       const { task } = due
       if (!this.#isStill(task, 'held')) continue
-      if (task.until > this.#time) held.push(dueOf(task))
+      // Extended, or handed out again: its turn is that of its own time.
+      if (task.until > due.dueAt) held.push(dueOf(task))
       else {
         task.expiries++
         // Until it is handed out again it is still its holder's.
@@ -358,7 +359,7 @@ export class QueueState {
     }
     for (let due = later.peek(); due !== undefined && due.dueAt <= this.#time; due = later.peek()) {
       later.pop()
-      if (this.#isStill(due.task, 'later') && due.task.until <= this.#time) this.#makeReady(due.task)
+      if (this.#isStill(due.task, 'later') && due.task.until === due.dueAt) this.#makeReady(due.task)
     }
   }
 
