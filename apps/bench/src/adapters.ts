@@ -4,6 +4,7 @@ import { schemeOf } from './place'
 // Compiled into the programs of the rounds, so that engine and adapter share one core. A scheme that is not here is found as users find it.
 const ADAPTERS: Readonly<Record<string, () => Promise<Adapter>>> = {
   kafka: () => import('@tasks/transport-kafka'),
+  nats: () => import('@tasks/transport-nats'),
   redis: () => import('@tasks/transport-redis'),
   sqlite: () => import('@tasks/transport-sqlite'),
 }

@@ -20,6 +20,7 @@ import { median } from './figures'
 import { envelopeFloors } from './floors/envelopes'
 import type { Floors } from './floors/floor'
 import { kafkaFloors } from './floors/kafka-transactions'
+import { natsFloors } from './floors/nats-publishes'
 import { countLeft } from './left'
 import { sqliteFloors, usedBytesOf } from './floors/sqlite-rows'
 import { fileOf, placeOf, schemeOf, type Place } from './place'
@@ -169,6 +170,7 @@ export class Bed {
     if (this.#floors !== undefined) return this.#floors
     if (this.#scheme === 'memory') this.#floors = envelopeFloors(resultOf)
     if (this.#scheme === 'kafka') this.#floors = kafkaFloors(this.url)
+    if (this.#scheme === 'nats') this.#floors = natsFloors(this.url)
     if (this.#scheme === 'sqlite') {
       const file = fileOf(this.url)
       const synchronous = this.transport.capabilities.durability === 'fsync' ? 'FULL' : 'NORMAL'

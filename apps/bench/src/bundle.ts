@@ -38,7 +38,7 @@ export async function compile(): Promise<Bundle> {
     platform: 'node',
     target: 'node20',
     conditions: ['@tasks/source'],
-    external: ['@photostructure/sqlite', 'bee-queue', 'bullmq', 'ioredis', 'kafkajs'],
+    external: ['@nats-io/transport-node', '@photostructure/sqlite', 'bee-queue', 'bullmq', 'ioredis', 'kafkajs'],
     sourcemap: true,
     logLevel: 'warning',
   })

@@ -17,7 +17,7 @@ export interface Machine {
   readonly commit?: string
 }
 
-const PACKAGES = ['core', 'transport-kafka', 'transport-redis', 'transport-sqlite']
+const PACKAGES = ['core', 'transport-kafka', 'transport-nats', 'transport-redis', 'transport-sqlite']
 
 export function describeThisMachine(): Machine {
   const commit = git('rev-parse', '--short', 'HEAD')
