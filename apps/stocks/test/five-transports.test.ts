@@ -75,5 +75,5 @@ test('a program comes to the same on memory, SQLite, Redis, NATS and Kafka', asy
     { result: 3_000_000 },
   ])
   for (const transport of [`sqlite:${join(folder, 'five.db')}`, ...servers.map(({ url }) => url)])
-    expect(await outcomesOn(transport), transport).toEqual(expected)
+    expect({ transport, outcomes: await outcomesOn(transport) }).toEqual({ transport, outcomes: expected })
 }, 180_000)

@@ -3,6 +3,6 @@
 /** @typedef {import('./kafka.js').KafkaOptions} KafkaOptions */
 /** @typedef {import('./nats.js').NatsOptions} NatsOptions */
 export { NoBroker } from './programs.js'
-export { KAFKA, OLD_KAFKA, startKafka } from './kafka.js'
+export { KAFKA, OLD_KAFKA, startKafka, startKafkaCluster } from './kafka.js'
 export { startNats } from './nats.js'
 export { startRedis } from './redis.js'

@@ -25,11 +25,41 @@ const HEAP = '-Xmx512m'
 const QUICK = '-XX:TieredStopAtLevel=1'
 
 /** @param {KafkaOptions} [options] @returns {Promise<Server>} */
-export async function startKafka({ version = KAFKA, settings = [], brief = false } = {}) {
-  const controllerPort = await freePort()
+export async function startKafka(options = {}) {
+  return startNode(options, 1, [await freePort()])
+}
+
+/**
+ * Several brokers that are one cluster, each of them a controller as well. Their URL is that of all.
+ *
+ * @param {KafkaOptions & { brokers?: number }} [options] @returns {Promise<{ url: string, servers: Server[], stop: () => Promise<void> }>}
+ */
+export async function startKafkaCluster({ brokers = 3, ...options } = {}) {
+  const controllers = await Promise.all(Array.from({ length: brokers }, freePort))
+  // Fetched once, before they all look for it.
+  jarsOf(options.version ?? KAFKA)
+  const started = await Promise.allSettled(controllers.map((_, index) => startNode(options, index + 1, controllers)))
+  const servers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const stop = async () => {
+    await Promise.all(servers.map((server) => server.stop()))
+  }
+  const failed = started.find((each) => each.status === 'rejected')
+  if (failed !== undefined) {
+    await stop()
+    throw failed.reason
+  }
+  return { url: `kafka://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`, servers, stop }
+}
+
+/**
+ * @param {KafkaOptions} options @param {number} id @param {readonly number[]} controllers the ports of all controllers
+ * @returns {Promise<Server>}
+ */
+async function startNode({ version = KAFKA, settings = [], brief = false }, id, controllers) {
   const jars = jarsOf(version)
   const boxed = jars === undefined ? inContainer(`apache/kafka:${version}`, ['sh']) : undefined
   const data = (/** @type {string} */ folder) => join(boxed?.folder ?? folder, 'data')
+  const replicas = Math.min(3, controllers.length)
   return startServer({
     name: 'kafka',
     command: boxed?.container.docker ?? 'sh',
@@ -37,14 +67,14 @@ export async function startKafka({ version = KAFKA, settings = [], brief = false
     args: ({ folder, port }) => {
       const properties = {
         'process.roles': 'broker,controller',
-        'node.id': 1,
-        'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-        listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+        'node.id': id,
+        'controller.quorum.voters': controllers.map((each, index) => `${index + 1}@127.0.0.1:${each}`).join(','),
+        listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllers[id - 1]}`,
         'controller.listener.names': 'CONTROLLER',
         'log.dirs': data(folder),
-        'offsets.topic.replication.factor': 1,
-        'transaction.state.log.replication.factor': 1,
-        'transaction.state.log.min.isr': 1,
+        'offsets.topic.replication.factor': replicas,
+        'transaction.state.log.replication.factor': replicas,
+        'transaction.state.log.min.isr': Math.min(2, replicas),
         ...SMALL,
       }
       const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}`)
