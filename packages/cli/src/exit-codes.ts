@@ -49,6 +49,7 @@ const BY_ERROR: Readonly<Partial<Record<TaskErrorCode, ExitCode>>> = {
   TASKS_RESULT_TIMEOUT: exitCodes.unavailable,
   TASKS_CLOSED: exitCodes.unavailable,
   TASKS_ID_EXISTS: exitCodes.refused,
+  TASKS_FULL: exitCodes.refused,
   TASKS_ID_CONFLICT: exitCodes.refused,
   TASKS_STATUS: exitCodes.refused,
   TASKS_UNSUPPORTED: exitCodes.refused,

@@ -8,8 +8,8 @@ import { encodeReply, type ReplyBody, type Status } from '../wire/reply'
 import type { Look } from '../wire/inbox-message'
 import type { Emitted } from './emit'
 import type { GroupView } from './groups'
-import { RunKeys } from './row-keys'
-import type { JobRow, PipelineRow, Row } from './rows'
+import { RunKeys, TALLY } from './row-keys'
+import type { JobRow, PipelineRow, Row, TallyRow } from './rows'
 
 /** Committed rows as far as they are known: null is known to be absent, undefined is not loaded. */
 export interface KnownRows {
@@ -149,6 +149,18 @@ export class Draft {
     const mine = copy(row)
     this.changed.set(key, mine)
     return mine
+  }
+
+  /** Pipelines of the partition that go on. */
+  get live(): number {
+    return this.get<TallyRow>(TALLY)?.live ?? 0
+  }
+
+  /** One has begun, or ended. */
+  countLive(by: 1 | -1): void {
+    const live = this.live + by
+    if (live > 0) this.put(TALLY, { live })
+    else this.delete(TALLY)
   }
 
   put(key: RowKey, row: Row): void {

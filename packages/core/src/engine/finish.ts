@@ -22,6 +22,7 @@ export function finish(draft: Draft, run: RunView, status: 'COMPLETED' | 'FAILED
   // A failed run keeps what a retry would need until its retention ends.
   const isKept = status === 'FAILED' && !row.lone
   changeStatus(draft, run, status, outcome)
+  draft.countLive(-1)
   row.outcome = outcome
   row.finishedAt = draft.now
   if (!isKept) row.chain = undefined

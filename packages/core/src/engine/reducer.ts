@@ -18,7 +18,7 @@ import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
 import { refusalFor } from './queries'
 import { abandoned, refused } from './refused'
-import { pipelineKey } from './row-keys'
+import { pipelineKey, TALLY } from './row-keys'
 import { isOver, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
 import { reopened, type FailedPage } from './retried'
 import { submit } from './submit'
@@ -194,7 +194,7 @@ export function outstandingEntries(
 export function needs(input: Input): readonly RowKey[] {
   switch (input.type) {
     case 'submit':
-      return [pipelineKey(input.id)]
+      return [TALLY, pipelineKey(input.id)]
     case 'outcomes':
       return input.outcomes.map(({ id }) => pipelineKey(id))
     case 'timer':

@@ -18,6 +18,7 @@ import {
   type Phase,
   type PipelineRow,
   type Row,
+  type TallyRow,
   type TimerRow,
   type WindowRow,
 } from './rows'
@@ -179,6 +180,7 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
       const r = row as ChunkRow
       return Buffer.concat([r.ended, r.live])
     }
+    case 'N':
     case 'h':
     case 'f':
     case 'T':
@@ -319,6 +321,6 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
       }
     }
     default:
-      return header[1] as MarkRow | TimerRow | WindowRow | JobRow
+      return header[1] as TallyRow | MarkRow | TimerRow | WindowRow | JobRow
   }
 }

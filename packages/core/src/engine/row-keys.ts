@@ -54,6 +54,7 @@ export function cleanedBy({ id, gen, path }: Pick<JobRow, 'id' | 'gen' | 'path'>
 }
 
 export const pipelineKey = (id: string): RowKey => `M/${escapeId(id)}`
+export const TALLY = 'N/live'
 export const PIPELINES = 'M/'
 export const TIMERS = 'T/'
 export const WINDOWS = 'W/'

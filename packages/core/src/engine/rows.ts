@@ -1,6 +1,7 @@
 // What an owner keeps. Each kind of row is one interface here, one key (row-keys.ts) and one encoding (row-codec.ts); nothing else is ever stored
 // in a partition.
 //
+//   N/live                          how many pipelines of the partition go on; none, no row           TallyRow
 //   M/<id>                          the pipeline: status, run, root chain, counters, outcome          PipelineRow
 //   P<id>/<gen>:c<chain>            a chain other than the root, unless in its default state          ChainRow
 //   P<id>/<gen>:d<frame>#<page>     pages of a frame's definition, written once                       DefinitionPage
@@ -129,6 +130,11 @@ export function firstStep(input: Value): ChainRow {
     saved: undefined,
     caught: undefined,
   }
+}
+
+/** Written with each commit in which pipelines begin or end. */
+export interface TallyRow {
+  readonly live: number
 }
 
 // ---- Groups --------------------------------------------------------------------------------------------------------
@@ -264,6 +270,7 @@ export class DefinitionPage {
 }
 
 export type Row =
+  | TallyRow
   | PipelineRow
   | ChainRow
   | DefinitionPage

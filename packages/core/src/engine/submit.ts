@@ -18,11 +18,17 @@ import { firstStep, isOver, type PipelineRow } from './rows'
 export const DEFAULT_RETENTION_MS = 24 * 3_600_000
 /** A submit comes again within seconds, if at all. */
 const MOST_EARLIER = 8
+/** Pipelines of a partition that go on: beyond it new ids are refused. */
+export const MOST_LIVE = 1_000_000
 
 export function submit(draft: Draft, message: SubmitMessage): void {
   const { id, options } = message
   const existing = draft.run(id)
-  if (existing === undefined) return start(draft, message, undefined)
+  if (existing === undefined) {
+    // What has been promoted has been accepted already.
+    const isFull = options.lone !== 1 && draft.live >= MOST_LIVE
+    return isFull ? refuse(draft, message, fullFailure(id)) : start(draft, message, undefined)
+  }
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
   if (firstRun(existing.row.run) === message.run) return answer(draft, existing, message)
   if (isEarlier(existing.row, message.run)) return refuse(draft, message, earlierFailure(existing.row))
@@ -67,6 +73,7 @@ function start(draft: Draft, message: SubmitMessage, before: PipelineRow | undef
     chain: undefined,
     outcome: NONE,
   }
+  draft.countLive(1)
   const view = draft.create(row)
   const pages = openPages(draft, view, definition)
   const { document } = pages
@@ -103,6 +110,12 @@ function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: 
   if (!isOver(row.status)) draft.waiting.push({ id: row.id, replyTo })
   else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
 }
+
+const fullFailure = (id: string): Failure => ({
+  code: 'TASKS_FULL',
+  name: 'TaskError',
+  message: `the partition of "${id}" has ${MOST_LIVE} pipelines that go on: submit it again when some have ended`,
+})
 
 function refuse(draft: Draft, { id, run, options: { replyTo } }: SubmitMessage, failure: Failure): void {
   if (replyTo !== undefined) draft.reply(replyTo, { type: 'refused', id, run, failure })

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest'
 import type { TaskError } from '../../src/errors'
+import { encodeRow } from '../../src/engine/row-codec'
+import { TALLY } from '../../src/engine/row-keys'
+import type { TallyRow } from '../../src/engine/rows'
+import { MOST_LIVE } from '../../src/engine/submit'
 import { inParallel } from '../../src/pipeline'
+import { decodeReply } from '../../src/wire/reply'
 import { eventually, later, PATIENCE_MS, system } from '../support/system'
+import { ReducerWorld, submitOf } from './reducer-world'
 
 const waiting = { timeoutMs: PATIENCE_MS }
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index)
@@ -112,4 +118,38 @@ test('what a closing process has not started goes back, though it does not fit i
   await first.close()
   await worker({ concurrency: 50, leaseMs: 60_000 })
   expect((await run.result(waiting)).length).toBe(300)
+})
+
+test('a partition that has a million pipelines going on refuses new ids, and nothing else', async () => {
+  const world = new ReducerWorld()
+  const step = system().tasks.bind('step', () => 1)
+  world.fold([submitOf('old', 'run', step.send())])
+  expect(world.row<TallyRow>(TALLY)).toEqual({ live: 1 })
+  world.rows.set(TALLY, encodeRow(TALLY, { live: MOST_LIVE }))
+  const { sends } = world.fold([submitOf('new', 'run', step.send(), { replyTo: 'me' })])
+  expect(sends.map(({ body }) => decodeReply(body))).toMatchObject([
+    { type: 'refused', failure: { code: 'TASKS_FULL' } },
+  ])
+  expect(world.keys('M/')).toEqual(['M/old'])
+  // A lone task has been accepted; an id that is there stays in its place.
+  world.fold([submitOf('lone', 'run', step.send(), { lone: 1 })])
+  world.fold([submitOf('old', 'another run', step.send(), { onDuplicate: 'restart' })])
+  expect(world.keys('M/')).toEqual(['M/lone', 'M/old'])
+  expect(world.row<TallyRow>(TALLY)).toEqual({ live: MOST_LIVE + 1 })
+})
+
+test('what goes on is counted, through failures and retries, and when nothing does there is no row', async () => {
+  const { tasks, worker, client, rows } = system()
+  let fails = true
+  const flaky = tasks.bind('flaky', () => {
+    if (fails) throw new Error('down')
+  })
+  await worker()
+  const submitter = client()
+  const runs = await Promise.all(numbers(20).map((index) => submitter.submit(flaky.send(), { id: `p${index}` })))
+  for (const run of runs) await expect(run.result(waiting)).rejects.toThrow('down')
+  expect(await rows('N/')).toEqual([])
+  fails = false
+  for (const run of runs) await (await run.retry()).result(waiting)
+  expect(await rows('N/')).toEqual([])
 })
