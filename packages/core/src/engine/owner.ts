@@ -360,7 +360,8 @@ export class Owner implements LaneOwner, TakesTurns {
       return this.#mayPump(batch)
     }
 
-    const closing = this.#windows.close(draft, mostInputs(this.#space.capabilities))
+    // What is alone may be as large as a commit may be: nothing else goes with it.
+    const closing = this.#windows.close(draft, batch.length === 1 ? 0 : mostInputs(this.#space.capabilities))
     const { maxMessageBytes } = this.#space.capabilities
     const events = eventSends(draft, this.#session, this.#eventSource, maxMessageBytes)
     const lane = this.#ending ? undefined : this.#lane
