@@ -12,8 +12,15 @@ import { PART_NAMES } from './topics'
 
 const RETENTION: EventRetention = { maxAgeMs: 7 * 24 * 3600 * 1000, maxBytes: 256 * 1024 * 1024 }
 
-/** What may be another than it was created with: how much is kept of events is for whoever runs the cluster to say. */
-const FREE = new Set(['retention.ms', 'retention.bytes', 'segment.bytes'])
+/** Settings by which messages are lost or read wrongly, or the broker's clock is not the records'. The others are for whoever runs the cluster to change. */
+const SAFETY = new Set([
+  'cleanup.policy',
+  'compression.type',
+  'message.timestamp.type',
+  'unclean.leader.election.enable',
+])
+/** Where we ask for it: messages are kept until we let go of them. */
+const FOR_EVER = '-1'
 
 /** Of everything in a namespace's topics. A newer one is refused. */
 const FORMAT = 1
@@ -148,9 +155,7 @@ function refuseDifferences(
     if (found.settings === undefined) continue
     for (const [name, wanted] of Object.entries(spec.settings)) {
       const actual = found.settings[name]
-      // More replicas than asked for are no harm.
-      if (name === 'min.insync.replicas' || actual === undefined || actual === wanted) continue
-      if (wanted !== '-1' && FREE.has(name)) continue
+      if (actual === undefined || actual === wanted || !(SAFETY.has(name) || wanted === FOR_EVER)) continue
       settings.push(`${spec.topic}: ${name}=${actual} instead of ${wanted}`)
     }
     const most = Number(found.settings['max.message.bytes'])

@@ -3,15 +3,24 @@ import type { EventRetention } from '@tasks/core'
 import { createHash } from 'node:crypto'
 import type { TopicSpec } from './driver'
 
-const DAY_MS = 24 * 3600 * 1000
+const HOUR_MS = 3600 * 1000
 /** How long messages are kept that nobody waits for any more: replies and broadcasts. */
 const FLEETING_MS = 10 * 60 * 1000
 
 /** Kafka counts names that differ in `.` and `_` alone as one, and takes 249 characters. */
 const MOST_CHARACTERS = 150
 
-const KEPT = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' }
-const COMPACTED = { 'cleanup.policy': 'compact', 'delete.retention.ms': String(DAY_MS) }
+/** Kafka removes whole segments, and compacts none but old ones: what a segment holds is what stays on the disk, and is read by who restores, beyond what is needed. */
+const SMALL_SEGMENTS = { 'segment.bytes': String(16 * 1024 * 1024) }
+const KEPT = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1', ...SMALL_SEGMENTS }
+const COMPACTED = {
+  'cleanup.policy': 'compact',
+  ...SMALL_SEGMENTS,
+  'segment.ms': String(HOUR_MS),
+  'min.cleanable.dirty.ratio': '0.2',
+  // Longer than anybody takes to read it from its start.
+  'delete.retention.ms': String(HOUR_MS),
+}
 const FLEETING = { 'cleanup.policy': 'delete', 'retention.ms': String(FLEETING_MS) }
 /** The broker's clock: what is decided by the times of records is decided alike by all who read them. */
 const BY_BROKER = { 'message.timestamp.type': 'LogAppendTime' }

@@ -227,7 +227,8 @@ export class Cluster {
     const list = typeof brokers === 'function' ? await brokers() : brokers
     const given = list.map((address) => {
       const at = address.lastIndexOf(':')
-      return { host: address.slice(0, at), port: Number(address.slice(at + 1)) }
+      // An address of IPv6 is in brackets there, and nowhere else.
+      return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) }
     })
     return [...given, ...this.#brokers.values()]
   }
