@@ -88,9 +88,10 @@ export class Host implements LeaseStore {
       const { sequence: tail } = await journal.append(encodeRecord('claim', state), last?.sequence ?? 0)
       this.#held.set(partition, state.epoch)
       this.#report().catch(() => {})
-      const restored = await restore({ ...this.#parts, partition, state, tail, patienceMs })
-      lifetime.refuseIfOver()
-      const session = new Session(this.#parts, journal, restored, lost)
+      // A million rows may take longer than a lease: whoever reads them waits, the claim does not.
+      const abandoned = new AbortController()
+      const restoring = restore({ ...this.#parts, partition, state, tail, patienceMs, signal: abandoned.signal })
+      const session = new Session(this.#parts, journal, { state, tail, restoring, abandoned }, lost)
       this.#sessions.set(partition, session)
       return session
     } catch (error) {

@@ -63,6 +63,11 @@ export class Relay {
     }
   }
 
+  /** Commits up to this one are known: those that were not added had nothing to send. */
+  reached(seq: number): void {
+    this.#last = seq
+  }
+
   /** Resolves when there are few enough on their way. */
   async room(): Promise<void> {
     while (this.#under > MOST && !this.#stopped) await this.#change()

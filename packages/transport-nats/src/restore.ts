@@ -2,6 +2,7 @@
 import type { Send } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
+import { unavailable } from './failure'
 import type { JetStream, Stored } from './jetstream'
 import type { Names } from './names'
 import type { Seal, State } from './record'
@@ -10,9 +11,6 @@ import { readAll } from './reader'
 import { Rows } from './rows'
 
 export interface Restored {
-  readonly state: State
-  /** The sequence of the last record. */
-  readonly tail: number
   readonly rows: Rows
   /** What the journal consists of, from the floor on. */
   readonly records: { readonly at: number; readonly bytes: number }[]
@@ -30,6 +28,8 @@ export interface RestoreOptions {
   readonly tail: number
   /** How long the server may say nothing. */
   readonly patienceMs: number
+  /** Nobody wants it any more. */
+  readonly signal: AbortSignal
 }
 
 /** @throws TaskError TASKS_STORE_CORRUPT, TASKS_STORE_NEWER, TASKS_UNAVAILABLE */
@@ -82,10 +82,11 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
         from: state.floor,
         limit: Infinity,
       },
-      (messages) => messages.some((message) => (isWhole = read(message))),
+      (messages) => options.signal.aborted || messages.some((message) => (isWhole = read(message))),
     )
+    if (options.signal.aborted) throw unavailable(`partition ${partition}`, 'it was lost before it was restored', 'no')
     if (!isWhole)
       throw new TaskError('TASKS_STORE_CORRUPT', `the journal of partition ${partition} ends before its last record`)
   } else records.push({ at: tail, bytes: 0 })
-  return { state, tail, rows, records, unmade }
+  return { rows, records, unmade }
 }

@@ -23,6 +23,16 @@ export interface SessionParts {
   readonly check: (commit: Commit) => void
 }
 
+/** What a claim has made. */
+export interface Claimed {
+  /** After the record of the claim, which is the last one. */
+  readonly state: State
+  readonly tail: number
+  readonly restoring: Promise<Restored>
+  /** Ends the restoring. */
+  readonly abandoned: AbortController
+}
+
 /** The journal may be so many times as long as its rows, and so many bytes more. */
 const LOG_FACTOR = 2
 const LOG_ALLOWANCE = 4 * 1024 * 1024
@@ -36,8 +46,11 @@ export class Session implements PartitionSession {
   readonly #journal: Journal
   readonly #inbox: Inbox
   readonly #relay: Relay
-  readonly #rows: Rows
-  readonly #span: Span
+  /** What the journal has of the partition, once it has been read. */
+  readonly #ready: Promise<void>
+  readonly #abandoned: AbortController
+  #rows: Rows | undefined
+  #span: Span | undefined
   /** After the last record. */
   #state: State
   /** The sequence of the last record. */
@@ -45,17 +58,28 @@ export class Session implements PartitionSession {
   #hasCommitted = false
   #over: TaskError | undefined
 
-  constructor(parts: SessionParts, journal: Journal, restored: Restored, lost: AbortSignal) {
+  constructor(
+    parts: SessionParts,
+    journal: Journal,
+    { state, tail, restoring, abandoned }: Claimed,
+    lost: AbortSignal,
+  ) {
     this.#parts = parts
     this.#journal = journal
     this.lost = lost
-    this.#state = restored.state
-    this.#tail = restored.tail
-    this.#rows = restored.rows
-    this.#span = new Span(restored.state.floor, restored.records)
-    this.#inbox = new Inbox(parts, journal.partition, restored.state.through, lost)
-    this.#relay = new Relay(parts.outbox, parts.clock, restored.state.relayed)
-    for (const { seq, at, sends } of restored.unmade) this.#relay.add(seq, at, sends)
+    this.#state = state
+    this.#tail = tail
+    this.#abandoned = abandoned
+    this.#inbox = new Inbox(parts, journal.partition, state.through, lost)
+    this.#relay = new Relay(parts.outbox, parts.clock, state.relayed)
+    this.#ready = restoring.then(({ rows, records, unmade }) => {
+      this.#rows = rows
+      this.#span = new Span(state.floor, records)
+      for (const { seq, at, sends } of unmade) this.#relay.add(seq, at, sends)
+      this.#relay.reached(state.seq)
+    })
+    // Whoever reads hears of it.
+    this.#ready.catch(() => {})
   }
 
   get partition(): number {
@@ -80,12 +104,12 @@ export class Session implements PartitionSession {
 
   async load(keys: readonly RowKey[]): Promise<readonly (Bytes | undefined)[]> {
     this.#parts.lifetime.refuseIfOver()
-    return this.#rows.load(keys)
+    return (await this.#restored()).load(keys)
   }
 
   async scan(prefix: string, after: RowKey | undefined, limit: number): Promise<readonly (readonly [RowKey, Bytes])[]> {
     this.#parts.lifetime.refuseIfOver()
-    return this.#rows.scan(prefix, after, limit)
+    return (await this.#restored()).scan(prefix, after, limit)
   }
 
   async poll(options: {
@@ -116,6 +140,7 @@ export class Session implements PartitionSession {
   }
 
   async #apply({ seq, time, through, rows, sends }: Commit): Promise<void> {
+    const restored = this.#rows ?? (await this.#restored())
     await this.#relay.room()
     const state: State = {
       ...this.#state,
@@ -125,15 +150,15 @@ export class Session implements PartitionSession {
       relayed: this.#relay.relayed,
       floor: this.#floor(),
     }
-    const written: Row[] = [...rows, ...this.#carried(rows)]
+    const written: Row[] = [...rows, ...this.#carried(restored, rows)]
     const { content, values } = encodeContent(written, sends)
     const record = encodeRecord('commit', state, [content])
     const appended = await this.#journal.appendCommit(record, state, this.#tail)
     this.#advance(state, appended, record.length)
-    written.forEach(([key], i) => this.#rows.put(key, values[i]!, appended.from))
+    written.forEach(([key], i) => restored.put(key, values[i]!, appended.from))
     this.#relay.add(seq, appended.from, sends)
     if (through !== undefined) this.#inbox.consumed(through)
-    const floor = this.#span.toPurge(this.#floor())
+    const floor = this.#span!.toPurge(this.#floor())
     if (floor !== undefined) this.#journal.purge(floor)
   }
 
@@ -148,29 +173,36 @@ export class Session implements PartitionSession {
     await this.#journal.append(encodeRecord('release', state), this.#tail)
   }
 
+  async #restored(): Promise<Rows> {
+    await this.#ready
+    return this.#rows!
+  }
+
   #end(reason: TaskError): void {
     this.#over ??= reason
     this.#inbox.close()
     this.#relay.stop()
+    this.#abandoned.abort()
   }
 
   #advance(state: State, { sequence, from }: Appended, bytes: number): void {
     this.#state = state
     this.#tail = sequence
-    this.#span.add(from, bytes)
+    this.#span?.add(from, bytes)
   }
 
   /** The first message that is needed: of the oldest row, or of sends that were not made. */
   #floor(): number {
+    if (this.#rows === undefined) return this.#state.floor
     return Math.min(this.#tail, this.#rows.floor ?? Infinity, this.#relay.floor ?? Infinity)
   }
 
   /** The oldest rows, so that what is before them can go: as much as the commit itself writes, when the journal is too long for what it holds. */
-  #carried(rows: Commit['rows']): (readonly [RowKey, Bytes])[] {
-    if (this.#span.bytes <= LOG_FACTOR * this.#rows.bytes + LOG_ALLOWANCE) return []
+  #carried(all: Rows, rows: Commit['rows']): (readonly [RowKey, Bytes])[] {
+    if (this.#span!.bytes <= LOG_FACTOR * all.bytes + LOG_ALLOWANCE) return []
     let bytes = 4096
     for (const value of rows.values()) bytes += value?.byteLength ?? 0
-    return this.#rows.oldest(bytes, rows)
+    return all.oldest(bytes, rows)
   }
 }
 
