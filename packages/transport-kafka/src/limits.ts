@@ -6,5 +6,6 @@ export const MAX_COMMIT_ITEMS = 10_000
 export const MAX_BATCH_BYTES = 1_000_000
 /** Levels 0 to 9. */
 export const PRIORITIES = 10
-export const DEFAULT_PARTITIONS = 8
+/** A commit costs the same whatever it holds, so few large ones do most: HOW_IT_WORKS.md has the measurement. */
+export const DEFAULT_PARTITIONS = 4
 export const MAX_PARTITIONS = 256
