@@ -1,6 +1,7 @@
 // What a task can know of itself while it runs, without being passed anything: so that tasks stay plain functions.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { TaskError } from './errors'
+import type { SendEventOptions } from './events/sent-event'
 import type { Logger } from './logger'
 
 /**
@@ -54,6 +55,11 @@ export interface TaskContext<State extends object = Record<string, unknown>> {
   readonly traceparent: string | undefined
   /** For calls to others that must have effect once: equal over retries and deliveries of this entry, different for another run. */
   readonly idempotencyKey: string
+  /**
+   * Sends an event, as `client.sendEvent`; resolves when it is durable. Without an `id` it gets one that is the same in every attempt, if the task sends its events
+   * in the same order: what is sent again has no effect.
+   */
+  sendEvent(event: SendEventOptions): Promise<string>
   /** The pipeline's state. A pipeline that a task returned has one of its own, unless it is `inline`. */
   readonly state: TaskState<State>
 }

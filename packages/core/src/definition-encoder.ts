@@ -9,6 +9,7 @@ import {
   entriesOf,
   isGroupUse,
   isPlan,
+  isEachUse,
   isSleepUse,
   isTaskUse,
   MAX_DEPTH,
@@ -195,11 +196,15 @@ class Encoder {
   }
 
   #structure(use: Exclude<Use, TaskUse>, tight: boolean): string {
-    return isGroupUse(use) ? this.#group(use, tight) : isSleepUse(use) ? this.#sleep(use) : this.#eachOf(use, tight)
+    if (isGroupUse(use)) return this.#group(use, tight)
+    if (isEachUse(use)) return this.#eachOf(use, tight)
+    return this.#plain(
+      isSleepUse(use) ? sleepEntry(use) : { ...use, pipeline: oneIf(use.pipeline), pauseAfter: oneIf(use.pauseAfter) },
+    )
   }
 
-  #sleep({ sleep, sleepUntil, pauseAfter }: SleepUse): string {
-    const text = JSON.stringify({ sleep, sleepUntil, pauseAfter: pauseAfter ? 1 : undefined })
+  #plain(entry: object): string {
+    const text = JSON.stringify(entry)
     this.#mix(text)
     return text
   }
@@ -400,3 +405,11 @@ function encoded<T>(what: string, encode: () => T): T {
     throw new TaskError(cause.code, `${what} (as $): ${cause.message}`, { cause, ...details })
   }
 }
+
+const oneIf = (flag: true | undefined): 1 | undefined => (flag === true ? 1 : undefined)
+
+const sleepEntry = ({ sleep, sleepUntil, pauseAfter }: SleepUse): object => ({
+  sleep,
+  sleepUntil,
+  pauseAfter: oneIf(pauseAfter),
+})

@@ -192,6 +192,7 @@ function structureFlaw(entry: unknown, scope: Scope, depth: number): Flaw | unde
   if ('each' in entry) return eachFlaw(entry, scope, depth)
   if ('sleep' in entry) return sleepFlaw(entry, 'sleep')
   if ('sleepUntil' in entry) return sleepFlaw(entry, 'sleepUntil')
+  if ('event' in entry) return eventFlaw(entry)
   const keys = Object.keys(entry).slice(0, 5).map(show)
   return { path: '', why: `is an entry of unknown kind: ${keys.join(', ') || '{}'}` }
 }
@@ -203,6 +204,23 @@ function sleepFlaw(entry: Record<string, unknown>, key: 'sleep' | 'sleepUntil'):
   if (!isCount(ms) || ms > MAX_TIME)
     return { path: `.${key}`, why: `must be an integer from 0 to ${MAX_TIME}, not ${show(ms)}` }
   return parallelFlaw(entry)
+}
+
+function eventFlaw(entry: Record<string, unknown>): Flaw | undefined {
+  const unknown = unknownKey(entry, ['event', 'pipeline', 'match', 'timeoutMs', 'pauseAfter'])
+  if (unknown !== undefined) return unknown
+  const { event, pipeline, match, timeoutMs } = entry
+  if (typeof event !== 'string' || event === '') return { path: '.event', why: `must be a key, not ${show(event)}` }
+  if (pipeline !== undefined && pipeline !== 1) return { path: '.pipeline', why: 'must be 1' }
+  if (match !== undefined && !(isObject(match) && Object.values(match).every(isScalar)))
+    return { path: '.match', why: `must be an object of texts, numbers, booleans and nulls, not ${show(match)}` }
+  if (timeoutMs !== undefined && !(isCount(timeoutMs) && timeoutMs <= MAX_TIME))
+    return { path: '.timeoutMs', why: `must be an integer from 0 to ${MAX_TIME}, not ${show(timeoutMs)}` }
+  return parallelFlaw(entry)
+}
+
+function isScalar(x: unknown): boolean {
+  return x === null || typeof x === 'string' || typeof x === 'boolean' || Number.isFinite(x)
 }
 
 const PARALLEL_KEYS = ['returnExceptions', 'maxParallelism', 'unordered', 'pauseAfter']

@@ -11,6 +11,8 @@
 //                "index": [[page, index of its first chain]…], where each page is [[{ "group", "pages" or "index" }]]: a part of the group
 //             { "each": [entry…], parallel… }: the chain once for each element of the upstream array, which is its upstream value
 //             { "sleep": ms, "pauseAfter": 1? } | { "sleepUntil": ms since the epoch, "pauseAfter": 1? }: pass their upstream value on
+//             { "event": key, "pipeline": 1?, "match": { path: text, number, boolean or null }?, "timeoutMs": ms?, "pauseAfter": 1? }: waits for an event of
+//                this key, of the namespace or sent to this pipeline, and takes its value for its result
 //   parallel  "returnExceptions": 1?, "maxParallelism": m?, "unordered": 1?, "pauseAfter": 1?
 //   data      what the codec made of it: a string (a codec of text) | { "b64": base64 } | { "ref": [blob name, bytes, crc32] }
 //   page      [[entry…]…]: chains of a group. Page 0 is the document; a page names only pages with lower numbers, but for page 0.
@@ -60,7 +62,7 @@ export interface Step {
 }
 
 export type Chain = readonly Entry[]
-export type Entry = TaskEntry | GroupEntry | EachEntry | SleepEntry
+export type Entry = TaskEntry | GroupEntry | EachEntry | SleepEntry | EventEntry
 export type TaskEntry = readonly [step: number] | readonly [step: number, args: ArgsData]
 
 /** The codec's bytes of a list of arguments, or of a state. */
@@ -106,6 +108,21 @@ export interface EachEntry extends Parallel {
 /** Waits this long from its start, or until this time; both in whole ms. Passes on what it got. */
 export type SleepEntry = ({ readonly sleep: number } | { readonly sleepUntil: number }) & { readonly pauseAfter?: 1 }
 
+/** What `match` compares with, and an event shows of its value. */
+export type Scalar = string | number | boolean | null
+
+/** Waits for an event. */
+export interface EventEntry {
+  readonly event: string
+  /** Of those that were sent to this pipeline; else of those of the namespace. */
+  readonly pipeline?: 1
+  /** What its value must have at these paths. */
+  readonly match?: Readonly<Record<string, Scalar>>
+  /** From its start; then the entry fails. */
+  readonly timeoutMs?: number
+  readonly pauseAfter?: 1
+}
+
 export function isTask(entry: Entry): entry is TaskEntry {
   return Array.isArray(entry)
 }
@@ -130,6 +147,10 @@ export function isEach(entry: Entry): entry is EachEntry {
 
 export function isSleep(entry: Entry): entry is SleepEntry {
   return 'sleep' in entry || 'sleepUntil' in entry
+}
+
+export function isEvent(entry: Entry): entry is EventEntry {
+  return 'event' in entry
 }
 
 /** The name of the first task, as far as the document's first page says it. */

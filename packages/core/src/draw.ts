@@ -1,7 +1,28 @@
 // Pictures of a pipeline: a tree for terminals, and a Mermaid flowchart. Large ones are cut, and say by how much.
-import { childChain, isEach, isSleep, isTask, type Chain, type Definition, type Entry, type Step } from './definition'
+import {
+  childChain,
+  isEach,
+  isEvent,
+  isSleep,
+  isTask,
+  type Chain,
+  type Definition,
+  type Entry,
+  type Step,
+} from './definition'
 import { TaskError } from './errors'
-import { entriesOf, isEachUse, isPlan, isSleepUse, isTaskUse, type Plan, type TaskUse, type Use } from './plan'
+import {
+  entriesOf,
+  isEachUse,
+  isEventUse,
+  isPlan,
+  isSleepUse,
+  isTaskUse,
+  type EventUse,
+  type Plan,
+  type TaskUse,
+  type Use,
+} from './plan'
 
 export interface DrawOptions {
   /** The most chains shown of each group. Default 10. */
@@ -21,7 +42,7 @@ const WIDTH = 100
 type Drawn = DrawnBox | DrawnGroup
 
 interface DrawnBox {
-  readonly kind: 'task' | 'handler' | 'finally' | 'sleep' | 'pause' | 'rest'
+  readonly kind: 'task' | 'handler' | 'finally' | 'sleep' | 'event' | 'pause' | 'rest'
   readonly text: string
 }
 
@@ -67,6 +88,7 @@ function fromPlan(plan: Plan): readonly Drawn[] {
 function fromUse(use: Use): Drawn {
   if (isTaskUse(use)) return taskBox(nameOf(use), use.catches === true)
   if (isSleepUse(use)) return sleepBox(use)
+  if (isEventUse(use)) return eventBox(use)
   const { returnExceptions, maxParallelism, unordered = false } = use
   if (isEachUse(use)) {
     const title = titleOf('for each', maxParallelism, returnExceptions, unordered)
@@ -94,6 +116,7 @@ function fromEntry(entry: Entry, definition: Definition, options: DrawOptions): 
     return taskBox(nameOfStep(step), step.catch === 1)
   }
   if (isSleep(entry)) return sleepBox(entry)
+  if (isEvent(entry)) return eventBox(entry)
   const { returnExceptions, maxParallelism, unordered } = entry
   if (isEach(entry)) {
     const title = titleOf('for each', maxParallelism, returnExceptions === 1, unordered === 1)
@@ -121,6 +144,11 @@ const finallyBox = (name: string): DrawnBox => ({ kind: 'finally', text: `finall
 
 function sleepBox({ sleep, sleepUntil }: { readonly sleep?: number; readonly sleepUntil?: number }): DrawnBox {
   return { kind: 'sleep', text: sleep === undefined ? `sleep until ${time(sleepUntil!)}` : `sleep ${duration(sleep)}` }
+}
+
+function eventBox({ event, timeoutMs }: Pick<EventUse, 'event' | 'timeoutMs'>): DrawnBox {
+  const limit = timeoutMs === undefined ? '' : `, at most ${duration(timeoutMs)}`
+  return { kind: 'event', text: `wait for event: ${label(event)}${limit}` }
 }
 
 const withPause = (entry: Drawn, pause: boolean): readonly Drawn[] =>
@@ -253,6 +281,7 @@ const SHAPES = {
   handler: ['[', ']'],
   finally: ['[', ']'],
   sleep: ['([', '])'],
+  event: ['([', '])'],
   pause: ['{{', '}}'],
   rest: ['[', ']'],
 } as const

@@ -14,7 +14,8 @@ export type {
   Task,
   UseOptions,
 } from './pipeline'
-export { fanOut, inParallel, isPipeline, sleep, sleepUntil } from './pipeline'
+export type { AwaitedEvent, WaitForEventOptions } from './pipeline'
+export { fanOut, inParallel, isPipeline, sleep, sleepUntil, waitForEvent } from './pipeline'
 export type { PassedOn } from './passing'
 export type { Spread } from './spread'
 export { isSpread, spread } from './spread'
@@ -24,9 +25,11 @@ export type {
   Definition,
   EachEntry,
   Entry,
+  EventEntry,
   GroupEntry,
   PageRef,
   Parallel,
+  Scalar,
   SleepEntry,
   Step,
   TaskEntry,
@@ -54,6 +57,7 @@ export { createClient } from './client/client'
 export type { CancelOptions } from './client/commands'
 export type { SubscribeOptions as EventSubscribeOptions, Subscription } from './client/subscriptions'
 export type { EventGap, EventItem, EventSeen, EventsFrom, EventStream } from './events/event-stream'
+export type { SendEventOptions } from './events/sent-event'
 export type { EventFilter } from './events/event-filter'
 export type { CloudEvent } from './events/cloud-event'
 export type {
@@ -65,6 +69,7 @@ export type {
   PipelineEventType,
   PipelineStatusChanged,
   PipelineTasksSkipped,
+  SentEventData,
   TaskAttempt,
   TaskFailed,
   TaskInfo,

@@ -1,10 +1,11 @@
 // How work is described. A pipeline is a value: nothing is sent by making one, it is never changed, and it may be used twice.
 import { toMermaid, toText, type DrawOptions } from './draw'
 import { encodeDefinition } from './definition-encoder'
-import type { Definition } from './definition'
+import type { Definition, Scalar } from './definition'
 import { TaskError } from './errors'
+import { checkId } from './ids'
 import { jsonCodec } from './json-codec'
-import { badOption, checkKeys } from './option-checks'
+import { badOption, checkKeys, checkOptions } from './option-checks'
 import type {
   AfterIn,
   HandlerFits,
@@ -19,6 +20,7 @@ import type {
 } from './passing'
 import {
   entriesOf,
+  isEventUse,
   isGroupUse,
   isPlan,
   isSleepUse,
@@ -329,6 +331,51 @@ export function sleepUntil(time: Date | number): Pipeline<PassedOn> {
   return new PipelineValue(undefined, { sleepUntil: Math.max(0, Math.ceil(ms)) }) as never
 }
 
+/** Which event an entry waits for. */
+export interface AwaitedEvent {
+  readonly key: string
+  /** One that was sent to the pipeline that waits (`sendEvent({ key, pipelineId })`). Default false: one of the namespace. */
+  readonly pipeline?: boolean
+  /** What the event's value must have at these paths: `{ 'order.id': 17 }`. Texts, numbers, booleans and null are compared. */
+  readonly match?: Readonly<Record<string, Scalar>>
+}
+
+export interface WaitForEventOptions {
+  /** From when the entry starts; the entry fails with TASKS_TIMEOUT then, which `exceptionally` can take. Default: no limit. */
+  readonly timeoutMs?: number
+}
+
+/**
+ * Waits for an event, durably and without a worker; its value is the result. An event that came before is taken, if it is kept still; one that comes wakes all
+ * who wait for its key by then: `order.send().continueWith(waitForEvent<Payment>({ key: 'paid', pipeline: true })).continueWith(ship)`.
+ * @throws TaskError TASKS_ARGUMENTS, TASKS_OPTIONS, TASKS_ID_INVALID
+ */
+export function waitForEvent<Value = unknown>(event: AwaitedEvent, options: WaitForEventOptions = {}): Pipeline<Value> {
+  checkOptions('waitForEvent', event, ['key', 'pipeline', 'match'])
+  checkOptions('waitForEvent', options, ['timeoutMs'])
+  const { key, pipeline = false, match } = event
+  const { timeoutMs } = options
+  checkId('event key', key)
+  if (typeof pipeline !== 'boolean') throw badOption('waitForEvent: pipeline', 'a boolean', pipeline)
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= MAX_TIME))
+    throw badOption('waitForEvent: timeoutMs', 'milliseconds of at least 0', timeoutMs)
+  return new PipelineValue(undefined, {
+    event: key,
+    ...(pipeline && { pipeline }),
+    ...(match !== undefined && { match: matchOf(match) }),
+    ...(timeoutMs !== undefined && { timeoutMs: Math.ceil(timeoutMs) }),
+  }) as never
+}
+
+function matchOf(match: unknown): Readonly<Record<string, Scalar>> {
+  if (!isPlainObject(match)) throw badOption('waitForEvent: match', 'a plain object', match)
+  for (const [path, value] of Object.entries(match)) {
+    const fits = value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
+    if (!fits) throw badOption(`waitForEvent: match["${path}"]`, 'a text, a finite number, a boolean or null', value)
+  }
+  return { ...match } as Readonly<Record<string, Scalar>>
+}
+
 /** Whether `x` is a pipeline, of this copy of the library or another. */
 export function isPipeline(x: unknown): x is Submittable<unknown, never> {
   return isPlan(x)
@@ -393,6 +440,7 @@ function takesUpstream(plan: Plan): boolean {
   const first = entriesOf(plan).find((use) => !isSleepUse(use))
   if (first === undefined) return true
   if (isTaskUse(first)) return first.open
+  if (isEventUse(first)) return false
   return isGroupUse(first) ? first.chains.some(takesUpstream) : true
 }
 
@@ -451,7 +499,13 @@ class PipelineValue extends Plan {
     const last = whole?.finally
     if (last !== undefined) return this.#as({ finally: overridden(last, options) })
     if (!isTaskUse(use)) {
-      const what = isSleepUse(use) ? 'a sleep' : isGroupUse(use) ? 'a group' : 'a fan-out'
+      const what = isSleepUse(use)
+        ? 'a sleep'
+        : isEventUse(use)
+          ? 'a wait for an event'
+          : isGroupUse(use)
+            ? 'a group'
+            : 'a fan-out'
       throw new TaskError('TASKS_ARGUMENTS', `set: the last entry is ${what}; set() is for a task`)
     }
     return new PipelineValue(before, overridden(use, options), whole)

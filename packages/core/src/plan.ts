@@ -1,6 +1,7 @@
 // What a pipeline is made of: a list of entries, linked from the last to the first, so that continuing is one small object and a
 // pipeline shares its beginning with whatever it was continued from; and what is said of the pipeline as a whole. No functions and no types
 // here: pipeline.ts gives it a face, definition.ts its form on the wire, draw.ts its picture.
+import type { Scalar } from './definition'
 import { TaskError } from './errors'
 import { checkId, checkQueueName } from './ids'
 import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
@@ -72,7 +73,17 @@ export interface SleepUse {
   readonly pauseAfter?: true
 }
 
-export type Use = TaskUse | GroupUse | EachUse | SleepUse
+/** Waits for an event, whose value is its result. */
+export interface EventUse {
+  readonly event: string
+  /** One that was sent to this pipeline. */
+  readonly pipeline?: true
+  readonly match?: Readonly<Record<string, Scalar>>
+  readonly timeoutMs?: number
+  readonly pauseAfter?: true
+}
+
+export type Use = TaskUse | GroupUse | EachUse | SleepUse | EventUse
 
 /** What is said of a pipeline as a whole, so that it can be no part of another. */
 export interface Whole {
@@ -109,7 +120,7 @@ export class Plan {
         tasks += chain.tasks
         if (chain.depth >= depth) depth = chain.depth + 1
       }
-      if (depth === 0 && !isSleepUse(use)) depth = 1
+      if (depth === 0 && !isSleepUse(use) && !isEventUse(use)) depth = 1
     }
     this.before = before
     this.use = use
@@ -161,6 +172,10 @@ export function isEachUse(use: Use): use is EachUse {
 
 export function isSleepUse(use: Use): use is SleepUse {
   return 'sleep' in use || 'sleepUntil' in use
+}
+
+export function isEventUse(use: Use): use is EventUse {
+  return 'event' in use
 }
 
 const NO_CHAINS: readonly Plan[] = []

@@ -23,6 +23,7 @@ import type { Send, Space, Transport } from '../transport'
 import { isFailure } from '../value'
 import { encodeInbox, type Command, type MeantRun, type SubmitOptions as WireOptions } from '../wire/inbox-message'
 import { openEventStream, type EventItem, type EventStream } from '../events/event-stream'
+import { eventSend, type SendEventOptions } from '../events/sent-event'
 import { giveCommand, type CancelOptions, type Obeyed } from './commands'
 import { DeadLetterBox } from './dead-letter-box'
 import { inParts } from './enqueue-many'
@@ -157,6 +158,13 @@ export interface Client {
   list(options?: ListOptions): Promise<PipelineList>
   /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
   owners(): Promise<Owners>
+  /**
+   * Sends an event to a pipeline, or to whoever waits for its key in the namespace (`waitForEvent`). Resolves when it is durable. Wakes all who wait for it by then; else it is
+   * kept, and taken by the first who does.
+   * @returns the event's id
+   * @throws TaskError TASKS_OPTIONS, TASKS_ID_INVALID, TASKS_UNENCODABLE, TASKS_VALUE_TOO_LARGE; TASKS_UNAVAILABLE
+   */
+  sendEvent(event: SendEventOptions): Promise<string>
   /**
    * What happens in the namespace: what is kept, and what comes. Resolves when the place where it begins is known; then read it with
    * `for await`, as fast or as slowly as you like.
@@ -513,6 +521,14 @@ class ConnectedClient implements Client {
 
   // ---- Events -------------------------------------------------------------------------------------------------------
 
+  async sendEvent(event: SendEventOptions): Promise<string> {
+    const { space, sender, values } = await this.#connect()
+    const { inlineBytes } = values.limits
+    const { id, send } = eventSend(event, this.#codec, space.partitions, inlineBytes, () => this.#clock.uid())
+    await sender.send(send)
+    return id
+  }
+
   async subscribe(options: SubscribeOptions = {}, handler?: (batch: readonly EventItem[]) => unknown): Promise<never> {
     const settings = subscribeSettings(options, handler)
     const { space } = await this.#connect()
@@ -521,7 +537,7 @@ class ConnectedClient implements Client {
       pipelineId === undefined || settings.name !== undefined
         ? Array.from({ length: space.partitions }, (_, partition) => partition)
         : [partitionOf(pipelineId, space.partitions)]
-    const shared = { space, clock: this.#clock, logger: this.#logger }
+    const shared = { space, clock: this.#clock, logger: this.#logger, codec: this.#codec }
     const stream = await openEventStream({ ...settings, ...shared, partitions })
     return (handler === undefined ? stream : handled(stream, handler)) as never
   }

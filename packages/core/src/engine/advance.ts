@@ -3,6 +3,7 @@
 // A loop and not a recursion: when a pipeline ends that was returned by a task of a pipeline that was returned …, all of them may end at once.
 import {
   isEach,
+  isEvent,
   isGroup,
   isHandler,
   isSleep,
@@ -10,6 +11,7 @@ import {
   pausesAfter,
   type Chain,
   type EachEntry,
+  type EventEntry,
   type TaskEntry,
 } from '../definition'
 import { initialState, mergeState } from '../state'
@@ -18,6 +20,7 @@ import type { PackedDefinition } from '../wire/packed-definition'
 import { argsValue, eachArgs, eachStep } from './dispatch'
 import type { Dispatch, Draft, RunView } from './draft'
 import { changeStatus, emitReturned, emitSent, emitSkipped } from './emit'
+import { eventAddress } from './event-address'
 import { finish } from './finish'
 import { deletePages, forgetFinally, noteFinally, openPages, sourceOf, writePages } from './frames'
 import { startGroup, viewGroup } from './groups'
@@ -145,6 +148,9 @@ function start(
       // An empty group ends at once with an empty list.
       value = setOf([])
       pauseAfter(draft, view, found, at)
+    } else if (isEvent(entry)) {
+      startWait(draft, view, place, next, entry)
+      return undefined
     } else if (isSleep(entry)) {
       const until = 'sleep' in entry ? draft.now + entry.sleep : entry.sleepUntil
       if (until > draft.now) {
@@ -205,6 +211,7 @@ const age = (draft: Draft, { row }: RunView): number => draft.now - row.createdA
 export function proceed(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
   if (row.attempt === 0) return startEntry(draft, view, place, row, row.at, row.input)
   const entry = entriesOf(draft, view, place, row.hop).entries[row.at]
+  if (row.saved === undefined && isEvent(entry!)) return startWait(draft, view, place, row, entry)
   // A sleep that was waited for has ended.
   if (row.saved === undefined && isSleep(entry!)) goOn(draft, view, place, row, row.input)
   else send(draft, view, place, row)
@@ -221,6 +228,25 @@ export function waitUntil(draft: Draft, view: RunView, place: Place, row: ChainR
     path,
     attempt: row.attempt,
   })
+}
+
+/** Waits for an event: until one is offered and taken (event-waits.ts), or its time is over. */
+function startWait(
+  draft: Draft,
+  view: RunView,
+  place: Place,
+  row: ChainRow,
+  { event: key, pipeline, match, timeoutMs }: EventEntry,
+): void {
+  const { id, run } = view.row
+  const path = pathAt(place, row)
+  const address = eventAddress(pipeline === 1 ? id : undefined, key)
+  const dueAt = timeoutMs === undefined ? 0 : draft.now + timeoutMs
+  writeChain(draft, view, place, { ...row, phase: 'event', since: age(draft, view), input: NONE })
+  view.row.waits++
+  draft.put(view.keys.wait(path), { id, run, path, address, key, dueAt, timeoutMs: timeoutMs ?? 0 })
+  if (dueAt > 0) draft.put(view.keys.timer(dueAt, `w${path}`), { kind: 'event', id, run, path })
+  draft.tellBox(address, { type: 'wait', address, id, run, path, match })
 }
 
 function pauseAfter(draft: Draft, view: RunView, { definition, entries }: Entries, at: number): void {

@@ -5,6 +5,7 @@
 import {
   childChain,
   isEach,
+  isEvent,
   isGroup,
   isHandler,
   isTask,
@@ -38,7 +39,7 @@ export type EntryState = 'pending' | 'waiting' | 'running' | 'held' | 'done' | '
 export interface EntryDescription {
   /** The id of the pipeline that was submitted, and the entry's path: `taskContext().taskId`. */
   readonly taskId: string
-  readonly kind: 'task' | 'handler' | 'finally' | 'group' | 'each' | 'sleep'
+  readonly kind: 'task' | 'handler' | 'finally' | 'group' | 'each' | 'sleep' | 'event'
   /** Its display name, or that of its task; what it is, if it is no task. */
   readonly name: string
   readonly state: EntryState
@@ -411,6 +412,7 @@ interface Known {
 }
 
 function stateOf({ phase }: ChainRow): EntryState {
+  if (phase === 'event') return 'waiting'
   if (phase === 'waiting' || phase === 'held' || phase === 'failed') return phase
   return 'running'
 }
@@ -445,6 +447,7 @@ function describeKind(
   const rest = pauses(entry.pauseAfter)
   if (isGroup(entry)) return { kind: 'group', name: 'in parallel', ...rest }
   if (isEach(entry)) return { kind: 'each', name: 'for each', ...rest }
+  if (isEvent(entry)) return { kind: 'event', name: entry.event.slice(0, MOST_NAME), ...rest }
   return 'sleep' in entry
     ? { kind: 'sleep', name: 'sleep', sleepMs: entry.sleep, ...rest }
     : { kind: 'sleep', name: 'sleep', sleepUntil: entry.sleepUntil, ...rest }

@@ -2,6 +2,7 @@
 import {
   dataBytes,
   isEach,
+  isEvent,
   isSleep,
   isTask,
   type ArgsData,
@@ -55,7 +56,8 @@ export function queueOf(steps: readonly Step[], template: Chain): Pick<Step, 'qu
 
 function firstTask(chain: Chain): TaskEntry | undefined {
   for (const entry of chain) {
-    const inner = isTask(entry) || isSleep(entry) ? [] : isEach(entry) ? [entry.each] : (entry.chains ?? [])
+    const inner =
+      isTask(entry) || isSleep(entry) || isEvent(entry) ? [] : isEach(entry) ? [entry.each] : (entry.chains ?? [])
     const first = isTask(entry) ? entry : inner.map(firstTask).find((task) => task !== undefined)
     if (first !== undefined) return first
   }

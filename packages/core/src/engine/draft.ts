@@ -5,7 +5,9 @@ import type { State } from '../state'
 import type { Bytes, RowKey, Target } from '../transport'
 import { FrameWriter, Kind, type Value } from '../value'
 import { encodeReply, type ReplyBody, type Status } from '../wire/reply'
-import type { Look } from '../wire/inbox-message'
+import { encodeInbox, type Look, type TalkMessage } from '../wire/inbox-message'
+import { partitionOfAddress } from './event-address'
+import type { SentEventData } from '../events/pipeline-event'
 import type { Emitted } from './emit'
 import type { GroupView } from './groups'
 import { RunKeys, TALLY } from './row-keys'
@@ -14,6 +16,12 @@ import type { JobRow, PipelineRow, Row, TallyRow } from './rows'
 /** Committed rows as far as they are known: null is known to be absent, undefined is not loaded. */
 export interface KnownRows {
   get(key: RowKey): Row | null | undefined
+}
+
+/** A partition, and how many there are. */
+export interface Home {
+  readonly partition: number
+  readonly partitions: number
 }
 
 /** Thrown by `get` for a row that is not loaded. The owner loads it and folds the batch again. */
@@ -106,6 +114,8 @@ export class Draft {
   readonly dispatches: Dispatch[] = []
   /** What pipelines say of themselves, in the order in which it happened. */
   readonly events: Emitted[] = []
+  /** Events that others have sent. */
+  readonly sentEvents: { readonly eventId: string; readonly at: number; readonly data: SentEventData }[] = []
   readonly closed: Closed[] = []
   readonly ended: Ended[] = []
   /** Runs that workers are to hear the cancelling of. */
@@ -116,6 +126,8 @@ export class Draft {
   readonly answers: { readonly replyTo: string; readonly correlation: string; readonly answer: unknown }[] = []
   /** Questions that are answered from what is committed. */
   readonly looks: { readonly replyTo: string; readonly correlation: string; readonly question: Look }[] = []
+  /** What is said within this partition, and is still to be folded. */
+  readonly told: TalkMessage[] = []
   readonly #known: KnownRows
   readonly #runs = new Map<string, RunView>()
 
@@ -127,6 +139,8 @@ export class Draft {
     readonly now: number,
     /** What is to be said of it: see emit.ts. */
     readonly level = 0,
+    /** Where its rows are. */
+    readonly home: Home = { partition: 0, partitions: 1 },
   ) {
     this.#known = known
   }
@@ -221,6 +235,16 @@ export class Draft {
     const writer = new FrameWriter(frames.length)
     writer.addRaw(frames, 0)
     this.results.set(key, writer)
+  }
+
+  /** Says something to what lives in this partition, which hears it in this very commit, or in another. */
+  tell(partition: number, message: TalkMessage): void {
+    if (partition === this.home.partition) this.told.push(message)
+    else this.send({ to: 'inbox', partition }, encodeInbox(message))
+  }
+
+  tellBox(address: string, message: TalkMessage): void {
+    this.tell(partitionOfAddress(address, this.home.partitions), message)
   }
 
   send(target: Target, body: Bytes): void {

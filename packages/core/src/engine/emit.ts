@@ -2,6 +2,7 @@
 // Below the level that was asked for nothing is made, looked up or counted.
 import {
   isEach,
+  isEvent,
   isGroup,
   isHandler,
   isSleep,
@@ -18,7 +19,9 @@ import type {
   PipelineEventType,
   PipelineStatusChanged,
 } from '../events/pipeline-event'
-import type { Value } from '../value'
+import { asBuffer } from '../record'
+import { Kind, type Value } from '../value'
+import type { EventMessage } from '../wire/inbox-message'
 import type { Dispatch, Draft, RunView } from './draft'
 import { describeError, type DescribedError } from './group-failures'
 import { childPath, entryPath, frameOf, splitEntry } from './paths'
@@ -155,6 +158,7 @@ function infoOf(id: string, path: string, definition: Definition, entry: Entry, 
     return isHandler(definition, entry) ? { taskId, task, handler: true } : { taskId, task }
   }
   if (isSleep(entry)) return { taskId, sleep: true }
+  if (isEvent(entry)) return { taskId, event: entry.event }
   const inner = (chain: Chain, index: number): EntryInfo[] =>
     infosOf(id, childPath(path, index), definition, chain, 0, budget)
   if (isEach(entry)) return { taskId, each: inner(entry.each, 0) }
@@ -165,6 +169,15 @@ function infoOf(id: string, path: string, definition: Definition, entry: Entry, 
   }
   if (isGroup(entry) && chains.length < entry.group) budget.left = -1
   return { taskId, group: entry.group, chains }
+}
+
+/** Somebody has sent an event. Its value is the codec's, and is not opened here. */
+export function emitSentEvent(draft: Draft, { eventId, key, pipelineId, value }: EventMessage): void {
+  if (draft.level < PIPELINES) return
+  const { kind, bytes } = value
+  const about = pipelineId === undefined ? {} : { pipelineId }
+  const data = { key, ...about, value: kind === Kind.none ? null : asBuffer(bytes).toString('base64') }
+  draft.sentEvents.push({ eventId, at: draft.now, data })
 }
 
 // ---- Tasks ---------------------------------------------------------------------------------------------------------

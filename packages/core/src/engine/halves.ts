@@ -18,6 +18,10 @@ export function halvesOf(input: Input): readonly [Input, Input] | undefined {
     return halved(input.paths, (paths, isLast) => ({ ...input, paths, done: input.done && isLast }))
   if (input.type === 'finals')
     return halved(input.bases, (bases, isLast) => ({ ...input, bases, done: input.done && isLast }))
+  if (input.type === 'woken')
+    return halved(input.waiters, (waiters, isLast) => ({ ...input, waiters, done: input.done && isLast }))
+  if (input.type === 'cleaned')
+    return halved(input.keys, (keys, isLast) => ({ ...input, keys, done: input.done && isLast }))
   return undefined
 }
 

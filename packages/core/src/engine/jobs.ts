@@ -15,8 +15,8 @@ import { NONE } from '../value'
 import type { Status } from '../wire/reply'
 import { countFailures } from './retried'
 import { decodeRow } from './row-codec'
-import { blobPrefix, cleanedBy, JOBS, RunKeys } from './row-keys'
-import type { GroupRow, JobRow, MarkRow, PipelineRow } from './rows'
+import { blobPrefix, BoxKeys, cleanedBy, JOBS, RunKeys } from './row-keys'
+import type { GroupRow, JobRow, KeptEvent, MarkRow, PipelineRow } from './rows'
 
 export interface JobsOptions {
   readonly space: Space
@@ -90,6 +90,10 @@ export class Jobs {
         return this.#work(this.#commands, job, () => this.#resume(job))
       case 'finals':
         return this.#work(this.#commands, job, () => this.#finals(job))
+      case 'wake':
+        return this.#work(this.#commands, job, () => this.#wake(job))
+      case 'seek':
+        return this.#work(this.#commands, job, () => this.#seek(job))
       case 'reopen':
         return this.#work(this.#reopens, job, () => this.#reopen(job))
     }
@@ -241,6 +245,38 @@ export class Jobs {
       const done = rows.length < page
       await say({ type: 'finals', job, bases: rows.map(pathOfMark), done }, rows.length)
       if (done) return
+      after = rows.at(-1)![0]
+    }
+  }
+
+  /** Looks for those who wait for an event, a page at a time. */
+  async #wake(job: JobRow & { readonly kind: 'wake' }): Promise<void> {
+    const { scan, say, space, cache, isOver } = this.#options
+    const keys = new BoxKeys(job.id)
+    const event = keys.event(Number(job.path))
+    const page = Math.min(STEP_PAGE, mostInputs(space.capabilities))
+    for (let after: RowKey | undefined; ;) {
+      const rows = await scan(keys.waiters(), after, page)
+      const done = rows.length < page
+      await say({ type: 'woken', job, waiters: rows.map(([key]) => key), done }, rows.length)
+      if (done || isOver()) return
+      await cache.load([event])
+      // One was wanted, and is found.
+      if ((cache.get(event) as KeptEvent | null | undefined)?.search === 'none') return
+      after = rows.at(-1)![0]
+    }
+  }
+
+  /** Looks for an event that is kept, a page at a time. */
+  async #seek(job: JobRow & { readonly kind: 'seek' }): Promise<void> {
+    const { scan, say, space, isOver } = this.#options
+    const keys = new BoxKeys(job.id)
+    const page = Math.min(STEP_PAGE, mostInputs(space.capabilities))
+    for (let after: RowKey | undefined; ;) {
+      const rows = await scan(keys.events(), after, page)
+      const done = rows.length < page
+      await say({ type: 'sought', job, events: rows.map(([key]) => keys.numberOf(key)), done }, rows.length)
+      if (done || isOver()) return
       after = rows.at(-1)![0]
     }
   }

@@ -21,7 +21,7 @@ import { answerTo, refusalOf } from './answers'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
 import { condemn } from './condemned'
 import { DailySweep } from './daily-sweep'
-import { Draft, type Dispatch } from './draft'
+import { Draft, type Dispatch, type Home } from './draft'
 import { levelOf } from './emit'
 import { eventSends } from './event-sends'
 import type { ScanRows } from './fan-in'
@@ -71,6 +71,7 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #logger: Logger
   readonly #leaseMs: number
   readonly #level: number
+  readonly #home: Home
   readonly #eventSource: string
 
   readonly #time: PartitionClock
@@ -112,6 +113,7 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#logger = logger
     this.#leaseMs = leaseMs
     this.#level = levelOf(events)
+    this.#home = { partition: session.partition, partitions: space.partitions }
     this.#eventSource = sourceOf(space.namespace)
     this.partition = session.partition
     this.#seq = session.seq
@@ -271,7 +273,7 @@ export class Owner implements LaneOwner, TakesTurns {
   }
 
   #newDraft(): Draft {
-    return new Draft(this.#cache, this.#seq + 1, this.#time.now(), this.#level)
+    return new Draft(this.#cache, this.#seq + 1, this.#time.now(), this.#level, this.#home)
   }
 
   async #process(batch: readonly Arrived[]): Promise<boolean> {

@@ -6,11 +6,14 @@
 import { TaskError } from '../errors'
 import type { RowKey } from '../transport'
 import { isFailure, type Value } from '../value'
-import type { InboxBody, Question } from '../wire/inbox-message'
+import type { InboxBody, Question, WaiterName } from '../wire/inbox-message'
 import { finalsDue, startFinals } from './cancel'
 import { entryDue, entryFailed, entrySucceeded, requeueEntry, resendEntry } from './chains'
 import { command, released } from './control'
 import { forEachRow, type Dispatch, type Draft } from './draft'
+import { eventAddress } from './event-address'
+import { answered, eventSent, forgotten, sought, unwaited, waited, woken } from './event-box'
+import { offered, unwait, waitTimedOut } from './event-waits'
 import { groupJoined, type Joined } from './fan-in'
 import { childPath, entryPath } from './paths'
 import { takeAway } from './finish'
@@ -18,8 +21,8 @@ import { isOutstanding, noteProgress } from './places'
 import { pump } from './pump'
 import { refusalFor } from './queries'
 import { abandoned, refused } from './refused'
-import { pipelineKey, TALLY } from './row-keys'
-import { isOver, type JobRow, type PipelineRow, type TimerRow, type WindowItem } from './rows'
+import { BoxKeys, pipelineKey, RunKeys, TALLY } from './row-keys'
+import { isOver, type JobRow, type PipelineRow, type TimerRow, type WaitMark, type WindowItem } from './rows'
 import { reopened, type FailedPage } from './retried'
 import { submit } from './submit'
 
@@ -45,6 +48,20 @@ export type Input =
   | { readonly type: 'refused'; readonly input: Input; readonly failure: Value }
   /** Nor this: the run that it is for fails. */
   | { readonly type: 'abandoned'; readonly input: Input; readonly failure: Value }
+  /** A page of those who wait at an address is looked at for an event; `done` if it was the last. */
+  | {
+      readonly type: 'woken'
+      readonly job: JobRow & { kind: 'wake' }
+      readonly waiters: readonly RowKey[]
+      readonly done: boolean
+    }
+  /** A page of the events that are kept at an address is looked at for a waiter. */
+  | {
+      readonly type: 'sought'
+      readonly job: JobRow & { kind: 'seek' }
+      readonly events: readonly number[]
+      readonly done: boolean
+    }
   /** These rows of a run that is over are to go; `done` if they were the last. */
   | {
       readonly type: 'cleaned'
@@ -53,8 +70,14 @@ export type Input =
       readonly done: boolean
     }
 
-/** Folds one input. Throws `MissingRow` if a row is not loaded: load it and fold the batch again. */
+/** Folds one input, and what is said within the partition because of it. Throws `MissingRow` if a row is not loaded: load it and fold the batch again. */
 export function step(draft: Draft, input: Input): void {
+  take(draft, input, true)
+  for (let said = draft.told.shift(); said !== undefined; said = draft.told.shift()) take(draft, said, false)
+}
+
+/** `remote`: it came from outside, and may come again. */
+function take(draft: Draft, input: Input, remote: boolean): void {
   switch (input.type) {
     case 'submit':
       return submit(draft, input)
@@ -80,6 +103,20 @@ export function step(draft: Draft, input: Input): void {
       return forEachRow(input.dispatches, (dispatch) => requeue(draft, dispatch))
     case 'command':
       return command(draft, input)
+    case 'event':
+      return eventSent(draft, input)
+    case 'wait':
+      return waited(draft, input.address, nameOfWaiter(input), input.match)
+    case 'unwait':
+      return unwaited(draft, input.address, nameOfWaiter(input), remote)
+    case 'offer':
+      return offered(draft, input, remote)
+    case 'taken':
+      return answered(draft, input.address, nameOfWaiter(input), input.number, input.accepted, remote)
+    case 'woken':
+      return woken(draft, input.job, input.waiters, input.done)
+    case 'sought':
+      return sought(draft, input.job, input.events, input.done)
     case 'released':
       return released(draft, input.job, input.paths, input.done)
     case 'finals':
@@ -88,7 +125,12 @@ export function step(draft: Draft, input: Input): void {
       return reopened(draft, input.job, input.page)
     case 'cleaned': {
       const { job, keys, done } = input
-      for (const key of keys) draft.delete(key)
+      const ofRun = new RunKeys(job.id, job.gen)
+      forEachRow(keys, (key) => {
+        const mark = ofRun.isWait(key) ? draft.get<WaitMark>(key) : undefined
+        if (mark !== undefined) unwait(draft, mark)
+        draft.delete(key)
+      })
       if (!done) return
       draft.endJob(job)
       const row = draft.get<PipelineRow>(pipelineKey(job.id))
@@ -116,6 +158,8 @@ export function step(draft: Draft, input: Input): void {
   }
 }
 
+const nameOfWaiter = ({ id, run, path }: WaiterName): WaiterName => ({ id, run, path })
+
 function requeue(draft: Draft, dispatch: Dispatch): void {
   const run = draft.run(dispatch.id)
   if (run !== undefined && run.row.run === dispatch.run) requeueEntry(draft, run, dispatch)
@@ -123,11 +167,14 @@ function requeue(draft: Draft, dispatch: Dispatch): void {
 
 function timer(draft: Draft, key: RowKey, row: TimerRow): void {
   draft.delete(key)
+  if (row.kind === 'forget') return forgotten(draft, row.id, row.path)
   const run = draft.run(row.id)
   if (run === undefined || run.row.run !== row.run) return
   switch (row.kind) {
     case 'dispatch':
       return entryDue(draft, run, row.path, row.attempt)
+    case 'event':
+      return waitTimedOut(draft, run, row.path)
     case 'grace':
       return startFinals(draft, run)
     case 'expire':
@@ -198,7 +245,7 @@ export function needs(input: Input): readonly RowKey[] {
     case 'outcomes':
       return input.outcomes.map(({ id }) => pipelineKey(id))
     case 'timer':
-      return [pipelineKey(input.timer.id)]
+      return input.timer.kind === 'forget' ? [] : [pipelineKey(input.timer.id)]
     case 'pump':
     case 'joined':
     case 'cleaned':
@@ -219,6 +266,18 @@ export function needs(input: Input): readonly RowKey[] {
     case 'refused':
     case 'abandoned':
       return needs(input.input)
+    case 'event':
+      return [new BoxKeys(eventAddress(input.pipelineId, input.key)).box]
+    case 'wait':
+    case 'unwait':
+    case 'taken':
+      return [new BoxKeys(input.address).box, new BoxKeys(input.address).waiter(input)]
+    case 'offer':
+      return [pipelineKey(input.id)]
+    case 'woken':
+      return [new BoxKeys(input.job.id).box, new BoxKeys(input.job.id).event(Number(input.job.path)), ...input.waiters]
+    case 'sought':
+      return [new BoxKeys(input.job.id).row(input.job.path)]
     case 'undecodable':
       return []
   }

@@ -13,6 +13,7 @@ import {
   type DefinitionSource,
   type GroupRow,
   type JobRow,
+  type KeptEvent,
   type MarkRow,
   type Note,
   type Phase,
@@ -29,13 +30,14 @@ const ROW_VERSION = 1
 function kindOf(key: RowKey): string {
   const entity = key[0]!
   if (entity === '@') return 'd'
+  if (entity === 'B') return `B${key[key.indexOf('/') + 1] ?? ''}`
   if (entity !== 'P') return entity
   let at = key.indexOf('/') + 1
   while (key.charCodeAt(at) >= 48 && key.charCodeAt(at) <= 57) at++
   return key[at + 1] ?? ''
 }
 
-const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame', 'held', 'failed']
+const PHASES: readonly Phase[] = ['sent', 'waiting', 'group', 'frame', 'held', 'failed', 'event']
 // In the order of the stored format; new ones go to the end.
 const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'PAUSED', 'CANCELLING'] as const
 
@@ -146,7 +148,9 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
           r.outcome.kind,
           r.outcome.bytes.length,
           r.chain === undefined ? 0 : chainHeader(r.chain),
-          ...(r.earlier === undefined && r.events === 0 ? [] : [r.earlier ?? 0, r.events]),
+          ...(r.earlier === undefined && r.events === 0 && r.waits === 0 && r.taken === undefined
+            ? []
+            : [r.earlier ?? 0, r.events, r.waits, r.taken ?? 0]),
         ],
         r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, ...chainParts(r.chain)],
       )
@@ -180,6 +184,14 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
       const r = row as ChunkRow
       return Buffer.concat([r.ended, r.live])
     }
+    case 'Bk': {
+      const { value, ...rest } = row as KeptEvent
+      return encodeRecord([ROW_VERSION, rest, value.kind, value.bytes.length], [value.bytes])
+    }
+    case 'Bm':
+    case 'Bw':
+    case 'Bi':
+    case 'w':
     case 'N':
     case 'h':
     case 'f':
@@ -233,6 +245,8 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         chain,
         earlier,
         events,
+        waits,
+        taken,
       ] = header as [
         number,
         string,
@@ -260,6 +274,8 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         ChainHeader | 0,
         (readonly string[] | 0)?,
         number?,
+        number?,
+        (readonly string[] | 0)?,
       ]
       const outcome = valueOf(kind, length, payload)
       return {
@@ -286,6 +302,8 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         leaving: (flags & 4) !== 0,
         commands: commands === 0 ? undefined : commands,
         events: events ?? 0,
+        waits: waits ?? 0,
+        taken: taken === 0 ? undefined : taken,
         outcome,
         notes: notes === 0 ? undefined : notes,
         chain: chain === 0 ? undefined : chainOf(chain, payload),
@@ -319,6 +337,10 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         input: valueOf(kind, length, payload),
         state: stateLength === 0 ? undefined : payload.take(stateLength),
       }
+    }
+    case 'Bk': {
+      const [, rest, kind, length] = header as [number, Omit<KeptEvent, 'value'>, Kind, number]
+      return { ...rest, value: valueOf(kind, length, payload) }
     }
     default:
       return header[1] as TallyRow | MarkRow | TimerRow | WindowRow | JobRow

@@ -39,12 +39,40 @@ export class RunKeys {
   resultsPrefix = (entry: string): string => `${this.#prefix}r${entry}#`
   held = (entry: string): RowKey => `${this.#prefix}h${entry}`
   final = (base: string): RowKey => `${this.#prefix}f${base}`
+  wait = (entry: string): RowKey => `${this.#prefix}w${entry}`
+  isWait = (key: RowKey): boolean => key.startsWith(`${this.#prefix}w`)
   heldPrefix = (): string => `${this.#prefix}h`
   finalsPrefix = (): string => `${this.#prefix}f`
   /** A key has whole milliseconds: a fraction would be longer, and sort behind everything. */
   timer = (due: number, what: string): RowKey =>
     `T/${digits(Math.min(Math.max(0, Math.ceil(due)), LATEST_MS), 9)}/${this.#suffix}${what}`
   job = (kind: JobRow['kind'], path: string): RowKey => `X/${this.#suffix}${kind}${path}`
+}
+
+/** Keys of the box of one address. */
+export class BoxKeys {
+  readonly address: string
+  readonly box: RowKey
+  readonly #prefix: string
+
+  constructor(address: string) {
+    this.address = address
+    this.#prefix = `B${escapeId(address)}/`
+    this.box = `${this.#prefix}m`
+  }
+
+  /** By the part behind the entity, as jobs and timers name it. */
+  row = (name: string): RowKey => this.#prefix + name
+  waiterRow = ({ id, run, path }: { readonly id: string; readonly run: string; readonly path: string }): string =>
+    `w${escapeId(id)}/${escapeId(run)}${path}`
+  waiter = (name: Parameters<BoxKeys['waiterRow']>[0]): RowKey => this.row(this.waiterRow(name))
+  waiters = (): string => this.row('w')
+  event = (number: number): RowKey => this.row(`k${digits(number, 9)}`)
+  events = (): string => this.row('k')
+  seenRow = (eventId: string): string => `i${escapeId(eventId)}`
+  seen = (eventId: string): RowKey => this.row(this.seenRow(eventId))
+  isSeen = (key: RowKey): boolean => key.startsWith(this.row('i'))
+  numberOf = (eventKey: RowKey): number => Number.parseInt(eventKey.slice(this.#prefix.length + 1), 36)
 }
 
 /** The rows that a `clean` job deletes. */

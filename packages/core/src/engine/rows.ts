@@ -10,13 +10,18 @@
 //   P<id>/<gen>:r<entry>#<chunk>.<n> results of that chunk that came in one commit; never read until fan-in
 //   P<id>/<gen>:h<entry>            an entry that became due while the pipeline was paused            MarkRow
 //   P<id>/<gen>:f<chain>            a chain, other than the root, whose frame has a finally           MarkRow
+//   P<id>/<gen>:w<entry>             an entry that waits for an event                                  WaitMark
+//   B<address>/m                    where events of this address meet those who wait for them         BoxRow
+//   B<address>/w<id>/<run><entry>   an entry that waits there, or the trace of one                    Waiter
+//   B<address>/k<number>            an event that nobody has taken yet                                KeptEvent
+//   B<address>/i<event id>          an event that came, remembered                                    SeenEvent
 //   T/<due>/<id>/<gen><what>        a timer                                                           TimerRow
 //   W/<seq>                         a dispatch window: what one commit sent out                       WindowRow
 //   X/<id>/<gen><job>               long work that goes in steps: pump, fan-in, clean, …              JobRow
 //
 // `gen` is another for each run of an id, and grows: rows of an old run never meet those of a new one.
 import { parseDefinition, parsePage } from '../definition-parser'
-import type { Chain, Definition } from '../definition'
+import type { Chain, Definition, Scalar } from '../definition'
 import type { State } from '../state'
 import type { Bytes } from '../transport'
 import type { Value } from '../value'
@@ -48,6 +53,10 @@ export interface PipelineRow {
   attempts: number
   /** Entries that are with workers: dispatched, and not heard of since. */
   out: number
+  /** Entries that wait for an event. */
+  waits: number
+  /** Events that it has taken, the latest few, so that an offer that comes again is answered as before. */
+  taken: readonly string[] | undefined
   /** Chains besides the root that have a finally still to end. */
   finals: number
   /** Something that failed has left rows behind: they go when the run ends, unless it can be retried. */
@@ -77,10 +86,10 @@ export const isOver = (status: Status): boolean =>
   status === 'COMPLETED' || status === 'FAILED' || status === 'CANCELLED'
 
 /**
- * `sent`: dispatched. `waiting`: a timer will go on with it. `group`, `frame`: what runs is below it. `held`: due, and the pipeline is paused (or
+ * `event`: it waits for one. `sent`: dispatched. `waiting`: a timer will go on with it. `group`, `frame`: what runs is below it. `held`: due, and the pipeline is paused (or
  * being cancelled). `failed`: kept in case the pipeline is retried.
  */
-export type Phase = 'sent' | 'waiting' | 'group' | 'frame' | 'held' | 'failed'
+export type Phase = 'sent' | 'waiting' | 'group' | 'frame' | 'held' | 'failed' | 'event'
 
 export interface ChainRow {
   /** Tail calls so far: part of the path of what runs now. */
@@ -185,6 +194,10 @@ export type TimerRow =
     }
   /** The retention of this run has ended. */
   | { readonly kind: 'expire'; readonly id: string; readonly run: string }
+  /** This entry waits for an event no longer. */
+  | { readonly kind: 'event'; readonly id: string; readonly run: string; readonly path: string }
+  /** Of a box (`id` is its address): what this row remembers is forgotten. */
+  | { readonly kind: 'forget'; readonly id: string; readonly run: string; readonly path: string }
   /** A cancelled run waits no longer for what is with workers. */
   | { readonly kind: 'grace'; readonly id: string; readonly run: string }
 
@@ -233,6 +246,10 @@ export type JobRow =
   | JobOf<'resume'>
   /** The pipeline was cancelled: run what finallys are open. */
   | JobOf<'finals'>
+  /** Of a box: whoever waits there is looked at for this event. */
+  | JobOf<'wake'>
+  /** Of a box: the events that are kept there are looked at for this waiter. */
+  | JobOf<'seek'>
   /** The pipeline is retried: start again what failed of this group in commits before this one. */
   | (JobOf<'reopen'> & { readonly before: number })
   /** Delete what a run has left: its rows, its blobs, and (`whole`) the pipeline itself; with a path, the results of that group only. */
@@ -245,6 +262,63 @@ export type JobRow =
       readonly whole: boolean
       readonly blobs: boolean
     }
+
+// ---- Waiting for events --------------------------------------------------------------------------------------------
+
+export interface WaitMark {
+  readonly id: string
+  readonly run: string
+  readonly path: string
+  readonly address: string
+  readonly key: string
+  /** 0: it waits for ever. */
+  readonly dueAt: number
+  readonly timeoutMs: number
+}
+
+export interface BoxRow {
+  /** Numbers events and waiters in the order in which they came. */
+  next: number
+  lastWait: number
+  /** Waiters that nothing is offered to, those that something is, events that are kept, events that are remembered, traces of waiters. */
+  waiting: number
+  offered: number
+  kept: number
+  seen: number
+  traces: number
+}
+
+export interface Waiter {
+  readonly id: string
+  readonly run: string
+  readonly path: string
+  readonly number: number
+  readonly match: Readonly<Record<string, Scalar>> | undefined
+  /** The number of the event that it was offered; 0: none. */
+  offered: number
+  /** A trace of what is done with. */
+  readonly gone: boolean
+}
+
+export interface KeptEvent {
+  readonly number: number
+  readonly eventId: string
+  readonly value: Value
+  /** What it shows of its value. */
+  readonly fields: Readonly<Record<string, Scalar>> | undefined
+  /** A job looks for those who take it: all who waited when it came, or one. */
+  search: 'none' | 'all' | 'one'
+  /** Waiters that have been asked, and have not answered. */
+  out: number
+  /** Somebody has taken it, or its time is over. */
+  taken: boolean
+  /** Nobody has taken it: there for the next waiter. */
+  kept: boolean
+}
+
+export interface SeenEvent {
+  readonly number: number
+}
 
 // ---- Definitions ---------------------------------------------------------------------------------------------------
 
@@ -277,6 +351,11 @@ export type Row =
   | GroupRow
   | ChunkRow
   | MarkRow
+  | WaitMark
+  | BoxRow
+  | Waiter
+  | KeptEvent
+  | SeenEvent
   | TimerRow
   | WindowRow
   | JobRow

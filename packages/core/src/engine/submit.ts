@@ -70,6 +70,8 @@ function start(draft: Draft, message: SubmitMessage, before: PipelineRow | undef
     leaving: false,
     commands: before?.commands,
     events: 0,
+    waits: 0,
+    taken: undefined,
     chain: undefined,
     outcome: NONE,
   }

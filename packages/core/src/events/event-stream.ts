@@ -6,10 +6,13 @@
 // V3. Of a named subscription a page counts as handled when the batch after its last one is asked for.
 import { sleep, type Clock } from '../clock'
 import { TaskError } from '../errors'
+import type { Codec } from '../codec'
 import type { Logger } from '../logger'
 import type { EventPage, EventSubscription, HeldPage, Space } from '../transport'
 import { eventsOf, type CloudEvent } from './cloud-event'
 import { placesOf, positionText, type Place, type Places } from './event-position'
+import { SENT_EVENT } from './event-filter'
+import type { SentEventData } from './pipeline-event'
 import { SeenEvents } from './seen-events'
 
 export type EventItem<Event extends CloudEvent = CloudEvent> = EventSeen<Event> | EventGap
@@ -43,6 +46,7 @@ export interface EventStreamOptions {
   readonly space: Space
   readonly clock: Clock
   readonly logger: Logger
+  readonly codec: Codec
   readonly partitions: readonly number[]
   readonly isWanted: (event: CloudEvent) => boolean
   readonly from: EventsFrom
@@ -194,6 +198,19 @@ export class SubscribedStream implements EventStream {
     return undefined
   }
 
+  /** An event that somebody has sent shows its value. */
+  #opened(event: CloudEvent): CloudEvent {
+    if (event.type !== SENT_EVENT) return event
+    const data = event.data as SentEventData
+    try {
+      const value = data.value === null ? undefined : this.#options.codec.decode(Buffer.from(data.value, 'base64'))
+      return { ...event, data: { ...data, value } }
+    } catch (error) {
+      this.#options.logger.warn({ event: event.id, error }, 'the value of an event cannot be decoded')
+      return event
+    }
+  }
+
   // ---- Telling ------------------------------------------------------------------------------------------------------
 
   *#told(page: EventPage): Generator<readonly EventItem[]> {
@@ -216,7 +233,7 @@ export class SubscribedStream implements EventStream {
         const isLast = index === events.length - 1
         const next: Place = isLast ? { after: record.position, skip: 0 } : { after: place.after, skip: index + 1 }
         if (!isWanted(event) || !this.#seen.see(event)) continue
-        batch.push(itemAt({ kind: 'event', event }, moveTo(next)))
+        batch.push(itemAt({ kind: 'event', event: this.#opened(event) }, moveTo(next)))
         if (batch.length < mostInBatch) continue
         yield batch
         if (this.#signal.aborted) return

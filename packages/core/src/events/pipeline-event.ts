@@ -28,6 +28,15 @@ export interface PipelineEvents {
   'dev.tasks.task.cancelled': TaskAttempt
 }
 
+/** `dev.tasks.event`: somebody has sent an event. `client.subscribe` gives the value decoded. */
+export interface SentEventData {
+  readonly key: string
+  /** The pipeline that it was sent to. */
+  readonly pipelineId?: string
+  /** The codec's bytes, in base64; null: none. */
+  readonly value: string | null
+}
+
 export interface PipelineCreated {
   /** Of its first task. */
   readonly name: string
@@ -46,6 +55,8 @@ export type EntryInfo =
   /** A chain for each element of a result. */
   | { readonly taskId: string; readonly each: readonly EntryInfo[] }
   | { readonly taskId: string; readonly sleep: true }
+  /** Waits for an event of this key. */
+  | { readonly taskId: string; readonly event: string }
 
 export interface TaskInfo {
   readonly taskId: string

@@ -30,6 +30,7 @@ export function withTaskContext<R>(context: TestContext, fn: () => R): R {
       meta: {},
       traceparent: undefined,
       idempotencyKey: 'test:test:/0',
+      sendEvent: async ({ id = 'test' }) => id,
       ...context,
       state: stateIn(context.state ?? {}),
     },

@@ -1,4 +1,5 @@
 // To owners: submits, outcomes, commands, questions.
+import type { Scalar } from '../definition'
 import { TaskError } from '../errors'
 import { decodeRecord, encodeRecord } from '../record'
 import type { RetryData } from '../retry'
@@ -140,7 +141,66 @@ export interface CommandMessage {
   readonly graceMs?: number
 }
 
-export type InboxBody = SubmitMessage | OutcomesMessage | RunningMessage | CommandMessage | QueryMessage
+/** Somebody sends an event: to a pipeline, or to the namespace. */
+export interface EventMessage {
+  readonly type: 'event'
+  readonly key: string
+  readonly pipelineId?: string
+  /** Sent again, it is the same. */
+  readonly eventId: string
+  readonly value: Value
+  /** What `match` may look at. */
+  readonly fields?: Readonly<Record<string, Scalar>>
+  /** How long it is kept for whoever waits for it later, and its id remembered, in ms. */
+  readonly keepMs: number
+}
+
+/** An entry that waits for an event. */
+export interface WaiterName {
+  readonly id: string
+  readonly run: string
+  readonly path: string
+}
+
+/** A pipeline waits for an event of this address. */
+export interface WaitMessage extends WaiterName {
+  readonly type: 'wait'
+  readonly address: string
+  readonly match?: Readonly<Record<string, Scalar>> | undefined
+}
+
+export interface UnwaitMessage extends WaiterName {
+  readonly type: 'unwait'
+  readonly address: string
+}
+
+/** A pipeline is asked to take an event. */
+export interface OfferMessage extends WaiterName {
+  readonly type: 'offer'
+  readonly address: string
+  /** Of the event, at its address. */
+  readonly number: number
+  readonly value: Value
+}
+
+export interface TakenMessage extends WaiterName {
+  readonly type: 'taken'
+  readonly address: string
+  readonly number: number
+  readonly accepted: boolean
+}
+
+/** What pipelines and addresses of events say to each other. */
+export type TalkMessage = WaitMessage | UnwaitMessage | OfferMessage | TakenMessage
+
+export type InboxBody =
+  | SubmitMessage
+  | OutcomesMessage
+  | RunningMessage
+  | CommandMessage
+  | QueryMessage
+  | EventMessage
+  | TalkMessage
 
 export function encodeInbox(message: InboxBody): Bytes {
   switch (message.type) {
@@ -180,6 +240,18 @@ export function encodeInbox(message: InboxBody): Bytes {
     case 'command': {
       const { command, id, commandId, replyTo, correlation, graceMs } = message
       return encodeRecord([WIRE_VERSION, 'c', command, id, commandId, replyTo, correlation, graceMs ?? 0])
+    }
+    case 'event': {
+      const { type: _, value, ...rest } = message
+      return encodeRecord([WIRE_VERSION, 'e', rest, value.kind, value.bytes.length], [value.bytes])
+    }
+    case 'wait':
+    case 'unwait':
+    case 'taken':
+      return encodeRecord([WIRE_VERSION, 't', message])
+    case 'offer': {
+      const { value, ...rest } = message
+      return encodeRecord([WIRE_VERSION, 't', rest, value.kind, value.bytes.length], [value.bytes])
     }
     case 'query':
       return encodeRecord([WIRE_VERSION, 'q', message.question, message.replyTo, message.correlation])
@@ -266,6 +338,14 @@ export function decodeInbox(bytes: Bytes): InboxBody {
         replyTo: header[3] as string,
         correlation: header[4] as string,
       }
+    case 'e': {
+      const [, , rest, kind, length] = header as [number, string, Omit<EventMessage, 'type' | 'value'>, Kind, number]
+      return { type: 'event', ...rest, value: { kind, bytes: payload.take(length) } }
+    }
+    case 't': {
+      const [, , talk, kind, length] = header as [number, string, TalkMessage, Kind?, number?]
+      return kind === undefined ? talk : { ...(talk as OfferMessage), value: { kind, bytes: payload.take(length!) } }
+    }
     default:
       throw new TaskError('TASKS_UNDECODABLE', `an inbox message has the unknown type ${JSON.stringify(header[1])}`)
   }

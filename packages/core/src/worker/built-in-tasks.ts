@@ -1,7 +1,17 @@
 // Tasks that every worker knows, because the engine needs code that opens values: it opens none itself. Their names cannot be bound.
 import type { Codec } from '../codec'
 import { decodeArguments } from '../decoding'
-import { isEach, isGroup, isSleep, isTask, type Chain, type Entry, type EachEntry, type Step } from '../definition'
+import {
+  isEach,
+  isEvent,
+  isGroup,
+  isSleep,
+  isTask,
+  type Chain,
+  type Entry,
+  type EachEntry,
+  type Step,
+} from '../definition'
 import { argsValue, EACH_TASK, queueOf, type EachTemplate } from '../engine/dispatch'
 import { TaskError } from '../errors'
 import { Plan, type StepOptions, type TaskRef, type TaskUse, type Use } from '../plan'
@@ -106,6 +116,14 @@ class Template {
     if (isSleep(entry)) {
       const { pauseAfter, ...sleep } = entry
       return pauseAfter === 1 ? { ...sleep, pauseAfter: true } : sleep
+    }
+    if (isEvent(entry)) {
+      const { pipeline, pauseAfter, ...event } = entry
+      return {
+        ...event,
+        ...(pipeline === 1 && { pipeline: true }),
+        ...(pauseAfter === 1 && { pauseAfter: true }),
+      }
     }
     const pause = entry.pauseAfter === 1 ? { pauseAfter: true as const } : {}
     if (isEach(entry)) return { each: chainOf(await this.uses(entry.each)), ...parallelOf(entry), ...pause }

@@ -2,6 +2,7 @@
 import type { TaskContext, TaskState } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
 import type { TaskError } from '../errors'
+import { eventSend, type SendEventOptions } from '../events/sent-event'
 import type { Logger } from '../logger'
 import { LONE_PATH, loneRunOf } from '../lone-task'
 import type { Value } from '../value'
@@ -23,6 +24,7 @@ export class RunningTask implements TaskContext {
   #note: readonly [fraction: number, text: string] | undefined
 
   #state: PipelineState | undefined
+  #eventsSent = 0
 
   constructor(message: TaskMessage, timeoutMs: number | undefined, worker: RunnerOptions) {
     this.message = message
@@ -93,6 +95,17 @@ export class RunningTask implements TaskContext {
 
   get idempotencyKey(): string {
     return `${this.rootId}:${this.run}:${this.#path}`
+  }
+
+  async sendEvent(event: SendEventOptions): Promise<string> {
+    const { codec, space, values } = this.#worker
+    const { inlineBytes } = values.limits
+    const newId = (): string => `${this.idempotencyKey}:${++this.#eventsSent}`
+    const { id, send } = eventSend(event, codec, space.partitions, inlineBytes, newId)
+    // One that fails fails the task, whose next attempt sends it again under the same id.
+    const [outcome] = await space.send([send])
+    if (outcome?.ok === false) throw outcome.error
+    return id
   }
 
   progress(fraction: number, note = ''): void {

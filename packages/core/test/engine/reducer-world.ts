@@ -1,13 +1,13 @@
 // A world for the reducer alone: rows as bytes in a map, and nothing else. Each fold reads rows from their bytes and writes them back, so
 // that encodings are part of every test; what the owner does around the reducer is done here in the plainest way.
 import { encodeDefinition } from '../../src/definition-encoder'
-import { Draft, type Dispatch, type Ended, type KnownRows } from '../../src/engine/draft'
+import { Draft, type Dispatch, type Ended, type Home, type KnownRows } from '../../src/engine/draft'
 import { levelOf, type Emitted } from '../../src/engine/emit'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
 import { countFailures } from '../../src/engine/retried'
 import { decodeRow, encodeRow } from '../../src/engine/row-codec'
-import { cleanedBy, JOBS, pipelineKey, RunKeys, TIMERS } from '../../src/engine/row-keys'
+import { BoxKeys, cleanedBy, JOBS, pipelineKey, RunKeys, TIMERS } from '../../src/engine/row-keys'
 import type { GroupRow, JobRow, MarkRow, PipelineRow, Row, TimerRow } from '../../src/engine/rows'
 import type { EventLevel } from '../../src/events/pipeline-event'
 import { jsonCodec } from '../../src/json-codec'
@@ -30,10 +30,18 @@ export class ReducerWorld {
   readonly events: Emitted[] = []
   readonly #level: number
   #seen = 0
+  /** How far long work has come that goes on from where it was. */
+  readonly #cursors = new Map<string, RowKey>()
 
-  /** @param level what is said of pipelines */
-  constructor(level: EventLevel = 'tasks') {
+  readonly #home: Home | undefined
+
+  /**
+   * @param level what is said of pipelines
+   * @param home default: there is one partition
+   */
+  constructor(level: EventLevel = 'tasks', home?: Home) {
     this.#level = levelOf(level)
+    this.#home = home
   }
 
   /** Folds a batch and commits it. */
@@ -44,7 +52,7 @@ export class ReducerWorld {
         return bytes === undefined ? null : decodeRow(key, bytes)
       },
     }
-    const draft = new Draft(known, this.seq + 1, this.now, this.#level)
+    const draft = new Draft(known, this.seq + 1, this.now, this.#level, this.#home)
     for (const input of inputs) step(draft, input)
     this.seq++
     for (const [key, row] of draft.changed) {
@@ -113,6 +121,16 @@ export class ReducerWorld {
       const key = rows.find((key) => countFailures(job, [key, this.rows.get(key)!]) > 0)
       const page = key === undefined ? undefined : { key, bytes: this.rows.get(key)!, most: 2 }
       this.fold([{ type: 'reopened', job, page }])
+    } else if (job.kind === 'wake') {
+      const keys = this.keys(new BoxKeys(job.id).waiters()).filter((key) => key > (this.#cursors.get(job.path) ?? ''))
+      const page = keys.slice(0, 2)
+      const done = keys.length < 3
+      if (done) this.#cursors.delete(job.path)
+      else this.#cursors.set(job.path, page.at(-1)!)
+      this.fold([{ type: 'woken', job, waiters: page, done }])
+    } else if (job.kind === 'seek') {
+      const box = new BoxKeys(job.id)
+      this.fold([{ type: 'sought', job, events: this.keys(box.events()).map(box.numberOf), done: true }])
     } else {
       const keys = this.keys(cleanedBy(job)).slice(0, 7)
       this.fold([{ type: 'cleaned', job, keys, done: keys.length < 7 }])

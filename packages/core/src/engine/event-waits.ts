@@ -1,0 +1,73 @@
+// A pipeline that waits for an event: the entry is in the phase `event`, a mark says where it waits, and nothing else is held for it.
+//
+// Whether it takes an event that it is offered is decided in the commit that folds the offer: it may have waited for too long, or have been cancelled.
+import { failureValue } from '../value'
+import type { OfferMessage } from '../wire/inbox-message'
+import { failEntry, goOn } from './advance'
+import type { Draft, RunView } from './draft'
+import { splitEntry, splitHop } from './paths'
+import { placeOf, readChain, type OpenEntry } from './places'
+import { pipelineKey } from './row-keys'
+import { isOver, type PipelineRow, type WaitMark } from './rows'
+
+/** Events that a pipeline remembers to have taken: an offer that comes again is answered as before. */
+const MOST_TAKEN = 64
+
+/** A box offers an event. */
+export function offered(draft: Draft, { address, id, run, path, number, value }: OfferMessage, remote: boolean): void {
+  const accepted = accept(draft, { address, id, run, path, number, value }, remote)
+  draft.tellBox(address, { type: 'taken', address, id, run, path, number, accepted })
+}
+
+function accept(
+  draft: Draft,
+  { address, id, run: runId, path, number, value }: Omit<OfferMessage, 'type'>,
+  remote: boolean,
+): boolean {
+  // Looking is not changing.
+  if (draft.get<PipelineRow>(pipelineKey(id))?.run !== runId) return false
+  const run = draft.run(id)!
+  const name = `${address}@${number}${path}`
+  if (run.row.taken?.includes(name)) return true
+  const open = waitingEntry(draft, run, path)
+  if (open === undefined || run.row.status === 'CANCELLING') return false
+  endWait(draft, run, path)
+  if (remote) run.row.taken = [...(run.row.taken ?? []), name].slice(-MOST_TAKEN)
+  goOn(draft, run, open, open.row, value)
+  return true
+}
+
+/** It has waited for as long as it was to. */
+export function waitTimedOut(draft: Draft, run: RunView, path: string): void {
+  const mark = draft.get<WaitMark>(run.keys.wait(path))
+  const open = waitingEntry(draft, run, path)
+  if (mark === undefined || open === undefined || run.row.status === 'CANCELLING') return
+  unwait(draft, mark)
+  endWait(draft, run, path)
+  const message = `no event "${mark.key}" came within ${mark.timeoutMs} ms`
+  failEntry(draft, run, open, open.row, failureValue({ code: 'TASKS_TIMEOUT', name: 'TaskError', message }))
+}
+
+/** Nobody waits here any more. */
+export function unwait(draft: Draft, { address, id, run, path }: WaitMark): void {
+  draft.tellBox(address, { type: 'unwait', address, id, run, path })
+}
+
+function endWait(draft: Draft, run: RunView, path: string): void {
+  const key = run.keys.wait(path)
+  const mark = draft.get<WaitMark>(key)
+  draft.delete(key)
+  run.row.waits--
+  if (mark !== undefined && mark.dueAt > 0) draft.delete(run.keys.timer(mark.dueAt, `w${path}`))
+}
+
+/** The chain that waits at this entry, if it does. */
+function waitingEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefined {
+  const entry = splitEntry(path)
+  if (entry === undefined || isOver(run.row.status)) return undefined
+  const { base, hop } = splitHop(entry.chain)
+  const place = placeOf(base)
+  const row = readChain(draft, run, place)
+  if (row === undefined || row.hop !== hop || row.at !== entry.index || row.phase !== 'event') return undefined
+  return { ...place, path, row }
+}
