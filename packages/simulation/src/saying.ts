@@ -32,6 +32,15 @@ export function sayInbox(body: Bytes): string {
         return `${message.command} ${message.id}`
       case 'query':
         return `query ${JSON.stringify(message.question)}`
+      case 'event':
+        return `event ${message.key} ${message.eventId} for ${message.pipelineId ?? 'the namespace'}`
+      case 'wait':
+      case 'unwait':
+        return `${message.type} ${message.id}${message.path} at ${message.address}`
+      case 'offer':
+        return `offer ${message.address}@${message.number} to ${message.id}${message.path}`
+      case 'taken':
+        return `${message.id}${message.path} ${message.accepted ? 'takes' : 'declines'} ${message.address}@${message.number}`
     }
   })
 }
