@@ -13,6 +13,7 @@ export const taskErrorCodes = {
     'A task was delivered `maxDeliveries` times without an outcome, because its workers died while they ran it.',
   TASKS_DEAD_LETTERED: 'A message could not be processed and was moved to the dead letters.',
   TASKS_NON_RETRYABLE: 'The function of a task threw a NonRetryableError, so it was not tried again.',
+  TASKS_VETOED: 'A handler of worker events threw a TaskVetoError, which failed the task.',
   TASKS_RETRY_AFTER: 'The function of a task threw a RetryAfterError, and no attempts were left.',
   // ---- Describing work
   TASKS_ARGUMENTS: 'A function of this library was called with arguments that it does not take.',
@@ -89,6 +90,7 @@ export const MAX_ERRORS = 100
 // Two copies of this module in one program (ESM and CJS, or two versions) disagree on `instanceof`; they agree on these.
 const TASK_ERROR = Symbol.for('@tasks/core/TaskError')
 const NON_RETRYABLE = Symbol.for('@tasks/core/NonRetryableError')
+const VETO = Symbol.for('@tasks/core/TaskVetoError')
 const RETRY_AFTER = Symbol.for('@tasks/core/RetryAfterError')
 
 function has(x: unknown, brand: symbol): boolean {
@@ -195,5 +197,23 @@ export class RetryAfterError extends TaskError {
 
   static {
     mark(this.prototype, RETRY_AFTER, 'RetryAfterError')
+  }
+}
+
+/** Throw this in a handler of worker events (`tasks.events.on`) to fail the task that it is called for. The task is not tried again. */
+export class TaskVetoError extends TaskError {
+  declare readonly code: 'TASKS_VETOED'
+
+  constructor(message: string, options?: TaskErrorOptions) {
+    super('TASKS_VETOED', message, options)
+  }
+
+  static override is(x: unknown): x is TaskVetoError {
+    return has(x, VETO)
+  }
+
+  static {
+    mark(this.prototype, VETO, 'TaskVetoError')
+    Object.defineProperty(this.prototype, NON_RETRYABLE, { value: true })
   }
 }

@@ -82,6 +82,7 @@ export function retryDelay(data: RetryData, attempt: number, random01: number): 
 
 // Trying again cannot help: the same bytes meet the same code.
 const NEVER = new Set([
+  'TASKS_VETOED',
   'TASKS_NON_RETRYABLE',
   'TASKS_ARGUMENTS',
   'TASKS_SCHEMA',

@@ -7,6 +7,7 @@ import { chainsOf, isPlan, isTaskUse, resolveStep, type Plan, type StepOptions, 
 import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
 import { isStandardSchema } from './schema'
 import { DEFAULT_QUEUE, type TaskOptions } from './task-options'
+import { TaskHookList, type TaskHooks } from './worker/task-hooks'
 
 export interface TasksOptions {
   /** What isolates one system from another on the same broker: queues, pipelines, events. 1 to 64 of `A-Z a-z 0-9 . _ -`. */
@@ -68,6 +69,9 @@ export interface Tasks {
    */
   assertKnows(pipeline: Submittable<unknown, never>): void
 
+  /** Functions that are called when workers of this registry receive, start and finish tasks. */
+  readonly events: TaskHooks
+
   /** The bound task of this name or alias: what `bind` returned, of whose types nothing is known. */
   find(name: string): FoundTask | undefined
   /** Names of the bound tasks, without aliases, in the order of binding. */
@@ -90,6 +94,7 @@ export function createTasks(options: TasksOptions): Tasks {
 
 class Registry implements Tasks {
   readonly namespace: string
+  readonly events: TaskHooks = new TaskHookList()
   readonly #retry: RetryPolicy | undefined
   readonly #bound = new Map<string, FoundTask>()
   readonly #byAlias = new Map<string, FoundTask>()

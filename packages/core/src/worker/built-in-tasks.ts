@@ -37,6 +37,7 @@ export function withBuiltIns(tasks: TaskSource): TaskSource {
   return {
     namespace: tasks.namespace,
     find: (name) => tasks.find(name) ?? (name === EACH_TASK ? eachTask : name === VALUE_TASK ? valueTask : undefined),
+    ...(tasks.events === undefined ? {} : { events: tasks.events }),
     names: () => tasks.names(),
     queues: () => tasks.queues(),
   }

@@ -7,7 +7,7 @@ import { runInContext } from '../context'
 import { decodeArguments, decodeArgumentsText } from '../decoding'
 import { EACH_TASK } from '../engine/dispatch'
 import { blobPrefix } from '../engine/row-keys'
-import { RetryAfterError, TaskError } from '../errors'
+import { RetryAfterError, TaskError, TaskVetoError } from '../errors'
 import { encodeFailure, toFailure } from '../failure'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
@@ -26,6 +26,7 @@ import type { TaskMessage } from '../wire/task-message'
 import type { Verdict } from '../wire/inbox-message'
 import { groupForEach } from './built-in-tasks'
 import { RunningTask } from './running-task'
+import type { TaskEnd, TaskHookList } from './task-hooks'
 
 /** How a task ended. */
 export interface Finished {
@@ -52,6 +53,7 @@ export interface RunnerOptions {
   readonly codec: Codec
   readonly clock: Clock
   readonly logger: Logger
+  readonly hooks?: TaskHookList | undefined
 }
 
 export class Runner {
@@ -68,6 +70,8 @@ export class Runner {
 
   run(task: AnyTask, running: RunningTask): Finished | Promise<Finished | typeof UNFINISHED> {
     if (running.message.task === EACH_TASK) return this.#settle(task, running, this.#each(running))
+    const { hooks } = this.#options
+    if (hooks?.any === true) return this.#observed(task, running, hooks)
     try {
       const args = this.#argumentsOf(task, running)
       const result =
@@ -84,6 +88,42 @@ export class Runner {
     } catch (error) {
       return failed(task, running, error, this.#options.values.limits.inlineBytes)
     }
+  }
+
+  /** The same, with handlers of the program called at each step. */
+  async #observed(task: AnyTask, running: RunningTask, hooks: TaskHookList): Promise<Finished | typeof UNFINISHED> {
+    const { logger, values } = this.#options
+    const context = running
+    const asFailed = (error: unknown): Finished => failed(task, running, error, values.limits.inlineBytes)
+    let end: TaskEnd
+    let finished: Finished
+    // What was vetoed before its function was called has not run.
+    let hasRun = false
+    try {
+      await hooks.call('taskReceived', { context }, logger)
+      const args = await this.#argumentsOf(task, running)
+      await hooks.call('taskStarted', { context, args }, logger)
+      hasRun = true
+      const result: unknown = await this.#call(task, running, args)
+      finished = running.finished(await this.#encode(running, result))
+      end = { result, isPipeline: isPipeline(result) }
+    } catch (error) {
+      if (error instanceof Unfinished) return UNFINISHED
+      finished = asFailed(error)
+      end = { error, isPipeline: false }
+    }
+    try {
+      if (hasRun || !TaskVetoError.is(end.error)) await hooks.call('taskFinished', { context, ...end }, logger)
+      if (end.error !== undefined && willRetry(task, running, finished)) {
+        await hooks.call('taskRetry', { context, error: end.error, retryCount: running.attempt }, logger)
+        return finished
+      }
+    } catch (error) {
+      finished = asFailed(error)
+      end = { error, isPipeline: false }
+    }
+    if (!end.isPipeline) await hooks.call('emitResult', { context, ...end }, logger)
+    return finished
   }
 
   async #settle(task: AnyTask, running: RunningTask, value: PromiseLike<Value>): Promise<Finished | typeof UNFINISHED> {
@@ -220,6 +260,12 @@ function failed(task: AnyTask, running: RunningTask, error: unknown, maxBytes: n
       ...(message.options.retry === undefined && task.retryData !== undefined ? { retry: task.retryData } : {}),
     },
   }
+}
+
+/** Whether its owner is going to try it again, as far as can be known here. */
+function willRetry({ retryData }: AnyTask, { message }: RunningTask, { verdict }: Finished): boolean {
+  const retry = message.options.retry ?? retryData
+  return verdict?.retryable === true && retry !== undefined && message.attempt <= retry.maxRetries
 }
 
 function isTransportTrouble(error: unknown): error is TaskError {

@@ -18,6 +18,7 @@ import { Executor } from './executor'
 import { Runner } from './runner'
 import { workerSettings } from './settings'
 import { drainOnSignals } from './signals'
+import { TaskHookList } from './task-hooks'
 
 export interface WorkerOptions {
   /** The tasks that this worker runs. */
@@ -97,7 +98,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     concurrency: settings.concurrency,
     tasks: known,
     queues,
-    runner: new Runner({ space, values, codec: settings.codec, clock, logger }),
+    runner: new Runner({ space, values, codec: settings.codec, clock, logger, hooks: hooksOf(tasks) }),
     clock,
     leaseMs,
     onOrphan: async (outcome) => consumer?.report(outcome),
@@ -177,6 +178,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     closed,
     [Symbol.asyncDispose]: () => close(),
   }
+}
+
+/** Of a registry that was made by another copy of this library there are none. */
+function hooksOf({ events }: TaskSource): TaskHookList | undefined {
+  return events instanceof TaskHookList ? events : undefined
 }
 
 /** Broadcasts are hints: one that cannot be read is none. */
