@@ -2,6 +2,7 @@
 import { toMermaid, toText, type DrawOptions } from './draw'
 import { encodeDefinition } from './definition-encoder'
 import type { Definition, Scalar } from './definition'
+import { isListener, type BoundListener } from './event-listener'
 import { TaskError } from './errors'
 import { checkId } from './ids'
 import { jsonCodec } from './json-codec'
@@ -350,7 +351,15 @@ export interface WaitForEventOptions {
  * who wait for its key by then: `order.send().continueWith(waitForEvent<Payment>({ key: 'paid', pipeline: true })).continueWith(ship)`.
  * @throws TaskError TASKS_ARGUMENTS, TASKS_OPTIONS, TASKS_ID_INVALID
  */
-export function waitForEvent<Value = unknown>(event: AwaitedEvent, options: WaitForEventOptions = {}): Pipeline<Value> {
+export function waitForEvent<Value = unknown>(event: AwaitedEvent, options?: WaitForEventOptions): Pipeline<Value>
+/** Waits for an event of a listener's source (`tasks.bindListener`); the event is the result. */
+export function waitForEvent<Args extends readonly unknown[], Event>(
+  listener: BoundListener<Args, Event>,
+  ...args: Args
+): Pipeline<Event>
+export function waitForEvent(first: unknown, ...rest: readonly unknown[]): Pipeline<never> {
+  if (isListener(first)) return first.wait(...rest) as Pipeline<never>
+  const [event, options = {}] = [first as AwaitedEvent, rest[0] as WaitForEventOptions | undefined]
   checkOptions('waitForEvent', event, ['key', 'pipeline', 'match'])
   checkOptions('waitForEvent', options, ['timeoutMs'])
   const { key, pipeline = false, match } = event

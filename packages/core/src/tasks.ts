@@ -7,6 +7,7 @@ import { chainsOf, isPlan, isTaskUse, resolveStep, type Plan, type StepOptions, 
 import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
 import { isStandardSchema } from './schema'
 import { DEFAULT_QUEUE, type TaskOptions } from './task-options'
+import { bindListener, type BoundListener, type EventListener, type ListenerOptions } from './event-listener'
 import { TaskHookList, type TaskHooks } from './worker/task-hooks'
 
 export interface TasksOptions {
@@ -49,6 +50,16 @@ export interface Tasks {
    * @throws TaskError TASKS_DUPLICATE_TASK if the name or an alias is taken, TASKS_ID_INVALID, TASKS_OPTIONS
    */
   bind<Fn extends AnyFunction>(name: string, fn: Fn, options?: TaskOptions<ArgsOf<Fn>>): TaskOf<Fn>
+
+  /**
+   * Gives a listener a name: `waitForEvent(listener, ...args)` then waits for an event of its source. Workers of this registry poll for it.
+   * @throws TaskError TASKS_DUPLICATE_TASK, TASKS_ID_INVALID, TASKS_ARGUMENTS, TASKS_OPTIONS
+   */
+  bindListener<Args extends readonly unknown[], Event>(
+    name: string,
+    listener: EventListener<Args, Event>,
+    options?: ListenerOptions,
+  ): BoundListener<Args, Event>
 
   /**
    * Names a task that is bound in another program, so that this one can send it: `tasks.declare<typeof import('./worker').load>('load')`, or the
@@ -153,6 +164,14 @@ class Registry implements Tasks {
     this.#bound.set(name, bound)
     for (const alias of aliases) this.#byAlias.set(alias, bound)
     return task as unknown as TaskOf<Fn>
+  }
+
+  bindListener<Args extends readonly unknown[], Event>(
+    name: string,
+    listener: EventListener<Args, Event>,
+    options?: ListenerOptions,
+  ): BoundListener<Args, Event> {
+    return bindListener(this, name, listener, options)
   }
 
   declare<Fn extends AnyFunction>(name: string, options: DeclareOptions = {}): TaskOf<Fn> {

@@ -33,6 +33,8 @@ export interface ConsumerOptions {
   readonly logger: Logger
   readonly leaseMs: number
   readonly maxDeliveries: number
+  /** What was held by a process that died is no suspect: its tasks wait, and do not kill. */
+  readonly trusting?: boolean
   readonly unknownTaskGraceMs: number
 }
 
@@ -127,7 +129,7 @@ export class Consumer {
     const ready: Received[] = []
     for (const lease of leases) {
       this.#held.set(lease, now)
-      if (lease.deliveries > 1) this.#suspect = lease
+      if (lease.deliveries > 1 && this.#options.trusting !== true) this.#suspect = lease
       const received = this.#accept(lease)
       if (received !== undefined) ready.push(received)
     }

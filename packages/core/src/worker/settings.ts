@@ -13,6 +13,7 @@ const KNOWN = [
   'transport',
   'adapters',
   'concurrency',
+  'listenerSlots',
   'queues',
   'leaseMs',
   'drainMs',
@@ -28,6 +29,7 @@ const KNOWN = [
   'clock',
 ]
 const MOST = 100_000
+const LISTENER_SLOTS = 1_000
 /** What `events` may be, for messages. */
 export const EVENT_LEVELS = eventLevels.map((level) => `'${level}'`).join(' or ')
 
@@ -48,6 +50,7 @@ export function workerSettings(options: WorkerOptions) {
   const {
     tasks,
     concurrency = DEFAULTS.concurrency,
+    listenerSlots = LISTENER_SLOTS,
     leaseMs = DEFAULTS.leaseMs,
     drainMs = DEFAULTS.drainMs,
     maxDeliveries = DEFAULTS.maxDeliveries,
@@ -63,6 +66,7 @@ export function workerSettings(options: WorkerOptions) {
   checkFlag('localLane', localLane)
   checkFlag('handleSignals', handleSignals)
   checkCount('concurrency', concurrency, MOST)
+  checkCount('listenerSlots', listenerSlots, MOST)
   atLeast('leaseMs', leaseMs, 50)
   atLeast('drainMs', drainMs, 0)
   checkCount('maxDeliveries', maxDeliveries, MOST)
@@ -86,6 +90,7 @@ export function workerSettings(options: WorkerOptions) {
   return {
     tasks,
     concurrency,
+    listenerSlots,
     leaseMs,
     drainMs,
     maxDeliveries,

@@ -17,6 +17,7 @@ import { Consumer } from './consumer'
 import { Executor } from './executor'
 import { Runner } from './runner'
 import { workerSettings } from './settings'
+import { LISTEN_QUEUES } from '../event-listener'
 import { drainOnSignals } from './signals'
 import { TaskHookList } from './task-hooks'
 
@@ -29,6 +30,8 @@ export interface WorkerOptions {
   readonly adapters?: ConnectOptions['adapters']
   /** Most tasks at a time. Default 10. */
   readonly concurrency?: number
+  /** Most listeners that poll at a time (`tasks.bindListener`): they take no slot of a task. Default 1 000. */
+  readonly listenerSlots?: number
   /** The queues to serve. Default: those of the tasks. */
   readonly queues?: readonly string[]
   /** How long a task or a partition stays with a process that is silent, in ms. Default 10 000. */
@@ -90,40 +93,41 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     throw error
   }
   const values = new LargeValues(space, clock)
-  const { roles, queues } = settings
+  const { roles } = settings
+  const listening = settings.queues.filter((queue) => queue.startsWith(LISTEN_QUEUES))
+  const queues = settings.queues.filter((queue) => !queue.startsWith(LISTEN_QUEUES))
   const stopOwning = new AbortController()
 
-  let consumer: Consumer | undefined
-  const executor = new Executor({
-    concurrency: settings.concurrency,
-    tasks: known,
-    queues,
-    runner: new Runner({ space, values, codec: settings.codec, clock, logger, hooks: hooksOf(tasks) }),
-    clock,
-    leaseMs,
-    onOrphan: async (outcome) => consumer?.report(outcome),
-    onOrphanAbandoned: (dispatch) => consumer?.sendBack(dispatch),
-  })
   const works = roles.includes('worker')
-  if (works) {
-    consumer = new Consumer({
-      space,
-      values,
+  const runner = new Runner({ space, values, codec: settings.codec, clock, logger, hooks: hooksOf(tasks) })
+  /** Slots for the tasks of some queues, and what fills them from there. */
+  const stationOf = (served: readonly string[], concurrency: number, maxDeliveries: number, trusting: boolean) => {
+    const executor = new Executor({
+      concurrency,
       tasks: known,
-      queues,
-      executor,
+      queues: served,
+      runner,
       clock,
-      logger,
       leaseMs,
-      maxDeliveries: settings.maxDeliveries,
-      unknownTaskGraceMs: settings.unknownTaskGraceMs,
+      onOrphan: async (outcome) => consumer?.report(outcome),
+      onOrphanAbandoned: (dispatch) => consumer?.sendBack(dispatch),
     })
+    const shared = { space, values, tasks: known, clock, logger, leaseMs, maxDeliveries, trusting }
+    const { unknownTaskGraceMs } = settings
+    const consumer: Consumer | undefined =
+      works && served.length > 0 ? new Consumer({ ...shared, queues: served, executor, unknownTaskGraceMs }) : undefined
+    return { executor, consumer }
   }
+  const { executor, consumer } = stationOf(queues, settings.concurrency, settings.maxDeliveries, false)
+  // A poll goes on for as long as nothing happens: that its worker died is no fault of its own.
+  const polling = listening.length > 0 ? stationOf(listening, settings.listenerSlots, Infinity, true) : undefined
   const stopListening = space.onSignal((body) => {
     const runs = cancelledRuns(body, logger)
-    if (runs.length > 0) executor.cancelRuns(runs)
+    if (runs.length === 0) return
+    executor.cancelRuns(runs)
+    polling?.executor.cancelRuns(runs)
   })
-  const consuming = consumer?.run() ?? Promise.resolve()
+  const consuming = Promise.all([consumer?.run(), polling?.consumer?.run()])
   const turns = new Turns(clock)
   const lane = works && settings.localLane ? executor : undefined
   const owning = !roles.includes('owner')
@@ -148,6 +152,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     stopListening()
     consumer?.stop()
     executor.stopTaking()
+    // A poll may go on for days: others take it up at once.
+    polling?.consumer?.stop()
+    polling?.executor.stopTaking()
+    polling?.executor.abandon(new TaskError('TASKS_CLOSED', 'the worker is closing'))
     await drained(executor, drainMs, clock, logger)
     // The owners are last: what ended while draining is folded and committed by them.
     stopOwning.abort()
@@ -158,6 +166,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // A batch that was on its way when receiving stopped is given back, too.
     await waitAtMost(clock, patienceMs, consuming)
     await consumer?.close()
+    await polling?.consumer?.close()
     await space.close()
     await connection.close()
   }

@@ -12,7 +12,7 @@ function noted(sys: System): string[] {
       const end = 'error' in event && event.error !== undefined ? ` ${(event.error as Error).message}` : ''
       const result =
         'result' in event && event.result !== undefined && !('isPipeline' in event && event.isPipeline)
-          ? ` = ${String(event.result)}`
+          ? ` = ${JSON.stringify(event.result)}`
           : ''
       notes.push(`${name} ${event.context.taskName} ${event.context.attempt}${end}${result}`)
     })
@@ -58,8 +58,8 @@ describe.each([true, false])('worker events (local lane: %s)', (localLane) => {
       'taskRetry flaky 1 not yet',
       'taskReceived flaky 2',
       'taskStarted flaky 2',
-      'taskFinished flaky 2 = done',
-      'emitResult flaky 2 = done',
+      'taskFinished flaky 2 = "done"',
+      'emitResult flaky 2 = "done"',
     ])
     await (await client.submit(broken.send())).result().catch(() => undefined)
     expect(taken()).toEqual([
