@@ -197,12 +197,20 @@ class Consumer {
   }
 }
 
-/** What there is of some subjects from a sequence on, up to `limit` messages, in order; less if `until` says that it is enough. */
+interface ReadAllOptions extends Omit<ReaderOptions, 'onMore'> {
+  readonly limit: number
+  /** There is more until `onMessages` says that it is enough: how much a consumer says that it has left is not true while others purge. */
+  readonly isEndKnown?: boolean
+  /** How long the server may say nothing. */
+  readonly patienceMs: number
+}
+
+/** What there is of some subjects from a sequence on, up to `limit` messages, in order, or until `onMessages` answers true. */
 export function readAll(
-  options: Omit<ReaderOptions, 'onMore'> & { readonly limit: number; readonly patienceMs: number },
+  options: ReadAllOptions,
   onMessages: (messages: readonly Stored[]) => boolean | void,
 ): Promise<void> {
-  const { clock, limit, patienceMs } = options
+  const { clock, limit, isEndKnown = false, patienceMs } = options
   return new Promise((resolve, reject) => {
     let read = 0
     let cancel = (): void => {}
@@ -226,7 +234,7 @@ export function readAll(
         read += messages.length
         try {
           const enough = messages.length > 0 && onMessages(messages) === true
-          if (enough || read >= limit || (reader.caughtUp && reader.isEmpty)) end()
+          if (enough || read >= limit || (!isEndKnown && reader.caughtUp && reader.isEmpty)) end()
         } catch (error) {
           end(error)
         }

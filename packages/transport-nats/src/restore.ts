@@ -73,7 +73,6 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
   }
 
   if (state.floor < tail) {
-    let isWhole = false
     await readAll(
       {
         ...options,
@@ -81,12 +80,11 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
         filter: names.log(partition, '*'),
         from: state.floor,
         limit: Infinity,
+        isEndKnown: true,
       },
-      (messages) => options.signal.aborted || messages.some((message) => (isWhole = read(message))),
+      (messages) => options.signal.aborted || messages.some(read),
     )
     if (options.signal.aborted) throw unavailable(`partition ${partition}`, 'it was lost before it was restored', 'no')
-    if (!isWhole)
-      throw new TaskError('TASKS_STORE_CORRUPT', `the journal of partition ${partition} ends before its last record`)
   } else records.push({ at: tail, bytes: 0 })
   return { rows, records, unmade }
 }
