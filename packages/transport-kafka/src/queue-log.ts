@@ -1,7 +1,6 @@
 // One log of tasks as a process sees it: the state that its records amount to, who of this process wants something of it, and the bodies of what they are given.
 //
-// What is done is let go of, now and then, by whoever reads the log; before that it writes a picture of the state. Whoever begins to read then folds nothing until it has come to
-// one: a want that is read without what was before it would be given what it never got.
+// What is done is let go of, now and then, by whoever reads the log; before that it writes a picture of the state.
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import type { KafkaDriver, LogRecord, Place } from './driver'
 import type { Framed } from './frame'
@@ -10,6 +9,7 @@ import type { QueueRecord, Saying } from './queue-record'
 import { decodeQueueRecord, encodeQueueRecord } from './queue-record'
 import type { Grant, GrantedTask } from './queue-state'
 import { QueueState } from './queue-state'
+import { UntilPicture } from './until-picture'
 
 /** A consumer of this process. Its wants begin with its name and a dot. */
 export interface Claimant {
@@ -45,8 +45,7 @@ export class QueueLog {
   readonly #options: QueueLogOptions
   readonly #log: Log
   #state = new QueueState()
-  /** What was read and is not folded, while there is no picture yet. */
-  #unfolded: Entry[] | undefined
+  readonly #untilPicture = new UntilPicture<Entry>((entry) => this.#apply(entry))
   #began: Promise<void> | undefined
   readonly #cache = new Map<number, Buffer>()
   #cached = 0
@@ -69,7 +68,7 @@ export class QueueLog {
   }
 
   started(): Promise<void> {
-    this.#began ??= this.#log.started().then(() => this.#foldAll())
+    this.#began ??= this.#log.started().then(() => this.#untilPicture.end())
     this.#began.catch(() => (this.#began = undefined))
     return this.#began
   }
@@ -134,22 +133,12 @@ export class QueueLog {
     const record = decodeQueueRecord(value)
     if (record.tasks.length > 0) this.#remember(offset, value)
     this.#ahead = time - this.#options.clock.now()
-    if (isFirst && this.#log.start > 0) this.#unfolded = []
-    if (this.#unfolded === undefined) return this.#apply({ offset, time, record })
-    this.#unfolded.push({ offset, time, record })
-    for (const saying of record.sayings) {
-      if (saying.op !== 'picture') continue
-      this.#state = QueueState.of(saying.picture)
-      this.#unfolded = this.#unfolded.filter((entry) => entry.offset > saying.upTo)
-      this.#foldAll()
-    }
-  }
-
-  /** Somebody else than us may have cut the log: then there is no picture, and nothing better than what is there. */
-  #foldAll(): void {
-    const entries = this.#unfolded ?? []
-    this.#unfolded = undefined
-    for (const entry of entries) this.#apply(entry)
+    if (isFirst && this.#log.start > 0) this.#untilPicture.begin()
+    const picture = record.sayings.find((saying) => saying.op === 'picture')
+    this.#untilPicture.take(
+      { offset, time, record },
+      picture && { upTo: picture.upTo, restore: () => (this.#state = QueueState.of(picture.picture)) },
+    )
   }
 
   #apply({ offset, time, record }: Entry): void {
@@ -189,7 +178,7 @@ export class QueueLog {
   /** That several do it is no harm. */
   async #truncate(): Promise<void> {
     const { clock, driver } = this.#options
-    if (this.#truncating || this.#unfolded !== undefined) return
+    if (this.#truncating || this.#untilPicture.isWaiting) return
     if (clock.monotonic() - this.#truncatedAt < TRUNCATE_EVERY_MS * (0.5 + clock.random())) return
     const floor = this.#state.floor ?? this.#log.next
     if (floor - this.#log.start < TRUNCATE_RECORDS) return

@@ -29,6 +29,14 @@ export type SubscriptionSaying =
     }
   | { readonly op: 'letGo'; readonly name: string; readonly partition: number; readonly token: string }
   | { readonly op: 'forget'; readonly name: string }
+  /** What all records up to an offset have led to: for those who begin to read when they are gone. */
+  | { readonly op: 'picture'; readonly upTo: number; readonly picture: SubscriptionsPicture }
+
+/** A state as plain data. */
+export interface SubscriptionsPicture {
+  readonly time: number
+  readonly subscriptions: readonly (readonly [name: string, cursors: readonly Partial<SubscriptionCursor>[]])[]
+}
 
 export interface SubscriptionCursor {
   position: Position | undefined
@@ -42,6 +50,21 @@ export class SubscriptionsState {
 
   get time(): number {
     return this.#time
+  }
+
+  picture(): SubscriptionsPicture {
+    return { time: this.#time, subscriptions: [...this.#subscriptions] }
+  }
+
+  /** Goes on from a picture. */
+  restore({ time, subscriptions }: SubscriptionsPicture): void {
+    this.#time = time
+    this.#subscriptions.clear()
+    for (const [name, cursors] of subscriptions)
+      this.#subscriptions.set(
+        name,
+        cursors.map(({ position, token, until = 0 }) => ({ position, token, until })),
+      )
   }
 
   cursors(name: string): readonly SubscriptionCursor[] {
@@ -62,6 +85,7 @@ export class SubscriptionsState {
       this.#subscriptions.delete(saying.name)
       return
     }
+    if (saying.op === 'picture') return
     const cursor = this.#subscriptions.get(saying.name)?.[saying.partition]
     if (cursor === undefined) return
     if (saying.op === 'take') {

@@ -8,6 +8,7 @@ import { Log } from './log'
 import type { SubscriptionSaying } from './subscriptions-state'
 import { isHeld, SubscriptionsState } from './subscriptions-state'
 import type { Topics } from './topics'
+import { UntilPicture } from './until-picture'
 
 export interface SubscriptionsOptions {
   readonly driver: KafkaDriver
@@ -19,6 +20,15 @@ export interface SubscriptionsOptions {
   readonly name: string
 }
 
+interface Entry {
+  readonly offset: number
+  readonly time: number
+  readonly saying: SubscriptionSaying
+}
+
+/** So many records are about half a megabyte. */
+const TRUNCATE_RECORDS = 4_000
+
 interface Token {
   readonly partition: number
   readonly token: string
@@ -28,23 +38,32 @@ export class Subscriptions {
   readonly #options: SubscriptionsOptions
   readonly #state = new SubscriptionsState()
   readonly #log: Log
+  readonly #untilPicture = new UntilPicture<Entry>(({ time, saying }) => this.#state.fold(time, saying))
   readonly #listeners = new Set<() => void>()
   readonly #members = new Set<EventSubscription>()
   #ahead = 0
   #tokens = 0
+  #truncating = false
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options
     this.#log = new Log({
       ...options,
       place: { topic: options.topics.name('subscriptions'), partition: 0 },
-      onRecord: ({ time, value }) => {
+      onRecord: ({ offset, time, value }, isFirst) => {
         if (value === null) return
-        this.#state.fold(time, JSON.parse(value.toString()) as SubscriptionSaying)
         this.#ahead = time - options.clock.now()
+        if (isFirst && this.#log.start > 0) this.#untilPicture.begin()
+        const saying = JSON.parse(value.toString()) as SubscriptionSaying
+        const restore = (): void => void (saying.op === 'picture' && this.#state.restore(saying.picture))
+        this.#untilPicture.take(
+          { offset, time, saying },
+          saying.op === 'picture' ? { upTo: saying.upTo, restore } : undefined,
+        )
       },
       onChunk: () => {
         for (const wake of this.#listeners) wake()
+        void this.#truncate()
       },
     })
   }
@@ -149,9 +168,29 @@ export class Subscriptions {
   /** Says it, and resolves when it is known here what has become of it. */
   async #say(saying: SubscriptionSaying): Promise<void> {
     await this.#log.started()
+    this.#untilPicture.end()
+    await this.#log.until((await this.#store(saying)) + 1)
+  }
+
+  async #store(saying: SubscriptionSaying): Promise<number> {
     const value = Buffer.from(JSON.stringify(saying))
     const [stored] = await this.#options.driver.produce([{ ...this.#log.place, records: [{ key: null, value }] }])
     if (!stored!.ok) throw stored!.error
-    await this.#log.until(stored!.offset + 1)
+    return stored!.offset
+  }
+
+  /** All that is needed of the log is in a picture of the state. */
+  async #truncate(): Promise<void> {
+    const upTo = this.#log.next - 1
+    if (this.#truncating || this.#untilPicture.isWaiting || upTo - this.#log.start < TRUNCATE_RECORDS) return
+    this.#truncating = true
+    try {
+      await this.#store({ op: 'picture', upTo, picture: this.#state.picture() })
+      await this.#options.driver.truncate(this.#log.place, upTo + 1)
+    } catch {
+      // Without the right to delete the log only grows.
+    } finally {
+      this.#truncating = false
+    }
   }
 }
