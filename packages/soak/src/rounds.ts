@@ -1,5 +1,6 @@
 // Servers and workers that are killed and stopped while pipelines run: what was accepted ends right, and once.
 import { createClient, TaskError, type Transport } from '@tasks/core'
+import { virtualClock } from '@tasks/core/testing'
 import type { Server } from '@tasks/dev-config/brokers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
@@ -58,17 +59,6 @@ export interface SoakOptions {
   readonly only?: readonly (keyof typeof harms)[]
 }
 
-/** mulberry32 */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), state | 1)
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61)
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Asks again while owners are being replaced: where nobody else can read rows, nobody answers then. */
 async function answered<T>(ask: () => Promise<T>): Promise<T> {
   const until = performance.now() + PATIENCE_MS
@@ -88,7 +78,7 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
  */
 export async function soak({ server, place, transport, rounds, leaseMs, seed, only }: SoakOptions): Promise<number> {
   console.log(`TASKS_SEED=${seed}`)
-  const random = randomOf(seed)
+  const { random } = virtualClock({ seed })
   // The owner that was asked for a result may be killed: ask again soon.
   const client = createClient({ namespace: NAMESPACE, transport, answerMs: 300 })
   onTestFinished(async () => {

@@ -1,7 +1,7 @@
 // Large values: their pages are records of one topic, and where a page is stands in another, which every process that reads blobs has in memory. So nobody reads pages to find one.
 import type { Blobs } from '@tasks/core'
 import type { Lifetime } from '@tasks/core/adapter'
-import { SortedKeys, TaskError } from '@tasks/core/adapter'
+import { checkPage, SortedKeys } from '@tasks/core/adapter'
 import type { Batch, KafkaDriver, LogRecord, NewRecord, Place } from './driver'
 import { MAX_MESSAGE_BYTES } from './limits'
 import { Log } from './log'
@@ -38,13 +38,7 @@ export function blobs({ driver, lifetime, pages, index, partitionOf }: BlobsPart
   return {
     async put(key, page, bytes) {
       lifetime.refuseIfOver()
-      if (bytes.byteLength > MAX_MESSAGE_BYTES) {
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `page ${page} of blob ${key} has ${bytes.byteLength} bytes; at most ${MAX_MESSAGE_BYTES} are allowed`,
-          { details: { bytes: bytes.byteLength, limit: MAX_MESSAGE_BYTES } },
-        )
-      }
+      checkPage(key, page, bytes, MAX_MESSAGE_BYTES)
       const name = nameOf(key, page)
       const partition = partitionOf(`${key}#${page}`)
       const [offset] = await store([{ topic: pages, partition, records: [{ key: name, value: Buffer.from(bytes) }] }])

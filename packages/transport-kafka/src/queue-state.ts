@@ -4,8 +4,8 @@
 // F1. A task is held by at most one grant. What a record says of a grant that is not the task's any more has no effect.
 // F2. A want gets at most `max` tasks, all by the record at which there are some, higher priorities first; a suspect comes alone, before all others.
 // F3. The log before the floor may be gone: the first record that holds a task which is not done. What it has led to is in a picture of the state, a record that is written before.
-import type { Due } from './heap'
-import { Heap } from './heap'
+import type { Due } from '@tasks/core/adapter'
+import { Heap } from '@tasks/core/adapter'
 import { PRIORITIES } from './limits'
 import type { Members, QueueRecord, Want } from './queue-record'
 

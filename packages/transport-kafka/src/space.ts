@@ -12,7 +12,15 @@ import type {
   TaskConsumer,
 } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
-import { checkCommit, checkSends, leasedPartitions, Lifetime, refusal, TaskError } from '@tasks/core/adapter'
+import {
+  checkCommit,
+  checkSends,
+  checkSignal,
+  leasedPartitions,
+  Lifetime,
+  refusal,
+  TaskError,
+} from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import { Consumer } from './consumer'
 import { deadLetters } from './dead-letters'
@@ -127,11 +135,7 @@ export function openSpace(parts: SpaceParts): Space {
 
     async signal(body: Bytes): Promise<void> {
       lifetime.refuseIfOver()
-      if (body.byteLength > capabilities.maxMessageBytes)
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `a signal of ${body.byteLength} bytes; at most ${capabilities.maxMessageBytes} are allowed`,
-        )
+      checkSignal(body, capabilities)
       const records = [{ key: null, value: Buffer.from(body) }]
       const [stored] = await driver.produce([{ topic: topics.name('signals'), partition: 0, records }])
       if (!stored!.ok) throw stored!.error

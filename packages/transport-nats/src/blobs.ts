@@ -2,7 +2,7 @@
 // of them goes in one call.
 import type { Blobs } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
-import { compareUtf8, TaskError } from '@tasks/core/adapter'
+import { checkPage, compareUtf8 } from '@tasks/core/adapter'
 import type { JetStream } from './jetstream'
 import type { Names } from './names'
 import { readAll } from './reader'
@@ -35,13 +35,7 @@ export function blobs({ jetstream, clock, lifetime, names, maxPageBytes, patienc
   return {
     async put(key, page, bytes) {
       lifetime.refuseIfOver()
-      if (bytes.byteLength > maxPageBytes) {
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `page ${page} of blob ${key} has ${bytes.byteLength} bytes; at most ${maxPageBytes} are allowed`,
-          { details: { bytes: bytes.byteLength, limit: maxPageBytes } },
-        )
-      }
+      checkPage(key, page, bytes, maxPageBytes)
       const subject = names.blob(key, page)
       await jetstream.connection.insist(subject, true, () => jetstream.store(subject, bytes))
     },

@@ -12,7 +12,15 @@ import type {
   TaskConsumer,
 } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
-import { checkCommit, checkSends, leasedPartitions, Lifetime, refusal, TaskError } from '@tasks/core/adapter'
+import {
+  checkCommit,
+  checkSends,
+  checkSignal,
+  leasedPartitions,
+  Lifetime,
+  refusal,
+  TaskError,
+} from '@tasks/core/adapter'
 import { backlog } from './backlog'
 import { blobs } from './blobs'
 import { Broadcasts } from './broadcasts'
@@ -102,11 +110,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
 
     async signal(body: Bytes): Promise<void> {
       lifetime.refuseIfOver()
-      if (body.byteLength > capabilities.maxMessageBytes)
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `a signal of ${body.byteLength} bytes; at most ${capabilities.maxMessageBytes} are allowed`,
-        )
+      checkSignal(body, capabilities)
       if (!connection.say(names.signal, body)) throw unavailable('signal', 'there is no connection', 'no')
     },
 

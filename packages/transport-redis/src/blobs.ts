@@ -1,6 +1,6 @@
 import type { Blobs } from '@tasks/core'
 import type { Lifetime } from '@tasks/core/adapter'
-import { TaskError } from '@tasks/core/adapter'
+import { checkPage } from '@tasks/core/adapter'
 import type { Connection } from './connection'
 import type { Keys } from './keys'
 import { MAX_MESSAGE_BYTES } from './limits'
@@ -17,13 +17,7 @@ export function blobs(connection: Connection, lifetime: Lifetime, keys: Keys): B
   return {
     async put(key, page, bytes) {
       lifetime.refuseIfOver()
-      if (bytes.byteLength > MAX_MESSAGE_BYTES) {
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `page ${page} of blob ${key} has ${bytes.byteLength} bytes; at most ${MAX_MESSAGE_BYTES} are allowed`,
-          { details: { bytes: bytes.byteLength, limit: MAX_MESSAGE_BYTES } },
-        )
-      }
+      checkPage(key, page, bytes, MAX_MESSAGE_BYTES)
       await connection.run(putPage, [keys.blobs, keys.blob(key)], [key, page, bytes])
     },
     async get(key, page) {

@@ -12,7 +12,15 @@ import type {
   TaskConsumer,
 } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
-import { checkCommit, checkSends, leasedPartitions, Lifetime, refusal, TaskError } from '@tasks/core/adapter'
+import {
+  checkCommit,
+  checkSends,
+  checkSignal,
+  leasedPartitions,
+  Lifetime,
+  refusal,
+  TaskError,
+} from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import type { Connection } from './connection'
 import { Consumer } from './consumer'
@@ -131,11 +139,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
 
     async signal(body: Bytes): Promise<void> {
       lifetime.refuseIfOver()
-      if (body.byteLength > capabilities.maxMessageBytes)
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `a signal of ${body.byteLength} bytes; at most ${capabilities.maxMessageBytes} are allowed`,
-        )
+      checkSignal(body, capabilities)
       await connection.command('publish', keys.signals, body)
     },
 

@@ -1,6 +1,6 @@
 import type { Blobs, Bytes } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
-import { TaskError } from '@tasks/core/adapter'
+import { checkPage } from '@tasks/core/adapter'
 import { BYTES } from './driver'
 import type { Group } from './group-commit'
 import { MAX_MESSAGE_BYTES } from './limits'
@@ -10,15 +10,7 @@ export function blobs(group: Group, lifetime: Lifetime, namespace: number, clock
   return {
     async put(key, page, bytes) {
       lifetime.refuseIfOver()
-      if (bytes.byteLength > MAX_MESSAGE_BYTES) {
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `page ${page} of blob ${key} has ${bytes.byteLength} bytes; at most ${MAX_MESSAGE_BYTES} are allowed`,
-          {
-            details: { bytes: bytes.byteLength, limit: MAX_MESSAGE_BYTES },
-          },
-        )
-      }
+      checkPage(key, page, bytes, MAX_MESSAGE_BYTES)
       // Write-once: a page that is there already is the same one put again.
       await group.write((write) => {
         const there = write.get('SELECT 1 FROM blob WHERE namespace = ? AND key = ? AND page = ?', namespace, key, page)

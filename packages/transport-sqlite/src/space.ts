@@ -11,12 +11,12 @@ import type {
   Space,
   TaskConsumer,
 } from '@tasks/core'
-import { leasedPartitions, Lifetime, TaskError } from '@tasks/core/adapter'
+import { checkSignal, leasedPartitions, Lifetime, TaskError } from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import { deadLetters } from './dead-letters'
 import { Events } from './events'
 import { isCertain } from './failure'
-import { EVENTS_KEPT_BYTES, EVENTS_KEPT_MS, MAX_MESSAGE_BYTES } from './limits'
+import { EVENTS_KEPT_BYTES, EVENTS_KEPT_MS } from './limits'
 import type { Namespace } from './namespace'
 import { Outbox } from './outbox'
 import { leaseStore } from './partition'
@@ -89,12 +89,7 @@ export function openSpace(
 
     async signal(body: Bytes): Promise<void> {
       lifetime.refuseIfOver()
-      if (body.byteLength > MAX_MESSAGE_BYTES) {
-        throw new TaskError(
-          'TASKS_TOO_LARGE',
-          `a signal of ${body.byteLength} bytes; at most ${MAX_MESSAGE_BYTES} are allowed`,
-        )
-      }
+      checkSignal(body, capabilities)
       await group.note((write) => mail.signal(write, namespace.id, body))
     },
 

@@ -1,4 +1,5 @@
 import { createClient } from '@tasks/core'
+import { virtualClock } from '@tasks/core/testing'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { sqliteTransport } from '../src/index'
 import { newPath } from './support/folder'
-import { randomOf, recipeOf } from './support/recipes'
+import { recipeOf } from './support/recipes'
 import { NAMESPACE } from './support/tasks'
 import { FROM_SOURCE, supervise } from './support/worker-process'
 
@@ -30,7 +31,7 @@ test(
   `pipelines lose nothing by kill -9 of the processes that submit, own and run them, in ${ROUNDS} rounds`,
   async () => {
     console.log(`TASKS_SEED=${SEED}`)
-    const random = randomOf(SEED)
+    const { random } = virtualClock({ seed: SEED })
     const path = newPath()
     const transport = sqliteTransport({ path })
     // The owner that was asked for a result may be killed: ask again soon.

@@ -1,8 +1,10 @@
 // For authors of transports: what @tasks/core/adapter exports.
 export type { Clock } from '../clock'
 export { sleep, systemClock } from '../clock'
+export type { Due } from './heap'
+export { Heap } from './heap'
 export { Lifetime } from './lifetime'
-export { checkCommit, checkSends, refusal } from './limits'
+export { checkCommit, checkPage, checkSends, checkSignal, refusal } from './limits'
 export type { Heartbeat, LeaseStore, LeasedPartitionsOptions } from './leased-partitions'
 export { leasedPartitions } from './leased-partitions'
 export type { TakeOrWaitOptions } from './take-or-wait'

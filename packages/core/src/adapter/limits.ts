@@ -1,15 +1,11 @@
 // What is refused before it has any effect.
 import { TaskError } from '../errors'
-import type { Capabilities, Commit, Send } from '../transport'
+import type { Bytes, Capabilities, Commit, Send } from '../transport'
 
 /** Why this send may not be made, if it may not. */
 export function refusal(send: Send, limits: Capabilities, partitions: number): TaskError | undefined {
   if (send.body.byteLength > limits.maxMessageBytes) {
-    return new TaskError(
-      'TASKS_TOO_LARGE',
-      `send ${send.id}: ${send.body.byteLength} bytes, more than ${limits.maxMessageBytes}`,
-      { details: { bytes: send.body.byteLength, limit: limits.maxMessageBytes } },
-    )
+    return tooLarge(`send ${send.id}`, send.body.byteLength, limits.maxMessageBytes)
   }
   const { target } = send
   if (
@@ -49,8 +45,22 @@ export function checkCommit(commit: Commit, limits: Capabilities, partitions: nu
   let bytes = 0
   for (const value of commit.rows.values()) bytes += value?.byteLength ?? 0
   for (const { body } of commit.sends) bytes += body.byteLength
-  if (bytes > limits.maxCommitBytes)
-    throw new TaskError('TASKS_TOO_LARGE', `commit ${commit.seq}: ${bytes} bytes, more than ${limits.maxCommitBytes}`, {
-      details: { bytes, limit: limits.maxCommitBytes },
-    })
+  if (bytes > limits.maxCommitBytes) throw tooLarge(`commit ${commit.seq}`, bytes, limits.maxCommitBytes)
+}
+
+/** @throws TaskError TASKS_TOO_LARGE */
+export function checkSignal(body: Bytes, { maxMessageBytes }: Capabilities): void {
+  if (body.byteLength > maxMessageBytes) throw tooLarge('a signal', body.byteLength, maxMessageBytes)
+}
+
+/**
+ * A page of a blob.
+ * @throws TaskError TASKS_TOO_LARGE
+ */
+export function checkPage(key: string, page: number, bytes: Bytes, maxPageBytes: number): void {
+  if (bytes.byteLength > maxPageBytes) throw tooLarge(`page ${page} of blob ${key}`, bytes.byteLength, maxPageBytes)
+}
+
+function tooLarge(what: string, bytes: number, limit: number): TaskError {
+  return new TaskError('TASKS_TOO_LARGE', `${what}: ${bytes} bytes, more than ${limit}`, { details: { bytes, limit } })
 }

@@ -4,7 +4,7 @@
 import type { Clock } from '../clock'
 import type { Bytes, Lease } from '../transport'
 import { Deque } from './deque'
-import { Heap } from './heap'
+import { Heap } from '../adapter/heap'
 import { PASSING, Slab } from './slab'
 
 /** Somebody who waits for messages of one or several queues. */

@@ -23,7 +23,7 @@ import type { MemoryFaults } from './faults'
 import { MemoryHost } from './host'
 import type { Ending } from './lifetime'
 import { Lifetime } from './lifetime'
-import { checkCommit, checkSends, refusal } from '../adapter/limits'
+import { checkCommit, checkSends, checkSignal, refusal } from '../adapter/limits'
 import type { Namespace } from './namespace'
 
 export class MemorySpace implements Space {
@@ -102,8 +102,7 @@ export class MemorySpace implements Space {
 
   async signal(body: Bytes): Promise<void> {
     this.#lifetime.check()
-    if (body.byteLength > this.capabilities.maxMessageBytes)
-      throw new TaskError('TASKS_TOO_LARGE', `signal: ${body.byteLength} bytes`)
+    checkSignal(body, this.capabilities)
     this.#store.broadcast(body, this.#faults)
   }
 

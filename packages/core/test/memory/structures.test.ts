@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Deque } from '../../src/memory/deque'
-import { Heap } from '../../src/memory/heap'
+import { Heap } from '../../src/adapter/heap'
 import { Slab } from '../../src/memory/slab'
 import { SortedKeys } from '../../src/adapter/sorted-keys'
 

@@ -1,5 +1,6 @@
 // Random pipelines of chains, groups and returned pipelines, and what each comes to. The same seed is the same pipeline, in every process.
 import { inParallel, type Pipeline } from '@tasks/core'
+import { virtualClock } from '@tasks/core/testing'
 import { add, addLater, echo, sum, tasks } from './tasks'
 
 export interface Recipe {
@@ -17,22 +18,11 @@ interface Part {
   readonly tasks: number
 }
 
-/** mulberry32 */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), state | 1)
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61)
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** A task that goes on as another pipeline. */
 const goOn = tasks.bind('goOn', (value: number, seed: number): Pipeline<number, void> => recipeOf(seed, value).pipeline)
 
 export function recipeOf(seed: number, start = seed % 100): Recipe {
-  const random = randomOf(seed)
+  const { random } = virtualClock({ seed })
   const upTo = (most: number): number => 1 + Math.floor(random() * most)
 
   const part = (depth: number): Part => {

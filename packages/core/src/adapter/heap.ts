@@ -1,5 +1,11 @@
-/** What is due first comes out first. `dueAt` of an item must not change while it is in. */
-export class Heap<T extends { readonly dueAt: number }> {
+/** When something is due, and, where the order may not depend on what was in the heap before, which of those that are due at the same time comes first. */
+export interface Due {
+  readonly dueAt: number
+  readonly number?: number
+}
+
+/** What is due first comes out first. That may not change while it is in. */
+export class Heap<T extends Due> {
   #items: T[] = []
 
   get size(): number {
@@ -18,7 +24,7 @@ export class Heap<T extends { readonly dueAt: number }> {
   /** Throws the others out. */
   keep(wanted: (item: T) => boolean): void {
     // What is sorted is a heap.
-    this.#items = this.#items.filter(wanted).sort((a, b) => a.dueAt - b.dueAt)
+    this.#items = this.#items.filter(wanted).sort((a, b) => (isBefore(a, b) ? -1 : 1))
   }
 
   push(item: T): void {
@@ -27,7 +33,7 @@ export class Heap<T extends { readonly dueAt: number }> {
     items.push(item)
     while (at > 0) {
       const parent = (at - 1) >> 1
-      if (items[parent]!.dueAt <= item.dueAt) break
+      if (!isBefore(item, items[parent]!)) break
       items[at] = items[parent]!
       at = parent
     }
@@ -43,12 +49,16 @@ export class Heap<T extends { readonly dueAt: number }> {
     for (;;) {
       let child = 2 * at + 1
       if (child >= items.length) break
-      if (child + 1 < items.length && items[child + 1]!.dueAt < items[child]!.dueAt) child++
-      if (items[child]!.dueAt >= last.dueAt) break
+      if (child + 1 < items.length && isBefore(items[child + 1]!, items[child]!)) child++
+      if (!isBefore(items[child]!, last)) break
       items[at] = items[child]!
       at = child
     }
     items[at] = last
     return first
   }
+}
+
+function isBefore(a: Due, b: Due): boolean {
+  return a.dueAt < b.dueAt || (a.dueAt === b.dueAt && (a.number ?? 0) < (b.number ?? 0))
 }
