@@ -95,14 +95,15 @@ export class Consumer implements TaskConsumer, Claimant {
       const log = this.#best(suspects)
       if (log !== undefined) {
         await this.#ask(log, max, suspects, signals)
-        if (this.#given.length > 0) continue
+        if (this.#hasGiven(suspects)) continue
         // Somebody was quicker.
       }
       const left = until - clock.monotonic()
       if (left <= 0) return []
       this.#stand(max, suspects, left)
       const due = Math.min(...[...this.#logs].map(([each, queues]) => each.dueIn(queues, suspects)))
-      if (this.#given.length === 0 && this.#best(suspects) === undefined)
+      // A suspect that was given for another receive is not for this one: it goes back soon.
+      if (!this.#hasGiven(suspects) && this.#best(suspects) === undefined)
         await lifetime.wait(Math.min(left, Math.max(1, due)), signals, (wake) => this.#listen(wake))
     }
   }
@@ -191,6 +192,10 @@ export class Consumer implements TaskConsumer, Claimant {
   }
 
   // ---- Asking
+
+  #hasGiven(suspects: boolean): boolean {
+    return this.#given.some(({ deliveries }) => suspects || deliveries === 1)
+  }
 
   /** A suspect comes alone. */
   #take(max: number, suspects: boolean): readonly Lease[] {
