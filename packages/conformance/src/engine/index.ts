@@ -2,6 +2,7 @@ import type { ConformanceCase } from '../case'
 import { composition } from './composition'
 import { control } from './control'
 import { inEveryLane } from './engine-case'
+import { events } from './events'
 import { faults } from './faults'
 import { handlers } from './handlers'
 import { identity } from './identity'
@@ -14,5 +15,6 @@ export const engineCases: readonly ConformanceCase[] = inEveryLane([
   ...control,
   ...identity,
   ...loneTasks,
+  ...events,
   ...faults,
 ])

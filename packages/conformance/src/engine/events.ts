@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { createTasks, inParallel, waitForEvent, type CloudEvent } from '@tasks/core'
+import { eventually } from '../patience'
+import type { EngineCase } from './engine-case'
+
+const statusOf = ({ data }: CloudEvent): string | undefined => (data as { readonly status?: string }).status
+
+export const events: readonly EngineCase[] = [
+  {
+    name: 'tells what happens to pipelines, once and in order, while their owners die',
+    because: 'whoever follows a pipeline must not see a step that was not, nor miss one that was',
+    requires: ['crash'],
+    async play(stage) {
+      const tasks = createTasks({ namespace: stage.namespace })
+      const slow = tasks.bind('slow', (n: number) => new Promise<number>((resolve) => setTimeout(() => resolve(n), 5)))
+      const first = await stage.worker(tasks, { events: 'tasks' })
+      const client = await stage.client()
+      const stream = await client.subscribe()
+      const ids = Array.from({ length: 12 }, (_, index) => `p${index}`)
+      const chain = slow.send(1).continueWith(slow).continueWith(slow).continueWith(slow)
+      const runs = await Promise.all(ids.map((id) => client.submit(chain, { id })))
+      await eventually(stage.patienceMs, async () => assert.ok((await runs[0]!.status()).done > 0))
+      await stage.harness.crash!(first.transport)
+      await stage.workers(tasks, { events: 'tasks' })
+      await Promise.all(runs.map((run) => run.result({ timeoutMs: stage.patienceMs })))
+      const told = new Map(ids.map((id) => [id, [] as CloudEvent[]]))
+      let ended = 0
+      for await (const item of stream) {
+        assert.equal(item.kind, 'event', 'nothing is missing')
+        if (item.kind !== 'event') continue
+        told.get(item.event.rootid!)!.push(item.event)
+        if (statusOf(item.event) === 'COMPLETED' && ++ended === ids.length) break
+      }
+      for (const [id, all] of told) {
+        assert.deepEqual(
+          all.map(({ sequence }) => Number(sequence)),
+          all.map((_, index) => index + 1),
+          `the events of ${id} are not in order`,
+        )
+        const of = (type: string): number => all.filter((event) => event.type === `dev.tasks.${type}`).length
+        assert.deepEqual([of('pipeline.created'), of('task.completed'), of('pipeline.status')], [1, 4, 2])
+      }
+    },
+  },
+  {
+    name: 'wakes pipelines that wait for an event, and gives each event once',
+    because: 'an approval that is lost stops an order, and one that counts twice pays it twice',
+    async play(stage) {
+      const tasks = createTasks({ namespace: stage.namespace })
+      const echo = tasks.bind('echo', (x: unknown) => x)
+      await stage.workers(tasks)
+      const client = await stage.client()
+      const own = (id: string) => client.submit(waitForEvent({ key: 'go', pipeline: true }).continueWith(echo), { id })
+      // Before it, and after it.
+      await client.sendEvent({ key: 'go', pipelineId: 'early', value: 1 })
+      const [early, late] = [await own('early'), await own('late')]
+      const both = await client.submit(inParallel([waitForEvent({ key: 'a' }), waitForEvent({ key: 'b' })]), {
+        id: 'both',
+      })
+      const all = await Promise.all(
+        Array.from({ length: 10 }, (_, i) => client.submit(waitForEvent({ key: 'start' }), { id: `all${i}` })),
+      )
+      await eventually(stage.patienceMs, async () => {
+        const states = await Promise.all([late, ...all].map((run) => run.describe()))
+        for (const { chain } of states) assert.equal(chain?.entries[0]?.state, 'waiting')
+      })
+      for (let times = 0; times < 3; times++) {
+        await client.sendEvent({ key: 'go', pipelineId: 'late', value: 2, id: 'once' })
+        await client.sendEvent({ key: 'a', value: 'A', id: 'a' })
+        await client.sendEvent({ key: 'b', value: 'B', id: 'b' })
+      }
+      const wait = { timeoutMs: stage.patienceMs }
+      assert.deepEqual(await Promise.all([early.result(wait), late.result(wait), both.result(wait)]), [
+        1,
+        2,
+        ['A', 'B'],
+      ])
+      // Who was registered only now may have come behind the event: it is kept for whoever is left.
+      await eventually(stage.patienceMs, async () => {
+        await client.sendEvent({ key: 'start', value: 'now' })
+        const ended = await Promise.all(all.map((run) => run.status()))
+        assert.ok(ended.every(({ status }) => status === 'COMPLETED'))
+      })
+      const again = await client.submit(waitForEvent({ key: 'a' }, { timeoutMs: 200 }), { id: 'again' })
+      await assert.rejects(again.result(wait), { code: 'TASKS_TIMEOUT' })
+    },
+  },
+]
