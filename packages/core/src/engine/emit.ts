@@ -35,7 +35,6 @@ export type Emitted = {
     readonly run: string
     readonly gen: number
     readonly sequence: number
-    readonly at: number
     /** The returned pipeline that it is about, as a path. */
     readonly frame: string
     /** The task that it is about; '' if it is about a pipeline. */
@@ -62,7 +61,7 @@ function emit<Type extends PipelineEventType>(
 ): void {
   const { id, run, gen } = row
   const sequence = ++row.events
-  draft.events.push({ type, id, run, gen, sequence, at: draft.now, frame, path, data } as Emitted)
+  draft.events.push({ type, id, run, gen, sequence, frame, path, data } as Emitted)
 }
 
 /** Of a lone task that became a pipeline only its task's events are of interest, and its own together with them. */
