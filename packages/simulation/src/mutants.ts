@@ -197,13 +197,6 @@ export const mutants: readonly Mutant[] = [
     'if (commandId !== undefined) {',
   ),
   mutant(
-    'a command that was refused is obeyed when it comes again',
-    3_000,
-    'engine/control.ts',
-    'const note: CommandNote = refused === undefined ? commandId : [commandId, refused]\n    row.commands = ',
-    'const note: CommandNote = commandId\n    if (refused === undefined) row.commands = ',
-  ),
-  mutant(
     'what a worker reports goes on, though the pipeline is being cancelled',
     300,
     'engine/chains.ts',

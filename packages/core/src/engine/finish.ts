@@ -31,10 +31,10 @@ export function finish(draft: Draft, run: RunView, status: 'COMPLETED' | 'FAILED
     draft.reply(row.replyTo, { type: 'ended', id: row.id, run: row.run, status, value: outcome })
   row.replyTo = undefined
   draft.ended.push({ id: row.id, run: row.run, status, value: outcome })
-  // What else is left are the pages of the root chain's frame; everything else went when its chain or group ended.
-  if (!isKept && chain !== undefined) deletePages(draft, run, hopPath(ROOT, chain.hop), chain.definition)
   if (!isKept && (row.litter || row.waits > 0 || status === 'CANCELLED'))
     draft.startJob(run, { kind: 'clean', path: '', whole: false, blobs: false })
+  // What else is left are the pages of the root chain's frame; everything else went when its chain or group ended.
+  else if (!isKept && chain !== undefined) deletePages(draft, run, hopPath(ROOT, chain.hop), chain.definition)
   draft.put(expiryKey(run), { kind: 'expire', id: row.id, run: row.run })
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { inParallel } from '../../src/pipeline'
 import { eventually, later, PATIENCE_MS, system } from '../support/system'
+import { ReducerWorld, submitOf } from './reducer-world'
 
 test('runs that were restarted in the middle of a group leave nothing behind, and take no room from others', async () => {
   const { tasks, worker, client, rows } = system()
@@ -27,3 +28,15 @@ test('runs that were restarted in the middle of a group leave nothing behind, an
     await eventually(async () => expect(await left()).toEqual([]), 200)
   })
 }, 90_000)
+
+test('what a run that is restarted has left goes in steps, not with the commit of the restart', async () => {
+  const world = new ReducerWorld()
+  const pipeline = system()
+    .tasks.bind('step', () => 1)
+    .send()
+  world.fold([submitOf('p', 'first', pipeline)])
+  const { changed } = world.fold([submitOf('p', 'second', pipeline, { onDuplicate: 'restart' })])
+  expect([...changed].flatMap(([key, row]) => (row === null && key.startsWith('Pp/1:') ? [key] : []))).toEqual([])
+  await world.settle()
+  expect(world.keys('P')).toEqual(['Pp/2:d#0'])
+})
