@@ -232,13 +232,6 @@ export const mutants: readonly Mutant[] = [
     "if (view.row.status === 'CANCELLED') {",
   ),
   mutant(
-    'a group starts chains though its pipeline is paused',
-    300,
-    'engine/pump.ts',
-    "if (pipeline!.status === 'PAUSED') return",
-    '',
-  ),
-  mutant(
     'what was held is forgotten at resume',
     300,
     'engine/chains.ts',
