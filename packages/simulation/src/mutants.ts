@@ -205,7 +205,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'a cancel does not wait for what runs',
-    3_000,
+    6_000,
     'engine/cancel.ts',
     'if (row.out === 0) return startFinals(draft, run)',
     'if (row.out >= 0) return startFinals(draft, run)',
