@@ -67,7 +67,7 @@ function isHeartbeat({ topic, records }: Batch): boolean {
   return topic.endsWith('.owners') && records.every(({ value }) => String(value).includes('"beat"'))
 }
 
-const OLD_MS = 40_000
+const OLD_MS = 20_000
 
 export async function conformanceHarness(server: Server): Promise<TransportHarness> {
   const made = new WeakMap<Transport, { readonly faults: Faults; readonly driver: KafkaDriver }>()
