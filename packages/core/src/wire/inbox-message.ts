@@ -344,11 +344,19 @@ export function decodeInbox(bytes: Bytes): InboxBody {
     }
     case 't': {
       const [, , talk, kind, length] = header as [number, string, TalkMessage, Kind?, number?]
+      if (!TALK.has((talk as Partial<TalkMessage> | null)?.type)) throw unknownType(header[1])
       return kind === undefined ? talk : { ...(talk as OfferMessage), value: { kind, bytes: payload.take(length!) } }
     }
     default:
-      throw new TaskError('TASKS_UNDECODABLE', `an inbox message has the unknown type ${JSON.stringify(header[1])}`)
+      throw unknownType(header[1])
   }
+}
+
+/** What entities say to each other: anything else would be taken for one of our own by whoever folds it. */
+const TALK: ReadonlySet<unknown> = new Set(['wait', 'unwait', 'taken', 'offer'] satisfies TalkMessage['type'][])
+
+function unknownType(type: unknown): TaskError {
+  return new TaskError('TASKS_UNDECODABLE', `an inbox message has the unknown type ${JSON.stringify(type)}`)
 }
 
 /**
