@@ -4,5 +4,5 @@
 /** @typedef {import('./nats.js').NatsOptions} NatsOptions */
 export { NoBroker } from './programs.js'
 export { KAFKA, OLD_KAFKA, startKafka, startKafkaCluster } from './kafka.js'
-export { startNats } from './nats.js'
+export { startNats, startNatsCluster } from './nats.js'
 export { startRedis } from './redis.js'

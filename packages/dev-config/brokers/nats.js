@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { inContainer, NoBroker, onPath } from './programs.js'
-import { ask, startServer } from './server.js'
+import { ask, freePort, startServer } from './server.js'
 
 const MODULE = 'github.com/nats-io/nats-server/v2'
 const BUILD_MS = 300_000
@@ -44,6 +44,24 @@ export async function startNats(options = {}) {
     },
     url: (port) => `nats://127.0.0.1:${port}`,
   })
+}
+
+/**
+ * Three servers that keep copies for each other. `stop` of each stops that one.
+ *
+ * @param {Pick<NatsOptions, 'version'>} [options] @returns {Promise<readonly import('./server.js').Server[]>}
+ */
+export async function startNatsCluster(options = {}) {
+  const ports = [await freePort(), await freePort(), await freePort()]
+  const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(', ')
+  return Promise.all(
+    ports.map((port, i) =>
+      startNats({
+        ...options,
+        settings: `server_name: "server-${i}"\ncluster { name: "tasks", listen: "127.0.0.1:${port}", routes: [${routes}] }`,
+      }),
+    ),
+  )
 }
 
 /**

@@ -3,7 +3,6 @@
 import type { Clock } from '@tasks/core/adapter'
 import type { JetStream } from './jetstream'
 import type { Names } from './names'
-import { readAll } from './reader'
 import type { ServerClock } from './server-clock'
 
 export interface Report {
@@ -24,12 +23,9 @@ export interface HostsOptions {
   readonly names: Names
   /** This one, whose own reports are not heard. */
   readonly self: string
-  readonly patienceMs: number
   /** Somebody came or went, or holds something else than before. */
   readonly onChange: () => void
 }
-
-const MOST_HOSTS = 10_000
 
 export class Hosts {
   readonly #options: HostsOptions
@@ -107,26 +103,15 @@ export class Hosts {
   }
 
   async #load(): Promise<void> {
-    const { jetstream, clock, serverClock, names, patienceMs } = this.#options
+    const { jetstream, clock, names } = this.#options
     this.#stop()
     const { stop } = jetstream.connection.subscribe(names.host('*'), ({ subject, data }) =>
       this.#hear(subject, data, clock.monotonic()),
     )
     this.#stop = stop
-    const serverNow = await serverClock.now()
-    const now = clock.monotonic()
-    const options = {
-      jetstream,
-      clock,
-      stream: names.streams.state,
-      filter: names.host('*'),
-      from: 1,
-      limit: MOST_HOSTS,
-      patienceMs,
-    }
-    await readAll(options, (messages) => {
-      for (const { subject, data, at } of messages) this.#hear(subject, data, now - Math.max(0, serverNow - at))
-    })
+    // One by one: they are few, and each is replaced all the time.
+    const subjects = await jetstream.subjects(names.streams.state, names.host('*'))
+    await Promise.all(subjects.map((subject) => this.#lookUp(hostOf(subject))))
   }
 
   async #lookUp(host: string): Promise<void> {
@@ -137,7 +122,7 @@ export class Hosts {
   }
 
   #hear(subject: string, data: Uint8Array, heardAt: number): void {
-    const host = subject.slice(subject.lastIndexOf('.') + 1)
+    const host = hostOf(subject)
     const before = this.#known.get(host)
     if (host === this.#options.self || (before !== undefined && before.heardAt > heardAt)) return
     let report: Report
@@ -150,6 +135,10 @@ export class Hosts {
     else this.#known.delete(host)
     if (!isSame(before?.held, this.#known.get(host)?.held)) this.#options.onChange()
   }
+}
+
+function hostOf(subject: string): string {
+  return subject.slice(subject.lastIndexOf('.') + 1)
 }
 
 function isSame(a: Report['held'] | undefined, b: Report['held'] | undefined): boolean {

@@ -152,6 +152,17 @@ export class JetStream {
     }
   }
 
+  /** The subjects that have messages. */
+  async subjects(stream: string, filter: string): Promise<readonly string[]> {
+    const { state } = await this.api<{ state: { subjects?: Readonly<Record<string, number>> } }>(
+      `STREAM.INFO.${stream}`,
+      {
+        subjects_filter: filter,
+      },
+    )
+    return Object.keys(state.subjects ?? {})
+  }
+
   /** Also if it is there already, with the same settings. */
   async createStream(config: StreamConfig): Promise<StreamInfo> {
     return this.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)

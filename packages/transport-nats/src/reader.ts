@@ -24,7 +24,7 @@ export interface ReaderOptions {
 const BATCH = 512
 const BATCH_BYTES = 8 * 1024 * 1024
 const EXPIRES_MS = 30_000
-const HEARTBEAT_MS = 5_000
+const HEARTBEAT_MS = 1_500
 const RETRY_MS = 100
 /** A consumer that nobody asks is removed by the server. */
 const INACTIVE_MS = 60_000
@@ -156,7 +156,12 @@ export class Reader {
     const { reply, headers } = message
     if (headers !== undefined && headers.code > 0 && !reply?.startsWith('$JS.ACK.')) {
       // Its time is over, or it was too much for one request: the next one goes on. Anything else, and the consumer is of no use any more.
-      if (headers.code === 100) return
+      if (headers.code === 100) {
+        // It is idle: there is nothing, whatever it has said before. Its count is not true while others replace or purge messages.
+        this.#pending = 0
+        this.#options.onMore()
+        return
+      }
       const isOver = headers.code === 408 || /max ?bytes/i.test(headers.description)
       if (!isOver) {
         this.#cancelRetry()

@@ -1,0 +1,76 @@
+// Three servers, of which one is killed at a time: what was accepted ends right, and what was promised is kept by the others.
+import { createClient, createTasks, inParallel, startWorker, TaskError } from '@tasks/core'
+import { NoBroker, startNatsCluster, type Server } from '@tasks/dev-config/brokers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { natsTransport } from '../src/index'
+
+const VERSION = '2.12.1'
+const PATIENCE_MS = 60_000
+
+/** The servers choose leaders at first, and after each death. */
+async function insist<T>(attempt: () => Promise<T>): Promise<T> {
+  const until = performance.now() + PATIENCE_MS
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE' || performance.now() > until) throw error
+      await sleep(200)
+    }
+  }
+}
+
+test(
+  'a cluster of three loses nothing when one of its servers is killed, one after the other',
+  async (ctx) => {
+    let servers: readonly Server[]
+    try {
+      servers = await startNatsCluster({ version: VERSION })
+    } catch (error) {
+      if (error instanceof NoBroker) return ctx.skip(error.message)
+      throw error
+    }
+    onTestFinished(async () => {
+      await Promise.all(servers.map((server) => server.stop()))
+    })
+    const url = `nats://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`
+    const tasks = createTasks({ namespace: 'cluster' })
+    const double = tasks.bind('double', (n: number) => n * 2)
+    const sum = tasks.bind('sum', (all: number[]) => all.reduce((total, n) => total + n, 0))
+    const transport = natsTransport({ url, patienceMs: 20_000 })
+    const other = natsTransport({ url, patienceMs: 20_000 })
+    onTestFinished(async () => {
+      await Promise.all([transport.close(), other.close()])
+    })
+    const options = { tasks, partitions: 4, leaseMs: 2_000 }
+    const workers = [
+      await insist(() => startWorker({ ...options, transport })),
+      await insist(() => startWorker({ ...options, transport: other, localLane: false })),
+    ]
+    expect(transport.capabilities.durability).toBe('replicated')
+    const client = createClient({ namespace: 'cluster', transport, answerMs: 1_000 })
+    for (const [round, victim] of servers.entries()) {
+      const runs = await Promise.all(
+        Array.from({ length: 10 }, (_, i) =>
+          insist(() =>
+            client.submit(inParallel(Array.from({ length: 20 }, (__, k) => double.send(k))).continueWith(sum), {
+              id: `${round}.${i}`,
+            }),
+          ),
+        ),
+      )
+      victim.kill('SIGKILL')
+      for (const run of runs) expect(await run.result({ timeoutMs: PATIENCE_MS })).toBe(380)
+      const late = await insist(() => client.submit(double.send(round), { id: `late ${round}` }))
+      expect(await late.result({ timeoutMs: PATIENCE_MS })).toBe(2 * round)
+      await victim.restart()
+      // Until it has caught up, the cluster cannot do without another.
+      await sleep(5_000)
+    }
+    expect(await insist(() => client.deadLetters.list())).toEqual([])
+    await client.close()
+    for (const worker of workers) await worker.close()
+  },
+  10 * PATIENCE_MS,
+)
