@@ -18,6 +18,7 @@ for (const [subpath, target] of Object.entries(manifest.exports)) {
   const config = ExtractorConfig.prepare({
     configObject: {
       projectFolder: folder,
+      newlineKind: 'lf',
       mainEntryPointFilePath: resolve(types),
       compiler: {
         overrideTsconfig: { compilerOptions: { ...tsOptions(), skipLibCheck: true }, files: [resolve(types)] },
