@@ -28,7 +28,15 @@ test('a finished pipeline leaves no key behind after its retention, and no field
   const count = tasks.bind('count', (results: unknown[]) => results.length)
   const lengths = tasks.bind('lengths', (texts: string[]) => texts.map((text) => text.length))
 
-  const worker = await startWorker({ tasks, transport, partitions: PARTITIONS, localLane: false, leaseMs: 2_000 })
+  const worker = await startWorker({
+    tasks,
+    transport,
+    partitions: PARTITIONS,
+    localLane: false,
+    leaseMs: 2_000,
+    // What has been said of it is kept for as long as events are, not as long as it.
+    events: 'none',
+  })
   const client = createClient({ namespace: NAMESPACE, transport })
   const retentionMs = 300
   const runs = await Promise.all([
