@@ -144,6 +144,10 @@ export class Connection {
     return this.#send(subject, payload, headers)
   }
 
+  get clock(): Clock {
+    return this.#options.clock
+  }
+
   /** Tries until it works, the time is over, or the server refuses: of what may be done twice, or what certainly was not done. */
   async insist<T>(what: string, repeatable: boolean, attempt: () => Promise<T>): Promise<T> {
     const { clock, patienceMs } = this.#options

@@ -1,5 +1,5 @@
 import type { EventRetention, OpenOptions } from '@tasks/core'
-import { TaskError } from '@tasks/core/adapter'
+import { sleep, TaskError } from '@tasks/core/adapter'
 import { ERROR } from './failure'
 import type { JetStream, StreamConfig, StreamInfo } from './jetstream'
 import { hasCause, NANOS } from './jetstream'
@@ -19,6 +19,9 @@ const SETTINGS: Readonly<Record<keyof StreamNames, Partial<StreamConfig>>> = {
   dead: {},
   blob: { max_msgs_per_subject: 1 },
 }
+
+const CREATE_TRIES = 10
+const CREATE_AGAIN_MS = 50
 
 /** The server takes no shorter one. */
 const LEAST_AGE_MS = 100
@@ -119,20 +122,25 @@ async function createStream(
   { maxAgeMs, maxBytes }: EventRetention,
 ): Promise<void> {
   const name = names.streams[kind]
-  try {
-    await jetstream.createStream({
-      name,
-      subjects: [names.subjectsOf(kind)],
-      retention: 'limits',
-      storage: 'file',
-      num_replicas: replicas,
-      allow_direct: true,
-      ...SETTINGS[kind],
-      ...(kind === 'event' && { max_age: Math.max(LEAST_AGE_MS, maxAgeMs) * NANOS, max_bytes: maxBytes }),
-    })
-  } catch (error) {
-    if (hasCause(error, ERROR.streamNameInUse)) throw foreign(name, error)
-    throw error
+  for (let tries = 1; ; tries++) {
+    try {
+      await jetstream.createStream({
+        name,
+        subjects: [names.subjectsOf(kind)],
+        retention: 'limits',
+        storage: 'file',
+        num_replicas: replicas,
+        allow_direct: true,
+        ...SETTINGS[kind],
+        ...(kind === 'event' && { max_age: Math.max(LEAST_AGE_MS, maxAgeMs) * NANOS, max_bytes: maxBytes }),
+      })
+      return
+    } catch (error) {
+      if (hasCause(error, ERROR.streamNameInUse)) throw foreign(name, error)
+      // A server that is just making this stream for another process takes its subjects for another's.
+      if (!hasCause(error, ERROR.streamSubjectsOverlap) || tries === CREATE_TRIES) throw error
+      await sleep(jetstream.connection.clock, CREATE_AGAIN_MS)
+    }
   }
 }
 
