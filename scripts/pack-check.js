@@ -103,8 +103,8 @@ async function checkExamples(places) {
       cases.push({ name: `${name} has an example`, seconds: 0, failure })
       continue
     }
-    const variable = Object.keys(BROKERS).find((name) => example.includes(name))
-    const broker = variable === undefined ? undefined : await brokerOrReason(BROKERS[variable])
+    const [variable, start] = Object.entries(BROKERS).find(([name]) => example.includes(name)) ?? []
+    const broker = start && (await brokerOrReason(start))
     if (typeof broker === 'string') {
       cases.push({ name: `the example of ${name} runs`, seconds: 0, skipped: broker })
       continue
