@@ -18,8 +18,9 @@ import {
   checkSignal,
   leasedPartitions,
   Lifetime,
-  refusal,
+  sendAccepted,
   TaskError,
+  waitAtMost,
 } from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import { Consumer } from './consumer'
@@ -85,10 +86,7 @@ export function openSpace(parts: SpaceParts): Space {
 
     async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
       lifetime.refuseIfOver()
-      const refusals = batch.map((send) => refusal(send, capabilities, partitions))
-      const accepted = batch.filter((_, i) => refusals[i] === undefined)
-      const outcomes = [...(await outbox.send(accepted))].reverse()
-      return refusals.map((error) => (error === undefined ? outcomes.pop()! : { ok: false, certain: true, error }))
+      return sendAccepted(batch, capabilities, partitions, (accepted) => outbox.send(accepted))
     },
 
     consume(options: ConsumeOptions): TaskConsumer {
@@ -183,9 +181,7 @@ export function openSpace(parts: SpaceParts): Space {
         subscriptions.close(),
       ])
       lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
-      let cancel = (): void => {}
-      await Promise.race([goodbyes, new Promise<void>((resolve) => (cancel = clock.after(GOODBYE_MS, resolve)))])
-      cancel()
+      await waitAtMost(clock, GOODBYE_MS, goodbyes)
       mailbox.close()
       owners.stop()
       events.stop()

@@ -6,7 +6,7 @@
 // C3. What was not sent is known not to have been.
 // C4. One subscription hears the answers of all calls; calls of one turn of the event loop leave in one write.
 import type { Clock } from '@tasks/core/adapter'
-import { sleep, TaskError } from '@tasks/core/adapter'
+import { sleep, TaskError, waitAtMost } from '@tasks/core/adapter'
 import type { Msg, MsgHdrs, NatsConnection, ServerInfo } from '@nats-io/transport-node'
 import { AuthorizationError, createInbox, PermissionViolationError } from '@nats-io/transport-node'
 import { forbidden, isCertain, isForbidden, isPassing, nobodyListens, refused, Refusal, unavailable } from './failure'
@@ -290,11 +290,6 @@ export class Connection {
   }
 
   async #withinGoodbye(ending: Promise<unknown>): Promise<void> {
-    let cancel = (): void => {}
-    await Promise.race([
-      ending.catch(() => {}),
-      new Promise<void>((resolve) => (cancel = this.#options.clock.after(GOODBYE_MS, resolve))),
-    ])
-    cancel()
+    await waitAtMost(this.#options.clock, GOODBYE_MS, ending)
   }
 }

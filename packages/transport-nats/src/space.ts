@@ -18,8 +18,9 @@ import {
   checkSignal,
   leasedPartitions,
   Lifetime,
-  refusal,
+  sendAccepted,
   TaskError,
+  waitAtMost,
 } from '@tasks/core/adapter'
 import { backlog } from './backlog'
 import { blobs } from './blobs'
@@ -70,10 +71,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
 
     async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
       lifetime.refuseIfOver()
-      const refusals = batch.map((send) => refusal(send, capabilities, partitions))
-      const outcomes = await outbox.send(batch.filter((_, i) => refusals[i] === undefined))
-      let next = 0
-      return refusals.map((error) => (error === undefined ? outcomes[next++]! : { ok: false, certain: true, error }))
+      return sendAccepted(batch, capabilities, partitions, (accepted) => outbox.send(accepted))
     },
 
     consume(options: ConsumeOptions): TaskConsumer {
@@ -142,9 +140,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
         ...[...consumers].map((consumer) => consumer.close()),
         ...[...hosts].map((host) => host.disown()),
       ])
-      let cancel = (): void => {}
-      await Promise.race([goodbyes, new Promise<void>((resolve) => (cancel = clock.after(GOODBYE_MS, resolve)))])
-      cancel()
+      await waitAtMost(clock, GOODBYE_MS, goodbyes)
       parts.onClose(space)
     },
   }

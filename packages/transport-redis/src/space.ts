@@ -18,8 +18,9 @@ import {
   checkSignal,
   leasedPartitions,
   Lifetime,
-  refusal,
+  sendAccepted,
   TaskError,
+  waitAtMost,
 } from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import type { Connection } from './connection'
@@ -85,21 +86,21 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
 
     async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
       lifetime.refuseIfOver()
-      const refusals = batch.map((send) => refusal(send, capabilities, partitions))
-      const accepted = batch.filter((_, i) => refusals[i] === undefined)
-      const call = new Parts(outbox.commonKeys)
-      outbox.write(call, accepted)
-      let outcome: SendOutcome = { ok: true }
-      if (call.args.length > 0) {
-        outcome = await connection.run(sendScript, call.keys, call.args).then(
-          () => ({ ok: true }),
-          (error: TaskError) => {
-            if (error.code === 'TASKS_CLOSED') throw error
-            return { ok: false, certain: isCertain(error), error }
-          },
-        )
-      }
-      return refusals.map((error) => (error === undefined ? outcome : { ok: false, certain: true, error }))
+      return sendAccepted(batch, capabilities, partitions, async (accepted) => {
+        const call = new Parts(outbox.commonKeys)
+        outbox.write(call, accepted)
+        let outcome: SendOutcome = { ok: true }
+        if (call.args.length > 0) {
+          outcome = await connection.run(sendScript, call.keys, call.args).then(
+            () => ({ ok: true }),
+            (error: TaskError) => {
+              if (error.code === 'TASKS_CLOSED') throw error
+              return { ok: false, certain: isCertain(error), error }
+            },
+          )
+        }
+        return accepted.map(() => outcome)
+      })
     },
 
     consume(options: ConsumeOptions): TaskConsumer {
@@ -186,9 +187,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
       mailbox.close()
       await Promise.all([...consumers].map((consumer) => consumer.close()))
       const goodbyes = Promise.allSettled([events.close(), ...[...hosts].map((host) => host.disown())])
-      let cancel = (): void => {}
-      await Promise.race([goodbyes, new Promise<void>((resolve) => (cancel = clock.after(GOODBYE_MS, resolve)))])
-      cancel()
+      await waitAtMost(clock, GOODBYE_MS, goodbyes)
       parts.onClose(space)
     },
   }

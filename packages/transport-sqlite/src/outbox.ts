@@ -1,7 +1,7 @@
 // Stores sends, inside the transaction that they belong to.
 import type { Capabilities, Commit, EventRetention, Send } from '@tasks/core'
-import type { Clock, TaskError } from '@tasks/core/adapter'
-import { checkCommit, checkSends, refusal } from '@tasks/core/adapter'
+import type { Clock } from '@tasks/core/adapter'
+import { checkCommit, checkSends } from '@tasks/core/adapter'
 import { bulkPut } from './bulk'
 import { addLetter } from './dead-letters'
 import type { Value } from './driver'
@@ -39,10 +39,6 @@ export class Outbox {
   /** Refuses a commit that cannot be stored, for its sends or for its size. */
   checkCommit(commit: Commit): void {
     checkCommit(commit, this.#limits, this.#namespace.partitions)
-  }
-
-  refusal(send: Send): TaskError | undefined {
-    return refusal(send, this.#limits, this.#namespace.partitions)
   }
 
   /** For sends that were checked. */

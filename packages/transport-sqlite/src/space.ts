@@ -11,7 +11,7 @@ import type {
   Space,
   TaskConsumer,
 } from '@tasks/core'
-import { checkSignal, leasedPartitions, Lifetime, TaskError } from '@tasks/core/adapter'
+import { checkSignal, leasedPartitions, Lifetime, sendAccepted, TaskError } from '@tasks/core/adapter'
 import { blobs } from './blobs'
 import { deadLetters } from './dead-letters'
 import { Events } from './events'
@@ -55,16 +55,15 @@ export function openSpace(
 
     async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
       lifetime.refuseIfOver()
-      const refusals = batch.map((send) => outbox.refusal(send))
-      const accepted = batch.filter((_, i) => !refusals[i])
-      if (accepted.length === 0) return refusals.map((error) => ({ ok: false, certain: true, error: error! }))
-      const outcome: SendOutcome = await group
-        .write((write) => outbox.write(write, accepted))
-        .then(
-          () => ({ ok: true }),
-          (error: TaskError) => ({ ok: false, certain: isCertain(error), error }),
-        )
-      return refusals.map((error) => (error ? { ok: false, certain: true, error } : outcome))
+      return sendAccepted(batch, capabilities, namespace.partitions, async (accepted) => {
+        const outcome: SendOutcome = await group
+          .write((write) => outbox.write(write, accepted))
+          .then(
+            () => ({ ok: true }),
+            (error: TaskError) => ({ ok: false, certain: isCertain(error), error }),
+          )
+        return accepted.map(() => outcome)
+      })
     },
 
     consume(options: ConsumeOptions): TaskConsumer {

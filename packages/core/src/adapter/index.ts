@@ -1,10 +1,11 @@
 // For authors of transports: what @tasks/core/adapter exports.
 export type { Clock } from '../clock'
-export { sleep, systemClock } from '../clock'
+export { sleep, systemClock, waitAtMost } from '../clock'
+export { sendAccepted } from './accepted-sends'
 export type { Due } from './heap'
 export { Heap } from './heap'
 export { Lifetime } from './lifetime'
-export { checkCommit, checkPage, checkSends, checkSignal, refusal } from './limits'
+export { checkCommit, checkPage, checkSends, checkSignal } from './limits'
 export type { Heartbeat, LeaseStore, LeasedPartitionsOptions } from './leased-partitions'
 export { leasedPartitions } from './leased-partitions'
 export type { TakeOrWaitOptions } from './take-or-wait'

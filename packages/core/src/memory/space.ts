@@ -23,7 +23,8 @@ import type { MemoryFaults } from './faults'
 import { MemoryHost } from './host'
 import type { Ending } from './lifetime'
 import { Lifetime } from './lifetime'
-import { checkCommit, checkSends, checkSignal, refusal } from '../adapter/limits'
+import { sendAccepted } from '../adapter/accepted-sends'
+import { checkCommit, checkSends, checkSignal } from '../adapter/limits'
 import type { Namespace } from './namespace'
 
 export class MemorySpace implements Space {
@@ -49,14 +50,9 @@ export class MemorySpace implements Space {
 
   async send(batch: readonly Send[]): Promise<readonly SendOutcome[]> {
     this.#lifetime.check()
-    const refusals = batch.map((send) => refusal(send, this.capabilities, this.partitions))
-    if (refusals.every((error) => error === undefined)) return this.#store.send(batch, this.#faults)
-    const made = this.#store.send(
-      batch.filter((_, i) => refusals[i] === undefined),
-      this.#faults,
+    return sendAccepted(batch, this.capabilities, this.partitions, (accepted) =>
+      this.#store.send(accepted, this.#faults),
     )
-    let next = 0
-    return refusals.map((error) => (error === undefined ? made[next++]! : { ok: false, certain: true, error }))
   }
 
   consume(options: ConsumeOptions): TaskConsumer {
