@@ -1,4 +1,5 @@
 // Describing work
+export type { Clock } from './clock'
 export type { DeclareOptions, TaskOf, Tasks, TasksOptions } from './tasks'
 export type { TaskOptions } from './task-options'
 export { createTasks } from './tasks'
