@@ -2,7 +2,8 @@
 export const library = {
   format: /** @type {('esm' | 'cjs')[]} */ (['esm', 'cjs']),
   target: 'node20',
-  dts: true,
+  // The packages below are read as they were built, not from their sources again.
+  dts: { compilerOptions: { customConditions: [] } },
   sourcemap: true,
   clean: true,
   treeshake: true,

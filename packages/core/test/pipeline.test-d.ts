@@ -35,9 +35,9 @@ expectTypeOf(load('x')).toEqualTypeOf<Promise<number[]>>()
 expectTypeOf(deviation).toEqualTypeOf<Task<[prices: number[]], number>>()
 
 // A parameter with a default has its type without saying so.
-expectTypeOf(tasks.bind('default', (a: string, b = 1) => b + a.length)).toEqualTypeOf<
-  Task<[a: string, b?: number], number>
->()
+const defaulted = tasks.bind('default', (a: string, b = 1) => b + a.length)
+expectTypeOf(defaulted.send('a')).toEqualTypeOf<Pipeline<number>>()
+expectTypeOf(defaulted.send('a', 2)).toEqualTypeOf<Pipeline<number>>()
 
 // Promises are unwrapped.
 expectTypeOf(load.send('x')).toEqualTypeOf<Pipeline<number[]>>()
