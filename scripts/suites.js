@@ -15,23 +15,23 @@
 const NODE_22 = '22.23.3'
 const NODE_24 = '24.21.0'
 
-/** @type {readonly Suite[]} */
+/** Those that take long come first, so that none of them runs alone at the end. @type {readonly Suite[]} */
 export const suites = [
   { name: 'verify', runner: 'script', files: ['scripts/verify.js'] },
   vitest('core', 'packages/core'),
-  vitest('oracle', 'packages/oracle'),
-  vitest('conformance', 'packages/conformance'),
-  { name: 'conformance-node-test', runner: 'node:test', cwd: 'packages/conformance', files: ['.node-test.ts'] },
-  vitest('transport-sqlite', 'packages/transport-sqlite'),
-  vitest('transport-redis', 'packages/transport-redis'),
-  vitest('transport-nats', 'packages/transport-nats'),
   vitest('transport-kafka', 'packages/transport-kafka'),
+  vitest('transport-sqlite', 'packages/transport-sqlite'),
+  vitest('transport-nats', 'packages/transport-nats'),
+  vitest('transport-redis', 'packages/transport-redis'),
   vitest('cli', 'packages/cli'),
   vitest('stocks', 'apps/stocks'),
   vitest('bench', 'apps/bench'),
-  vitest('simulation', 'packages/simulation'),
-  { name: 'scripts', runner: 'node:test', cwd: 'scripts', files: ['.test.js'] },
   { name: 'pack-check', runner: 'script', files: ['scripts/pack-check.js'], after: 'verify' },
+  vitest('conformance', 'packages/conformance'),
+  vitest('simulation', 'packages/simulation'),
+  { name: 'conformance-node-test', runner: 'node:test', cwd: 'packages/conformance', files: ['.node-test.ts'] },
+  vitest('oracle', 'packages/oracle'),
+  { name: 'scripts', runner: 'node:test', cwd: 'scripts', files: ['.test.js'] },
 
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
   { ...vitest('core-node-24', 'packages/core'), tier: 'all', node: NODE_24 },

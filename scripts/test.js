@@ -1,5 +1,5 @@
 // `npm test`: every suite, then the sum of their JUnit files. `npm run test:all`: the long tier too.
-// Suites wait for processes and servers more than they compute: two run at a time, and what one of them says is printed when it has ended.
+// Suites wait for processes and servers more than they compute: three run at a time, and what one of them says is printed when it has ended.
 //
 //   npm test core cli            some suites only
 //   npm run test:all core        a suite in its long form
@@ -14,7 +14,7 @@ import { summarize } from './summary.js'
 
 /** @typedef {import('./suites.js').Suite} Suite */
 
-const LANES = 2
+const LANES = 3
 
 await setup()
 const { fromSource } = await import('./source.js')

@@ -1,6 +1,7 @@
 // A real server of a broker, for tests, benchmarks and people: on a free port of 127.0.0.1, with a temporary folder, as a child of this process.
 // It is stopped with this process, however that ends, and nothing else ever is.
 import { spawn, spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -28,7 +29,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * @property {(port: number) => string} url
  */
 
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 120_000
+
+/** Below those that systems give to outgoing connections: one of these would take the port of a server that has not begun yet, or that is being restarted. */
+const PORTS = /** @type {const} */ ([20_000, 32_000])
 
 /** @param {Recipe} recipe @returns {Promise<Server>} */
 export async function startServer(recipe) {
@@ -55,9 +59,11 @@ export async function startServer(recipe) {
     child.once('error', (error) => (failure = error))
     const until = performance.now() + PATIENCE_MS
     for (;;) {
-      if (failure !== undefined || child.exitCode !== null || performance.now() > until) {
+      const ended = child.exitCode ?? child.signalCode
+      if (failure !== undefined || ended !== null || performance.now() > until) {
         killChild()
-        throw new Error(`${recipe.command} did not start: ${failure?.message ?? ''}\n${output}`)
+        const why = failure?.message ?? (ended === null ? `not ready after ${PATIENCE_MS / 1000} s` : `ended with ${ended}`)
+        throw new Error(`${recipe.name} did not start: ${why}\n${output}`)
       }
       try {
         version = await recipe.ready({ folder, port })
@@ -107,12 +113,19 @@ export async function startServer(recipe) {
 
 /** @returns {Promise<number>} */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const server = createServer().listen(randomInt(...PORTS), '127.0.0.1')
+    try {
+      await once(server, 'listening')
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code === 'EADDRINUSE') continue
+      throw error
+    }
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 /**
