@@ -62,7 +62,8 @@ export async function startServer(recipe) {
       const ended = child.exitCode ?? child.signalCode
       if (failure !== undefined || ended !== null || performance.now() > until) {
         killChild()
-        const why = failure?.message ?? (ended === null ? `not ready after ${PATIENCE_MS / 1000} s` : `ended with ${ended}`)
+        const why =
+          failure?.message ?? (ended === null ? `not ready after ${PATIENCE_MS / 1000} s` : `ended with ${ended}`)
         throw new Error(`${recipe.name} did not start: ${why}\n${output}`)
       }
       try {
