@@ -45,18 +45,23 @@ export function eventSent(draft: Draft, message: EventMessage): void {
   else keep(box, event)
 }
 
-/** A page of waiters is looked at for an event. */
+/** A page of waiters is looked at for an event. Of those that do not match nothing is written. */
 export function woken(draft: Draft, job: WakeJob, waiters: readonly RowKey[], done: boolean): void {
   const keys = new BoxKeys(job.id)
-  const event = editEvent(draft, keys, Number(job.path))
-  if (event === undefined || event.search === 'none') return draft.endJob(job)
+  const sent = draft.get<KeptEvent>(keys.event(Number(job.path)))
+  if (sent === undefined || sent.search === 'none') return draft.endJob(job)
+  const isForAll = sent.search === 'all'
+  const takers = waiters.filter((key) => {
+    const waiter = draft.get<Waiter>(key)
+    if (waiter === undefined || !isFree(waiter) || (isForAll && waiter.number > sent.number)) return false
+    return matches(waiter, sent)
+  })
+  if (takers.length === 0 && !done) return
+  const event = editEvent(draft, keys, sent.number)!
   const box = editBox(draft, keys)
-  const rows = waiters.map((key) => editWaiter(draft, key))
-  for (const waiter of rows) {
-    if (event.search === 'all' && waiter !== undefined && waiter.number > event.number) continue
-    if (waiter === undefined || !isFree(waiter) || !matches(waiter, event)) continue
-    offer(draft, keys.address, box, event, waiter)
-    if (event.search === 'all') continue
+  for (const key of isForAll ? takers : takers.slice(0, 1))
+    offer(draft, keys.address, box, event, editWaiter(draft, key)!)
+  if (!isForAll && takers.length > 0) {
     event.search = 'none'
     return draft.endJob(job)
   }
@@ -70,15 +75,16 @@ export function woken(draft: Draft, job: WakeJob, waiters: readonly RowKey[], do
 /** A page of kept events is looked at for a waiter. */
 export function sought(draft: Draft, job: SeekJob, events: readonly number[], done: boolean): void {
   const keys = new BoxKeys(job.id)
-  const waiter = editWaiter(draft, keys.row(job.path))
-  const found =
-    waiter === undefined || !isFree(waiter)
-      ? undefined
-      : events
-          .map((number) => editEvent(draft, keys, number))
-          .find((event) => event?.kept === true && event.out === 0 && matches(waiter, event))
-  if (found !== undefined) offer(draft, keys.address, editBox(draft, keys), found, waiter!)
-  if (found !== undefined || done || waiter === undefined || !isFree(waiter)) draft.endJob(job)
+  const row = keys.row(job.path)
+  const waiter = draft.get<Waiter>(row)
+  if (waiter === undefined || !isFree(waiter)) return draft.endJob(job)
+  const found = events.find((number) => {
+    const event = draft.get<KeptEvent>(keys.event(number))
+    return event?.kept === true && event.out === 0 && matches(waiter, event)
+  })
+  if (found !== undefined)
+    offer(draft, keys.address, editBox(draft, keys), editEvent(draft, keys, found)!, editWaiter(draft, row)!)
+  if (found !== undefined || done) draft.endJob(job)
 }
 
 /** A pipeline waits. */

@@ -276,8 +276,10 @@ export function needs(input: Input): readonly RowKey[] {
       return [pipelineKey(input.id)]
     case 'woken':
       return [new BoxKeys(input.job.id).box, new BoxKeys(input.job.id).event(Number(input.job.path)), ...input.waiters]
-    case 'sought':
-      return [new BoxKeys(input.job.id).row(input.job.path)]
+    case 'sought': {
+      const keys = new BoxKeys(input.job.id)
+      return [keys.row(input.job.path), ...input.events.map((number) => keys.event(number))]
+    }
     case 'undecodable':
       return []
   }

@@ -211,3 +211,15 @@ test('what is remembered of events and waiters goes with its time', async () => 
   for (const world of cluster.worlds) while (world.fireTimer('forget'));
   expect(cluster.worlds.flatMap((world) => world.keys())).toEqual([])
 })
+
+test('an event that nobody matches writes no row of those who wait', async () => {
+  const world = new ReducerWorld('none')
+  for (let i = 0; i < 5; i++) world.fold([submitOf(`p${i}`, `r${i}`, waitForEvent({ key: 'k', match: { parity: 7 } }))])
+  const waiters = world.keys('B').filter((key) => 'gone' in world.row<Waiter | BoxRow>(key))
+  expect(waiters).toHaveLength(5)
+  const before = waiters.map((key) => world.rows.get(key))
+  world.fold([eventOf('a', 'k', undefined)])
+  await world.settle()
+  waiters.forEach((key, i) => expect(world.rows.get(key)).toBe(before[i]))
+  expect(world.keys('B').map((key) => world.row<KeptEvent>(key).kept)).toContain(true)
+})
