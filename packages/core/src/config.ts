@@ -38,6 +38,10 @@ export interface Config {
   readonly unknownTaskGraceMs?: number
   /** What is said of pipelines on the event log. Default `pipelines`. */
   readonly events?: EventLevel
+  /** Publishes what workers do with their tasks, too. Default false. */
+  readonly workerEvents?: boolean
+  /** The same, durable before an outcome is reported. Default false. */
+  readonly durableWorkerEvents?: boolean
   /** How values become bytes. Default: `jsonCodec()`. All of a namespace must have the same. */
   readonly codec?: Codec
   readonly logger?: Logger
@@ -57,11 +61,9 @@ export interface Setting<Value> {
   readonly name: string | undefined
 }
 
-type Value<Field extends keyof Config> = Field extends 'events'
-  ? EventLevel
-  : Field extends keyof typeof DEFAULTS
-    ? number
-    : Config[Field] | undefined
+type Value<Field extends keyof Config> = Field extends keyof typeof DEFAULTS
+  ? NonNullable<Config[Field]>
+  : Config[Field] | undefined
 
 export type Settings = { readonly [Field in keyof Config]-?: Setting<Value<Field>> }
 
@@ -102,7 +104,7 @@ export function findConfig(cwd: string = process.cwd()): string | undefined {
 
 /**
  * Every setting with where it came from. Flag, environment (`TASKS_URL`, `TASKS_NAMESPACE`, `TASKS_MODULE`,
- * `TASKS_CONCURRENCY`, `TASKS_QUEUES`, `TASKS_LEASE_MS`, `TASKS_DRAIN_MS`, `TASKS_EVENTS`), file, default: the first
+ * `TASKS_CONCURRENCY`, `TASKS_QUEUES`, `TASKS_LEASE_MS`, `TASKS_DRAIN_MS`, `TASKS_EVENTS`, `TASKS_WORKER_EVENTS`), file, default: the first
  * that says something wins.
  * @throws TaskError TASKS_CONFIG naming the file, variable or flag, and the field
  */
@@ -157,6 +159,13 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
     fallback: DEFAULTS.events,
     flaw: (x) => (eventLevels.includes(x as EventLevel) ? undefined : `must be ${EVENT_LEVELS}`),
   },
+  workerEvents: {
+    variable: 'TASKS_WORKER_EVENTS',
+    fallback: DEFAULTS.workerEvents,
+    parse: (text) => (text === 'true' ? true : text === 'false' ? false : text),
+    flaw: flag,
+  },
+  durableWorkerEvents: { fallback: DEFAULTS.durableWorkerEvents, flaw: flag },
   codec: { flaw: (x) => (has(x, 'encode', 'decode') ? undefined : 'must have the functions encode and decode') },
   logger: {
     flaw: (x) =>
@@ -212,6 +221,10 @@ function said(
 function countFrom(least: number): (x: unknown) => string | undefined {
   return (x) =>
     Number.isSafeInteger(x) && (x as number) >= least ? undefined : `must be an integer of at least ${least}`
+}
+
+function flag(x: unknown): string | undefined {
+  return typeof x === 'boolean' ? undefined : 'must be true or false'
 }
 
 function refusal(check: () => void): string | undefined {

@@ -61,6 +61,16 @@ export type { CancelOptions } from './client/commands'
 export type { SubscribeOptions as EventSubscribeOptions, Subscription } from './client/subscriptions'
 export type { EventGap, EventItem, EventSeen, EventsFrom, EventStream } from './events/event-stream'
 export type { SendEventOptions } from './events/sent-event'
+export type { HueyEvent, HueyStatus } from './events/huey-event'
+export { hueyEvent } from './events/huey-event'
+export type {
+  TaskDuration,
+  TracedError,
+  WorkerEvent,
+  WorkerEvents,
+  WorkerEventType,
+  WorkerTask,
+} from './events/worker-event'
 export type { EventFilter } from './events/event-filter'
 export type { CloudEvent } from './events/cloud-event'
 export type {

@@ -1,4 +1,5 @@
 // The registry: which functions this program knows by which names. One per namespace and program; workers and clients take it.
+import type { TaskContext } from './context'
 import { TaskError } from './errors'
 import { checkNamespace, checkTaskName } from './ids'
 import { makeTask, isPipeline, taskRefOf, type Flat, type Pipeline, type Submittable, type Task } from './pipeline'
@@ -30,6 +31,8 @@ export interface AnyTask {
   readonly options: TaskOptions
   /** The part of the policy that is not code; undefined without a policy. */
   readonly retryData: RetryData | undefined
+  /** Says from its arguments when its time is over, where that was decided before this attempt; else `timeoutMs` counts from its start. */
+  readonly deadlineOf?: (args: readonly unknown[], context: TaskContext) => number | undefined
 }
 
 export type FoundTask = AnyTask & Task<readonly unknown[], unknown>

@@ -167,6 +167,7 @@ test.each([
   [{ tasks, maxDeliveries: 1 }, /at least 2/],
   [{ tasks, codec: {} }, /codec must be an object with the functions encode, decode/],
   [{ tasks, logger: 'stderr' }, /logger must be an object with the functions/],
+  [{ tasks, workerEvents: 'durable' }, /workerEvents must be true or false, not "durable"/],
   [{ tasks, handleSignals: 'yes' }, /handleSignals must be true or false, not "yes"/],
   [{ tasks: createTasks({ namespace: 'none' }) }, /has no tasks/],
 ])('startWorker refuses %j', async (options, message) => {

@@ -43,7 +43,7 @@ test('a flag wins over the environment, that over the file, that over the defaul
 test('without a file and an environment everything is its default', async () => {
   const { file, settings } = await loadConfig({ cwd: folder(), env: {} })
   expect(file).toBeUndefined()
-  expect(Object.values(settings).map(({ source }) => source)).toEqual(Array(13).fill('default'))
+  expect(Object.values(settings).map(({ source }) => source)).toEqual(Array(15).fill('default'))
   expect(settings.concurrency.value).toBe(10)
   expect(settings.transport.value).toBeUndefined()
 })
@@ -64,6 +64,11 @@ test('text of flags is read as the environment is', async () => {
   expect(settings.concurrency.value).toBe(4)
   expect(settings.queues.value).toEqual(['a', 'b'])
   expect(settings.leaseMs).toEqual({ value: 900, source: 'flag', name: '--my-leaseMs' })
+  const asked = await loadConfig({ cwd: folder(), env: { TASKS_WORKER_EVENTS: 'true' } })
+  expect(asked.settings.workerEvents).toMatchObject({ value: true, source: 'environment' })
+  await expect(loadConfig({ cwd: folder(), env: { TASKS_WORKER_EVENTS: 'yes' } })).rejects.toThrow(
+    'TASKS_WORKER_EVENTS must be true or false, not "yes"',
+  )
 })
 
 test('the path of a task module is relative to the file that names it', async () => {
@@ -91,6 +96,7 @@ test.each([
     /tasks\.config\.mjs: there is no setting "concurency"; known: transport, namespace, tasks, concurrency/,
   ],
   [`{ concurrency: 0 }`, /tasks\.config\.mjs: concurrency must be an integer of at least 1, not 0/],
+  [`{ durableWorkerEvents: 1 }`, /tasks\.config\.mjs: durableWorkerEvents must be true or false, not 1/],
   [`{ concurrency: '3' }`, /tasks\.config\.mjs: concurrency must be an integer of at least 1, not "3"/],
   [`{ namespace: 'a b' }`, /tasks\.config\.mjs: namespace must have 1 to 64 .*, not "a b"/],
   [`{ transport: 7 }`, /tasks\.config\.mjs: transport must be a URL, .*, not 7/],

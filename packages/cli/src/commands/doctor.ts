@@ -27,7 +27,7 @@ interface Check {
   readonly exitCode?: ExitCode
 }
 
-type Shown = string | number | readonly string[] | null
+type Shown = string | number | boolean | readonly string[] | null
 
 interface Report {
   readonly versions: Record<string, string>
@@ -225,7 +225,8 @@ function shownSettings(settings: Settings, module: TaskModule | undefined): Repo
 function shownValue(value: unknown): Shown {
   if (typeof value === 'string') return redactUrl(value)
   if (value === undefined) return null
-  if (typeof value === 'number' || Array.isArray(value)) return value as number | readonly string[]
+  if (typeof value === 'number' || typeof value === 'boolean') return value
+  if (Array.isArray(value)) return value as readonly string[]
   if (isRegistry(value)) return `tasks of "${value.namespace}"`
   if ('capabilities' in (value as object)) return showTransport(value as Transport)
   return `{ ${Object.keys(value as object).join(', ')} }`

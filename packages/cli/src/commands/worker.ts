@@ -44,6 +44,8 @@ async function runWorker(terminal: Terminal, flags: WorkerFlags & { readonly rol
       maxDeliveries: settings.maxDeliveries.value,
       unknownTaskGraceMs: settings.unknownTaskGraceMs.value,
       events: settings.events.value,
+      workerEvents: settings.workerEvents.value,
+      durableWorkerEvents: settings.durableWorkerEvents.value,
       logger: project.logger(),
       ...project.codec(),
       handleSignals: true,

@@ -7,13 +7,14 @@ const statusOf = ({ data }: CloudEvent): string | undefined => (data as { readon
 
 export const events: readonly EngineCase[] = [
   {
-    name: 'tells what happens to pipelines, once and in order, while their owners die',
+    name: 'tells what happens to pipelines, once and in order, and durably what workers did, while their owners die',
     because: 'whoever follows a pipeline must not see a step that was not, nor miss one that was',
     requires: ['crash'],
     async play(stage) {
       const tasks = createTasks({ namespace: stage.namespace })
       const slow = tasks.bind('slow', (n: number) => new Promise<number>((resolve) => setTimeout(() => resolve(n), 5)))
-      const first = await stage.worker(tasks, { events: 'tasks' })
+      const options = { events: 'tasks', durableWorkerEvents: true } as const
+      const first = await stage.worker(tasks, options)
       const client = await stage.client()
       const stream = await client.subscribe()
       const ids = Array.from({ length: 12 }, (_, index) => `p${index}`)
@@ -21,7 +22,7 @@ export const events: readonly EngineCase[] = [
       const runs = await Promise.all(ids.map((id) => client.submit(chain, { id })))
       await eventually(stage.patienceMs, async () => assert.ok((await runs[0]!.status()).done > 0))
       await stage.harness.crash!(first.transport)
-      await stage.workers(tasks, { events: 'tasks' })
+      await stage.workers(tasks, options)
       await Promise.all(runs.map((run) => run.result({ timeoutMs: stage.patienceMs })))
       const told = new Map(ids.map((id) => [id, [] as CloudEvent[]]))
       let ended = 0
@@ -31,7 +32,9 @@ export const events: readonly EngineCase[] = [
         told.get(item.event.rootid!)!.push(item.event)
         if (statusOf(item.event) === 'COMPLETED' && ++ended === ids.length) break
       }
-      for (const [id, all] of told) {
+      for (const [id, both] of told) {
+        const isWorkers = ({ type }: CloudEvent): boolean => type.startsWith('dev.tasks.worker.')
+        const all = both.filter((event) => !isWorkers(event))
         assert.deepEqual(
           all.map(({ sequence }) => Number(sequence)),
           all.map((_, index) => index + 1),
@@ -39,6 +42,14 @@ export const events: readonly EngineCase[] = [
         )
         const of = (type: string): number => all.filter((event) => event.type === `dev.tasks.${type}`).length
         assert.deepEqual([of('pipeline.created'), of('task.completed'), of('pipeline.status')], [1, 4, 2])
+        const said = both.filter(isWorkers).map(({ source, subject, type }) => `${type} ${subject} ${source}`)
+        for (const { subject, type } of all) {
+          if (type !== 'dev.tasks.task.completed') continue
+          const finished = said.find((text) => text.startsWith(`dev.tasks.worker.finished ${subject} `))
+          assert.ok(finished !== undefined, `no worker has said that it finished ${subject}`)
+          const started = finished.replace('.finished ', '.started ')
+          assert.ok(said.includes(started), `${subject} was finished by a worker that has not said that it started it`)
+        }
       }
     },
   },

@@ -14,9 +14,9 @@ import type { Verdict } from '../wire/inbox-message'
 import { failEntry, finallyEnded, goOn, proceed, send, startEntry, startFrame, waitUntil } from './advance'
 import { cancelledFinallyEnded, settledWhileCancelling } from './cancel'
 import type { Dispatch, Draft, RunView } from './draft'
-import { emitEnded, emitFailed } from './emit'
+import { emitEnded, emitFailed, noteScheduled } from './emit'
 import { splitEntry, splitHop } from './paths'
-import { entriesOf, entryAt, openEntry, placeOf, readChain, sentEntry, type OpenEntry } from './places'
+import { entriesOf, entryAt, openEntry, pathAt, placeOf, readChain, sentEntry, type OpenEntry } from './places'
 import type { ChainRow } from './rows'
 
 const LONE_PIPELINE = failureValue({
@@ -62,7 +62,9 @@ export function entryFailed(
     const chance = crc32(`${run.row.run}${path}#${attempt}`) / 0x1_0000_0000
     const due = draft.now + Math.ceil(verdict.retryAfterMs ?? retryDelay(retry, attempt, chance))
     emitFailed(draft, run, open, failure, due)
-    return waitUntil(draft, run, open, { ...open.row, attempt: attempt + 1, resends: 0 }, due)
+    const row: ChainRow = { ...open.row, attempt: attempt + 1, resends: 0 }
+    noteScheduled(draft, run, { ...open, row }, due, retry)
+    return waitUntil(draft, run, open, row, due)
   }
   emitFailed(draft, run, open, failure)
   if (open.row.saved !== undefined) endFinally(draft, run, open, failure)
@@ -149,8 +151,9 @@ function close(draft: Draft, run: RunView, { path, row, parent }: OpenEntry): vo
 export function startRoot(draft: Draft, run: RunView, input: Value, runAt: number): void {
   const place = placeOf('')
   const row: ChainRow = { ...run.row.chain!, input }
-  if (runAt > draft.now) waitUntil(draft, run, place, { ...row, attempt: 0 }, runAt)
-  else startEntry(draft, run, place, row, 0, input)
+  if (runAt <= draft.now) return startEntry(draft, run, place, row, 0, input)
+  noteScheduled(draft, run, { ...place, path: pathAt(place, row), row }, runAt)
+  waitUntil(draft, run, place, { ...row, attempt: 0 }, runAt)
 }
 
 /** The group that a chain waited for has ended. Whether the chain has gone on: if not, the group may be needed again by a retry. */

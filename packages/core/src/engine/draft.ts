@@ -73,6 +73,11 @@ export interface Dispatch {
   readonly final: boolean
 }
 
+/** A task that waits for its time. */
+export interface Scheduled extends Pick<Dispatch, 'id' | 'run' | 'path' | 'attempt' | 'step'> {
+  readonly dueAt: number
+}
+
 /** An entry, as windows and workers name it. */
 export interface EntryName {
   readonly id: string
@@ -114,6 +119,8 @@ export class Draft {
   readonly dispatches: Dispatch[] = []
   /** What pipelines say of themselves, in the order in which it happened. */
   readonly events: Emitted[] = []
+  /** For the events of workers; left empty unless somebody publishes those. */
+  readonly scheduled: Scheduled[] = []
   /** Events that others have sent. */
   readonly sentEvents: { readonly eventId: string; readonly at: number; readonly data: SentEventData }[] = []
   readonly closed: Closed[] = []
@@ -141,6 +148,8 @@ export class Draft {
     readonly level = 0,
     /** Where its rows are. */
     readonly home: Home = { partition: 0, partitions: 1 },
+    /** Whether it is to say which tasks wait for their time. */
+    readonly notesScheduled = false,
   ) {
     this.#known = known
   }

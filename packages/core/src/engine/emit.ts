@@ -1,5 +1,5 @@
 // What the reducer says of what it does: events, numbered in the pipeline's row, so that they are there exactly if the transition is.
-// Below the level that was asked for nothing is made, looked up or counted.
+// Below the level that was asked for nothing is made, looked up or counted. What others send (`sendEvent`) has no level.
 import {
   isEach,
   isEvent,
@@ -26,6 +26,7 @@ import type { Dispatch, Draft, RunView } from './draft'
 import { describeError, type DescribedError } from './group-failures'
 import { childPath, entryPath, frameOf, splitEntry } from './paths'
 import { entriesOf, entryAt, type Entries, type OpenEntry } from './places'
+import type { RetryData } from '../retry'
 import { EACH_TASK } from './dispatch'
 
 export type Emitted = {
@@ -170,9 +171,8 @@ function infoOf(id: string, path: string, definition: Definition, entry: Entry, 
   return { taskId, group: entry.group, chains }
 }
 
-/** Somebody has sent an event. Its value is the codec's, and is not opened here. */
+/** Somebody has sent an event: whoever subscribes is to see it, whatever pipelines say of themselves. Its value is the codec's, and is not opened here. */
 export function emitSentEvent(draft: Draft, { eventId, key, pipelineId, value }: EventMessage): void {
-  if (draft.level < PIPELINES) return
   const { kind, bytes } = value
   const about = pipelineId === undefined ? {} : { pipelineId }
   const data = { key, ...about, value: kind === Kind.none ? null : asBuffer(bytes).toString('base64') }
@@ -201,6 +201,19 @@ export function emitFailed(draft: Draft, run: RunView, open: OpenEntry, failure:
   const data = { task: taskAt(draft, run, open), attempt: row.attempt, error: errorOf(failure) }
   if (dueAt === undefined) emit(draft, run, 'dev.tasks.task.failed', frameOfEntry(path), path, data)
   else emit(draft, run, 'dev.tasks.task.retried', frameOfEntry(path), path, { ...data, dueAt })
+}
+
+/** The task of an open entry waits for its time. `retry`: its policy, if its step does not say. */
+export function noteScheduled(draft: Draft, run: RunView, open: OpenEntry, dueAt: number, retry?: RetryData): void {
+  if (!draft.notesScheduled || dueAt <= draft.now) return
+  const { path, row, ...place } = open
+  const found = entriesOf(draft, run, place, row.hop)
+  const entry = entryAt(found, row)
+  if (!isTask(entry)) return
+  const step = found.definition.steps[entry[0]]!
+  const { id, run: name } = run.row
+  const attempt = Math.max(1, row.attempt)
+  draft.scheduled.push({ id, run: name, path, attempt, dueAt, step: retry === undefined ? step : { ...step, retry } })
 }
 
 function taskAt(draft: Draft, run: RunView, { row, ...place }: OpenEntry): string {

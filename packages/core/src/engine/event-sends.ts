@@ -6,19 +6,30 @@ import type { Draft } from './draft'
 import type { Emitted } from './emit'
 import { eventAddress } from './event-address'
 
+/** Publishes what workers say, as far as it is owners who know it. */
+export interface CommitAnnouncer {
+  /** Events that are to be part of the commit itself, as JSON. */
+  inCommit(draft: Draft): readonly string[]
+  committed(draft: Draft): void
+  /** It may have failed, and this session with it. */
+  notCommitted(draft: Draft, error: unknown): void
+}
+
 export function eventSends(
   draft: Draft,
   { partition, claim }: PartitionSession,
   source: string,
   mostBytes: number,
+  announced: readonly string[],
 ): readonly Send[] {
-  if (draft.events.length === 0 && draft.sentEvents.length === 0) return []
+  if (draft.events.length === 0 && draft.sentEvents.length === 0 && announced.length === 0) return []
   const events = draft.sentEvents.map((sent) => JSON.stringify(sentEvent(sent, source)))
   // All of one commit happen at one time.
   const time = timeText(draft.now)
   const sourceText = JSON.stringify(source)
   for (const event of draft.events) events.push(eventText(event, sourceText, time))
-  return batchesOf(events, mostBytes).map((body, index) => ({
+  events.push(...announced)
+  return batchesOf(events, mostBytes).map(({ body }, index) => ({
     target: { to: 'events', partition },
     id: `${claim}.${draft.seq}.e${index}`,
     body,

@@ -23,7 +23,7 @@ import { condemn } from './condemned'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch, type Home } from './draft'
 import { levelOf } from './emit'
-import { eventSends } from './event-sends'
+import { eventSends, type CommitAnnouncer } from './event-sends'
 import type { ScanRows } from './fan-in'
 import { fold, type Folded } from './fold'
 import { halfOf, halvesOf, isBundle } from './halves'
@@ -57,6 +57,8 @@ export interface OwnerOptions {
   readonly leaseMs: number
   /** What is said of pipelines. */
   readonly events: EventLevel
+  /** Undefined: nobody publishes what workers say. */
+  readonly announcer: CommitAnnouncer | undefined
 }
 
 const RESTORE_PAGE = 500
@@ -71,6 +73,7 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #logger: Logger
   readonly #leaseMs: number
   readonly #level: number
+  readonly #announcer: CommitAnnouncer | undefined
   readonly #home: Home
   readonly #eventSource: string
 
@@ -104,7 +107,7 @@ export class Owner implements LaneOwner, TakesTurns {
   #alarmAt = Infinity
   readonly #stopPolling = new AbortController()
 
-  constructor({ session, space, values, lane, turns, clock, logger, leaseMs, events }: OwnerOptions) {
+  constructor({ session, space, values, lane, turns, clock, logger, leaseMs, events, announcer }: OwnerOptions) {
     this.#session = session
     this.#space = space
     this.#lane = lane
@@ -113,6 +116,7 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#logger = logger
     this.#leaseMs = leaseMs
     this.#level = levelOf(events)
+    this.#announcer = announcer
     this.#home = { partition: session.partition, partitions: space.partitions }
     this.#eventSource = sourceOf(space.namespace)
     this.partition = session.partition
@@ -273,7 +277,8 @@ export class Owner implements LaneOwner, TakesTurns {
   }
 
   #newDraft(): Draft {
-    return new Draft(this.#cache, this.#seq + 1, this.#time.now(), this.#level, this.#home)
+    const notesScheduled = this.#announcer !== undefined
+    return new Draft(this.#cache, this.#seq + 1, this.#time.now(), this.#level, this.#home, notesScheduled)
   }
 
   async #process(batch: readonly Arrived[]): Promise<boolean> {
@@ -365,7 +370,8 @@ export class Owner implements LaneOwner, TakesTurns {
     // What is alone may be as large as a commit may be: nothing else goes with it.
     const closing = this.#windows.close(draft, batch.length === 1 ? 0 : mostInputs(this.#space.capabilities))
     const { maxMessageBytes } = this.#space.capabilities
-    const events = eventSends(draft, this.#session, this.#eventSource, maxMessageBytes)
+    const announced = this.#announcer?.inCommit(draft) ?? []
+    const events = eventSends(draft, this.#session, this.#eventSource, maxMessageBytes, announced)
     const lane = this.#ending ? undefined : this.#lane
     const plan = planCommit(draft, this.#session, lane, this.#headStart, [...replies, ...events])
     const { sends, local, window, open } = plan
@@ -381,8 +387,10 @@ export class Owner implements LaneOwner, TakesTurns {
       })
     } catch (error) {
       if (local.length > 0) this.#lane!.release(local.length)
+      if (TaskError.is(error) && error.code === 'TASKS_UNAVAILABLE') this.#announcer?.notCommitted(draft, error)
       throw error
     }
+    this.#announcer?.committed(draft)
     this.#seq = draft.seq
     this.#time.committed(draft.now)
     if (position !== undefined) this.#passed.clear()

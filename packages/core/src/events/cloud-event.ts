@@ -43,14 +43,20 @@ export const timeText = (ms: number): string => new Date(ms).toISOString()
 /** Small enough to be read by the page, large enough that a commit mostly needs one. */
 const BATCH_BYTES = 64 * 1024
 
-/** Bodies for the log: each is a JSON array of events, CloudEvents' batch format. `events` are JSON already. */
-export function batchesOf(events: readonly string[], mostBytes: number): readonly Bytes[] {
+export interface EventBatch {
+  /** A JSON array of events: CloudEvents' batch format. */
+  readonly body: Bytes
+  readonly events: number
+}
+
+/** Bodies for the log. `events` are JSON already. */
+export function batchesOf(events: readonly string[], mostBytes: number): readonly EventBatch[] {
   const most = Math.min(BATCH_BYTES, mostBytes)
-  const batches: Bytes[] = []
+  const batches: EventBatch[] = []
   let batch: string[] = []
   let bytes = 2
   const close = (): void => {
-    if (batch.length > 0) batches.push(Buffer.from(`[${batch.join(',')}]`))
+    if (batch.length > 0) batches.push({ body: Buffer.from(`[${batch.join(',')}]`), events: batch.length })
     batch = []
     bytes = 2
   }

@@ -19,6 +19,7 @@ import { failureValue, isFailure, type Value } from '../value'
 import { decodeTask, type TaskMessage } from '../wire/task-message'
 import { encodeInbox, type Outcome, type RunningItem } from '../wire/inbox-message'
 import { encodeReply } from '../wire/reply'
+import type { Announcer } from './announcer'
 import { outcomeOf, type Executor, type Received } from './executor'
 import type { Finished } from './runner'
 import { UnknownTasks } from './unknown-tasks'
@@ -36,6 +37,7 @@ export interface ConsumerOptions {
   /** What was held by a process that died is no suspect: its tasks wait, and do not kill. */
   readonly trusting?: boolean
   readonly unknownTaskGraceMs: number
+  readonly announcer: Announcer | undefined
 }
 
 /** While closing, a settle that fails is not tried for ever: the leases run out. */
@@ -100,6 +102,7 @@ export class Consumer {
         this.#waiting = true
         if (signal.aborted || isClosed(error)) break
         executor.poke()
+        this.#options.announcer?.notReceived(error)
         logger.warn({ error, queues: this.#options.queues }, 'receiving failed and is tried again')
         await sleep(clock, Math.min(10_000, 100 * 2 ** failures++) * (0.5 + clock.random() / 2), signal)
       }
@@ -143,6 +146,7 @@ export class Consumer {
     try {
       message = decodeTask(lease.body, lease.id)
     } catch (error) {
+      this.#options.announcer?.notReceived(error)
       this.#kill(lease, undefined, {
         reason: 'undecodable',
         message: error instanceof Error ? error.message : String(error),
@@ -297,6 +301,7 @@ export class Consumer {
         } catch (error) {
           // A transport that is closed for good takes nothing more; the leases run out.
           if (this.#closed || isClosed(error) || (this.#closing && failures >= LAST_TRIES)) return
+          this.#options.announcer?.notSettled(error)
           logger.warn({ error, count: settlements.length }, 'settling failed and is tried again')
           await sleep(clock, Math.min(5_000, 50 * 2 ** failures) * (0.5 + clock.random() / 2))
         }

@@ -387,7 +387,12 @@ export class Executor implements LocalLane {
     giveBack: (() => void) | undefined,
     report: (finished: Finished) => void,
   ): void {
-    if (this.#cancelled.size > 0 && this.#cancelled.has(message.run) && !isFinal(message)) return report(CANCELLED)
+    if (this.#cancelled.size > 0 && this.#cancelled.has(message.run) && !isFinal(message)) {
+      const announced = this.#runner.revoked(task, message)
+      if (announced === undefined) report(CANCELLED)
+      else void announced.then(() => report(CANCELLED))
+      return
+    }
     const since = this.#clock.monotonic()
     const running = this.#runner.take(task, message)
     this.#active++

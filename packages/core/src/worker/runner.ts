@@ -13,7 +13,7 @@ import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import { packPipeline } from '../packing'
 import { isPipeline } from '../pipeline'
-import { isRetryable } from '../retry'
+import { isRetryable, type RetryData } from '../retry'
 import { validateArguments, validateState } from '../schema'
 import { isSpread } from '../spread'
 import { asBuffer } from '../record'
@@ -24,6 +24,7 @@ import { Kind, NONE, type Value } from '../value'
 import { encodeDefinitionValue } from '../wire/packed-definition'
 import type { TaskMessage } from '../wire/task-message'
 import type { Verdict } from '../wire/inbox-message'
+import type { Announced, Announcer } from './announcer'
 import { groupForEach } from './built-in-tasks'
 import { RunningTask } from './running-task'
 import type { TaskEnd, TaskHookList } from './task-hooks'
@@ -54,6 +55,7 @@ export interface RunnerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly hooks?: TaskHookList | undefined
+  readonly announcer?: Announcer | undefined
 }
 
 export class Runner {
@@ -70,8 +72,8 @@ export class Runner {
 
   run(task: AnyTask, running: RunningTask): Finished | Promise<Finished | typeof UNFINISHED> {
     if (running.message.task === EACH_TASK) return this.#settle(task, running, this.#each(running))
-    const { hooks } = this.#options
-    if (hooks?.any === true) return this.#observed(task, running, hooks)
+    const { hooks, announcer } = this.#options
+    if (announcer !== undefined || hooks?.any === true) return this.#observed(task, running)
     try {
       const args = this.#argumentsOf(task, running)
       const result =
@@ -90,40 +92,73 @@ export class Runner {
     }
   }
 
-  /** The same, with handlers of the program called at each step. */
-  async #observed(task: AnyTask, running: RunningTask, hooks: TaskHookList): Promise<Finished | typeof UNFINISHED> {
-    const { logger, values } = this.#options
+  /** The same, with handlers of the program called at each step, and each step announced. What was announced is durable by its end, if it is to be. */
+  async #observed(task: AnyTask, running: RunningTask): Promise<Finished | typeof UNFINISHED> {
+    const { announcer } = this.#options
+    const announced = announcer?.started(running, policyOf(task, running))
+    const finished = await this.#stepByStep(task, running, announced)
+    await announcer?.stored()
+    return finished
+  }
+
+  async #stepByStep(
+    task: AnyTask,
+    running: RunningTask,
+    announced: Announced | undefined,
+  ): Promise<Finished | typeof UNFINISHED> {
+    const { logger, values, hooks } = this.#options
     const context = running
     const asFailed = (error: unknown): Finished => failed(task, running, error, values.limits.inlineBytes)
     let end: TaskEnd
     let finished: Finished
     // What was vetoed before its function was called has not run.
     let hasRun = false
+    let hasReturned = false
     try {
-      await hooks.call('taskReceived', { context }, logger)
+      await hooks?.call('taskReceived', { context }, logger)
       const args = await this.#argumentsOf(task, running)
-      await hooks.call('taskStarted', { context, args }, logger)
+      await hooks?.call('taskStarted', { context, args }, logger)
       hasRun = true
       const result: unknown = await this.#call(task, running, args)
+      hasReturned = true
       finished = running.finished(await this.#encode(running, result))
       end = { result, isPipeline: isPipeline(result) }
+      announced?.finished()
     } catch (error) {
-      if (error instanceof Unfinished) return UNFINISHED
+      if (error instanceof Unfinished) {
+        if (hasReturned) announced?.notStored(error.cause)
+        else announced?.notFetched(error.cause)
+        return UNFINISHED
+      }
       finished = asFailed(error)
       end = { error, isPipeline: false }
+      if (hasReturned) announced?.notStored(error)
+      // To be called again later is no error, as long as that may be.
+      else if (!RetryAfterError.is(error) || !willRetry(task, running, finished)) announced?.failed(error)
     }
     try {
-      if (hasRun || !TaskVetoError.is(end.error)) await hooks.call('taskFinished', { context, ...end }, logger)
+      if (hasRun || !TaskVetoError.is(end.error)) await hooks?.call('taskFinished', { context, ...end }, logger)
       if (end.error !== undefined && willRetry(task, running, finished)) {
-        await hooks.call('taskRetry', { context, error: end.error, retryCount: running.attempt }, logger)
+        await hooks?.call('taskRetry', { context, error: end.error, retryCount: running.attempt }, logger)
+        announced?.retrying()
         return finished
       }
     } catch (error) {
       finished = asFailed(error)
       end = { error, isPipeline: false }
+      announced?.failed(error)
     }
-    if (!end.isPipeline) await hooks.call('emitResult', { context, ...end }, logger)
+    if (!end.isPipeline) await hooks?.call('emitResult', { context, ...end }, logger)
     return finished
+  }
+
+  /** A task of a pipeline that was cancelled before it began. Resolves when that was announced, if anybody is to wait for it. */
+  revoked(task: AnyTask, message: TaskMessage): Promise<void> | undefined {
+    const { announcer } = this.#options
+    if (announcer === undefined) return undefined
+    const running = this.take(task, message)
+    announcer.revoked(running, policyOf(task, running))
+    return announcer.stored()
   }
 
   async #settle(task: AnyTask, running: RunningTask, value: PromiseLike<Value>): Promise<Finished | typeof UNFINISHED> {
@@ -191,19 +226,21 @@ export class Runner {
   #call(task: AnyTask, running: RunningTask, args: readonly unknown[]): unknown {
     const { timeoutMs } = running
     if (timeoutMs === undefined) return runInContext(running, () => task.fn(...args))
-    running.deadline = this.#options.clock.now() + timeoutMs
+    const now = this.#options.clock.now()
+    running.deadline = task.deadlineOf?.(args, running) ?? now + timeoutMs
+    const leftMs = Math.max(0, running.deadline - now)
     const result: unknown = runInContext(running, () => task.fn(...args))
-    return isThenable(result) ? this.#withTimeout(running, timeoutMs, result) : result
+    return isThenable(result) ? this.#withTimeout(running, leftMs, result) : result
   }
 
   /** The function is not stopped, only no longer waited for: its signal tells it. */
-  #withTimeout(running: RunningTask, timeoutMs: number, result: PromiseLike<unknown>): Promise<unknown> {
+  #withTimeout(running: RunningTask, leftMs: number, result: PromiseLike<unknown>): Promise<unknown> {
     const { clock } = this.#options
     return new Promise((resolve, reject) => {
-      const cancel = clock.after(timeoutMs, () => {
+      const cancel = clock.after(leftMs, () => {
         const error = new TaskError(
           'TASKS_TIMEOUT',
-          `the task "${running.taskName}" did not end within ${timeoutMs} ms`,
+          `the task "${running.taskName}" did not end within ${running.timeoutMs} ms`,
         )
         running.abort(error)
         reject(error)
@@ -263,9 +300,13 @@ function failed(task: AnyTask, running: RunningTask, error: unknown, maxBytes: n
 }
 
 /** Whether its owner is going to try it again, as far as can be known here. */
-function willRetry({ retryData }: AnyTask, { message }: RunningTask, { verdict }: Finished): boolean {
-  const retry = message.options.retry ?? retryData
-  return verdict?.retryable === true && retry !== undefined && message.attempt <= retry.maxRetries
+function willRetry(task: AnyTask, running: RunningTask, { verdict }: Finished): boolean {
+  const retry = policyOf(task, running)
+  return verdict?.retryable === true && retry !== undefined && running.attempt <= retry.maxRetries
+}
+
+function policyOf({ retryData }: AnyTask, { message }: RunningTask): RetryData | undefined {
+  return message.options.retry ?? retryData
 }
 
 function isTransportTrouble(error: unknown): error is TaskError {

@@ -20,6 +20,8 @@ const KNOWN = [
   'maxDeliveries',
   'unknownTaskGraceMs',
   'events',
+  'workerEvents',
+  'durableWorkerEvents',
   'roles',
   'localLane',
   'handleSignals',
@@ -41,6 +43,8 @@ export const DEFAULTS = {
   maxDeliveries: 5,
   unknownTaskGraceMs: 600_000,
   events: 'pipelines',
+  workerEvents: false,
+  durableWorkerEvents: false,
 } as const
 
 export function workerSettings(options: WorkerOptions) {
@@ -56,6 +60,8 @@ export function workerSettings(options: WorkerOptions) {
     maxDeliveries = DEFAULTS.maxDeliveries,
     unknownTaskGraceMs = DEFAULTS.unknownTaskGraceMs,
     events = DEFAULTS.events,
+    workerEvents = DEFAULTS.workerEvents,
+    durableWorkerEvents = DEFAULTS.durableWorkerEvents,
   } = options
   const { roles = ['owner', 'worker'], localLane = true, handleSignals = false } = options
   const { codec = jsonCodec(), logger = stderrLogger(), clock = systemClock } = options
@@ -63,6 +69,8 @@ export function workerSettings(options: WorkerOptions) {
     throw badOption('tasks', 'what createTasks() returns', tasks)
   checkTransport(options.transport)
   checkParts(options)
+  checkFlag('workerEvents', workerEvents)
+  checkFlag('durableWorkerEvents', durableWorkerEvents)
   checkFlag('localLane', localLane)
   checkFlag('handleSignals', handleSignals)
   checkCount('concurrency', concurrency, MOST)
@@ -96,6 +104,8 @@ export function workerSettings(options: WorkerOptions) {
     maxDeliveries,
     unknownTaskGraceMs,
     events,
+    workerEvents,
+    durableWorkerEvents,
     roles,
     queues: queues as readonly string[],
     localLane,

@@ -12,6 +12,7 @@ import type { Logger } from '../logger'
 import type { TaskSource } from './task-source'
 import type { Bytes, Space, Transport } from '../transport'
 import { decodeSignal, type CancelledSignal } from '../wire/signal'
+import { Announcer } from './announcer'
 import { withBuiltIns } from './built-in-tasks'
 import { Consumer } from './consumer'
 import { Executor } from './executor'
@@ -47,6 +48,13 @@ export interface WorkerOptions {
    * Default `pipelines`.
    */
   readonly events?: EventLevel
+  /**
+   * Publishes what this worker does with its tasks (`dev.tasks.worker.*`: Huey's fourteen events) on the event log: in batches, best effort, without holding up a task.
+   * Default false: a task would write more than all that is stored of it.
+   */
+  readonly workerEvents?: boolean
+  /** The same, and an attempt's events are durable before its outcome is reported: each attempt waits for the log. Default false. */
+  readonly durableWorkerEvents?: boolean
   /** Which of the two roles this process has. Default both. */
   readonly roles?: readonly ('owner' | 'worker')[]
   /** Whether tasks of this process's partitions may run here without going through a queue. Default true. */
@@ -64,6 +72,8 @@ export interface Worker {
   readonly namespace: string
   /** Tasks running now. */
   readonly running: number
+  /** Of `workerEvents`: how many were dropped, because the log was away for too long, or too slow. */
+  readonly droppedEvents: number
   /** Stops taking tasks, waits for the running ones up to `drainMs`, gives everything else back. Idempotent. */
   close(options?: { readonly drainMs?: number }): Promise<void>
   /** Resolves when the worker has closed, well or badly. */
@@ -72,6 +82,8 @@ export interface Worker {
 }
 
 const PATIENCE_MS = 5_000
+/** For events that are still to be published. */
+const MOST_EVENTS_PATIENCE_MS = 2_000
 
 /**
  * Starts a worker. Resolves when it receives tasks.
@@ -99,7 +111,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const stopOwning = new AbortController()
 
   const works = roles.includes('worker')
-  const runner = new Runner({ space, values, codec: settings.codec, clock, logger, hooks: hooksOf(tasks) })
+  const { workerEvents, durableWorkerEvents: durable } = settings
+  const announcer = workerEvents || durable ? new Announcer({ space, clock, logger, durable }) : undefined
+  const runner = new Runner({ space, values, codec: settings.codec, clock, logger, hooks: hooksOf(tasks), announcer })
   /** Slots for the tasks of some queues, and what fills them from there. */
   const stationOf = (served: readonly string[], concurrency: number, maxDeliveries: number, trusting: boolean) => {
     const executor = new Executor({
@@ -112,7 +126,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       onOrphan: async (outcome) => consumer?.report(outcome),
       onOrphanAbandoned: (dispatch) => consumer?.sendBack(dispatch),
     })
-    const shared = { space, values, tasks: known, clock, logger, leaseMs, maxDeliveries, trusting }
+    const shared = { space, values, tasks: known, clock, logger, leaseMs, maxDeliveries, trusting, announcer }
     const { unknownTaskGraceMs } = settings
     const consumer: Consumer | undefined =
       works && served.length > 0 ? new Consumer({ ...shared, queues: served, executor, unknownTaskGraceMs }) : undefined
@@ -136,7 +150,18 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         .own({ leaseMs })
         .run(
           (session) =>
-            new Owner({ session, space, values, lane, turns, clock, logger, leaseMs, events: settings.events }).run(),
+            new Owner({
+              session,
+              space,
+              values,
+              lane,
+              turns,
+              clock,
+              logger,
+              leaseMs,
+              events: settings.events,
+              announcer,
+            }).run(),
           stopOwning.signal,
         )
         .catch((error: unknown) =>
@@ -167,6 +192,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await waitAtMost(clock, patienceMs, consuming)
     await consumer?.close()
     await polling?.consumer?.close()
+    await announcer?.close(Math.min(leaseMs, MOST_EVENTS_PATIENCE_MS))
     await space.close()
     await connection.close()
   }
@@ -182,6 +208,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     namespace: tasks.namespace,
     get running() {
       return executor.activeCount
+    },
+    get droppedEvents() {
+      return announcer?.dropped ?? 0
     },
     close,
     closed,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { waitForEvent, type EventListener } from '../../src/index'
+import { taskContext, waitForEvent, type EventListener } from '../../src/index'
+import { virtualClock } from '../../src/testing/virtual-clock'
 import { eventually, later, system } from '../support/system'
 
 /** A source that keeps a message until it is acknowledged, as a queue of a broker does. */
@@ -95,6 +96,41 @@ describe('a listener', () => {
     await eventually(() => expect(source.polls).toBe(2))
     await run.cancel()
     await expect(run.result()).rejects.toMatchObject({ code: 'TASKS_CANCELLED' })
+  })
+
+  test('is given its time once: neither a poll that fails nor a worker that dies begins it anew', async () => {
+    const clock = virtualClock()
+    const sys = system({ clock })
+    let polls = 0
+    const deadlines = new Set<number | undefined>()
+    const never: EventListener<[], never> = {
+      async pollForEvent({ signal }) {
+        deadlines.add(taskContext().deadline)
+        if (polls++ === 0) throw new Error('the source is down')
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
+      },
+    }
+    const bound = sys.tasks.bindListener('never', never, { timeoutMs: 60_000, retry: { maxRetries: 3, delayMs: 1 } })
+    const first = await sys.worker({ leaseMs: 1_000 })
+    const began = clock.now()
+    const run = await sys.client().submit(waitForEvent(bound))
+    await clock.advance(5_000)
+    expect(polls).toBe(2)
+    first.transport.crash()
+    await sys.worker({ leaseMs: 1_000 })
+    const ended = run.result().then(
+      () => 'well',
+      (error: { code: string }) => `${error.code} after ${Math.floor((clock.now() - began) / 5_000) * 5} s`,
+    )
+    await clock.advance(70_000)
+    expect(await ended).toBe('TASKS_TIMEOUT after 60 s')
+    expect(polls).toBeGreaterThan(2)
+    expect(deadlines.size).toBe(1)
+    // A retry of the pipeline is another wait.
+    const again = run.retry()
+    await clock.advance(5_000)
+    expect(await (await again).status()).toMatchObject({ status: 'RUNNING' })
+    expect(deadlines.size).toBe(2)
   })
 
   test('goes on with another worker, at once when the first one closes, and when it was killed', async () => {
