@@ -5,6 +5,7 @@ import type { Server } from '@tasks/dev-config/brokers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import { NAMESPACE, workOf } from './tasks'
+import { checkTold } from './told'
 import { supervise, type Place, type Supervised } from './worker-process'
 
 /** In a round. */
@@ -57,6 +58,8 @@ export interface SoakOptions {
   readonly seed: number
   /** Default: all. */
   readonly only?: readonly (keyof typeof harms)[]
+  /** Whether workers say on the event log all that they can, which is held against what happened. */
+  readonly tell?: boolean
 }
 
 /** Asks again while owners are being replaced: where nobody else can read rows, nobody answers then. */
@@ -76,7 +79,8 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
  * Two workers in processes of their own, ten pipelines a round, and one harm in the middle of each. For a test of vitest.
  * Answers how many pipelines have ended.
  */
-export async function soak({ server, place, transport, rounds, leaseMs, seed, only }: SoakOptions): Promise<number> {
+export async function soak(soakOptions: SoakOptions): Promise<number> {
+  const { server, place, transport, rounds, leaseMs, seed, only, tell = false } = soakOptions
   console.log(`TASKS_SEED=${seed}`)
   const { random } = virtualClock({ seed })
   // The owner that was asked for a result may be killed: ask again soon.
@@ -86,8 +90,14 @@ export async function soak({ server, place, transport, rounds, leaseMs, seed, on
     await transport.close()
   })
   // The one hands over in memory, the other goes through the queue, so that both ways are cut.
-  const options = { leaseMs, concurrency: 5, partitions: 4 }
+  const options = {
+    leaseMs,
+    concurrency: 5,
+    partitions: 4,
+    ...(tell ? ({ events: 'tasks', durableWorkerEvents: true } as const) : {}),
+  }
   const workers = await Promise.all([supervise(place, options), supervise(place, { ...options, localLane: false })])
+  const tasks = new Map<string, number>()
   const names = only ?? (Object.keys(harms) as (keyof typeof harms)[])
   for (let round = 0; round < rounds; round++) {
     const wanted = Array.from({ length: PIPELINES }, (_, index) => ({
@@ -116,11 +126,13 @@ export async function soak({ server, place, transport, rounds, leaseMs, seed, on
         done: work.tasks,
         tasks: work.tasks,
       })
+      tasks.set(run.id, work.tasks)
     }
   }
   const { pipelines: ended } = await answered(() => client.list({ limit: 10_000 }))
   expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['COMPLETED']))
   expect(await client.deadLetters.list()).toEqual([])
+  if (tell) await checkTold(client, tasks)
   expect(workers.map(({ deaths }) => deaths)).toEqual([0, 0])
   return ended.length
 }

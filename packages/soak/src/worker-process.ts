@@ -25,7 +25,9 @@ export interface Supervised {
 
 export async function supervise(
   { url, adapter }: Place,
-  options: Partial<Pick<WorkerOptions, 'concurrency' | 'leaseMs' | 'localLane' | 'partitions'>>,
+  options: Partial<
+    Pick<WorkerOptions, 'concurrency' | 'leaseMs' | 'localLane' | 'partitions' | 'events' | 'durableWorkerEvents'>
+  >,
 ): Promise<Supervised> {
   let child: ChildProcess
   let stopped = false

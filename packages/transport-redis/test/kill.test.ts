@@ -7,7 +7,7 @@ const ROUNDS = process.env['TASKS_TIER'] === 'all' ? 60 : 4
 const SEED = Number(process.env['TASKS_SEED'] ?? Date.now() % 1_000_000)
 
 test(
-  `pipelines end right, each task counted once, under kill -9 and SIGSTOP of server and workers, in ${ROUNDS} rounds`,
+  `pipelines end right, each task counted once and told, under kill -9 and SIGSTOP of server and workers, in ${ROUNDS} rounds`,
   async (ctx) => {
     const server = await newServer(ctx, { appendfsync: 'always' })
     const ended = await soak({
@@ -17,6 +17,7 @@ test(
       rounds: ROUNDS,
       leaseMs: 1_000,
       seed: SEED,
+      tell: true,
     })
     expect(ended).toBe(ROUNDS * PIPELINES)
   },

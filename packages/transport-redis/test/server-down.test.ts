@@ -1,0 +1,48 @@
+import { createClient, createTasks, hueyEvent, startWorker, type HueyEvent, type Logger } from '@tasks/core'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { redisTransport } from '../src/index'
+import { newServer } from './support/server'
+
+test('while the server is down each failure to receive is an event, which is published when it is back', async (ctx) => {
+  const server = await newServer(ctx, { appendfsync: 'always' })
+  const tasks = createTasks({ namespace: 'down' })
+  const work = tasks.bind('work', (n: number) => n + 1)
+  let failures = 0
+  const nothing = (): void => undefined
+  const warn: Logger['warn'] = (_, message) => {
+    if (message.startsWith('receiving failed')) failures++
+  }
+  const logger: Logger = { debug: nothing, info: nothing, warn, error: nothing }
+  // Else it waits for the server to come back, for quite some time.
+  const impatient = redisTransport({ url: server.url, patienceMs: 200 })
+  const transport = redisTransport({ url: server.url })
+  const worker = await startWorker({
+    tasks,
+    transport: impatient,
+    logger,
+    leaseMs: 1_000,
+    localLane: false,
+    workerEvents: true,
+  })
+  const client = createClient({ namespace: 'down', transport, logger, answerMs: 300 })
+  onTestFinished(async () => {
+    await worker.close({ drainMs: 0 })
+    await client.close()
+    await Promise.all([impatient.close(), transport.close()])
+  })
+  const said = await client.subscribe({ from: 'beginning', types: 'worker.*', follow: false })
+  server.kill('SIGKILL')
+  while (failures < 2) await sleep(20)
+  await server.restart()
+  expect(await (await client.submit(work, 1, { id: 'p' })).result({ timeoutMs: 30_000 })).toBe(2)
+  await worker.close()
+  const events: HueyEvent[] = []
+  for await (const item of said) if (item.kind === 'event') events.push(hueyEvent(item.event)!)
+  const down = events.filter(({ status }) => status === 'error-dequeueing')
+  expect(down.length).toBeGreaterThanOrEqual(failures)
+  for (const event of down)
+    expect(event).toEqual({ status: 'error-dequeueing', error: true, traceback: expect.any(String) as string })
+  expect(events.filter(({ id }) => id === 'p/0').map(({ status }) => status)).toEqual(['started', 'finished'])
+  expect(worker.droppedEvents).toBe(0)
+}, 60_000)
