@@ -2,6 +2,8 @@ import type { Workload } from './workload'
 import { besideFanOut } from './workloads/beside-fan-out'
 import { bulkEnqueue } from './workloads/bulk-enqueue'
 import { chain } from './workloads/chain'
+import { eventLevels } from './workloads/event-levels'
+import { eventWaiters } from './workloads/event-waiters'
 import { fanOut } from './workloads/fan-out'
 import { fanOutBounded } from './workloads/fan-out-bounded'
 import { fanOutLarge } from './workloads/fan-out-large'
@@ -28,6 +30,8 @@ export const workloads: readonly Workload[] = [
   takeOver,
   waitingPipelines,
   sleepingPipelines,
+  eventWaiters,
+  eventLevels,
   memoryGrowth,
   besideFanOut,
 ]

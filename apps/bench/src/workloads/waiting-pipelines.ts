@@ -46,7 +46,7 @@ export async function submitWaiting({ tasks: { step } }: Bed, client: Client, co
     for (const { id } of await Promise.all(some)) ids.add(id)
   }
   for (;;) {
-    const taken = await listRunning(client)
+    const taken = await listAll(client, 'RUNNING')
     if (taken.length < count) {
       await sleep(200)
       continue
@@ -60,10 +60,13 @@ export async function submitWaiting({ tasks: { step } }: Bed, client: Client, co
   }
 }
 
-async function listRunning(client: Client): Promise<readonly PipelineStatus[]> {
+export async function listAll(
+  client: Client,
+  status: Exclude<PipelineStatus['status'], 'PENDING'>,
+): Promise<readonly PipelineStatus[]> {
   const all: PipelineStatus[] = []
   for (let next: string | undefined; ;) {
-    const page = await client.list({ limit: PAGE, status: 'RUNNING', ...(next === undefined ? {} : { after: next }) })
+    const page = await client.list({ limit: PAGE, status, ...(next === undefined ? {} : { after: next }) })
     all.push(...page.pipelines)
     next = page.after
     if (next === undefined) return all
