@@ -1,3 +1,4 @@
 import { suite } from '@tasks/dev-config/vitest'
 
-export default suite({ name: 'core' })
+// Many small files without state of their own: a process and an import of core for each would take longer than most of them.
+export default suite({ name: 'core', test: { isolate: false } })
