@@ -20,6 +20,8 @@ export interface PlannedCase {
   readonly case: ConformanceCase
   /** Why it is not run. */
   readonly skip?: string
+  /** Nothing else may run meanwhile. */
+  readonly isAlone: boolean
   /** Rejects if the promise is broken. */
   run(): Promise<void>
 }
@@ -57,12 +59,11 @@ export function planSuite(harness: TransportHarness, options: SuiteOptions = {})
     timeoutMs: 30_000 + 6 * (harness.eventuallyMs ?? 5000) + stress * 1000,
     cases: cases.map((one) => {
       const reason = skip[one.name] ?? lacking(one, harness)
+      const isAlone = one.requires?.includes('restartBroker') === true
       const run = async (): Promise<void> => {
-        // Nothing else may run while the server is down.
-        const atOnce = one.requires?.includes('restartBroker') ? 1 : stress
-        await Promise.all(Array.from({ length: atOnce }, () => one.run(harness, namespaceFor())))
+        await Promise.all(Array.from({ length: isAlone ? 1 : stress }, () => one.run(harness, namespaceFor())))
       }
-      return reason === undefined ? { case: one, run } : { case: one, skip: reason, run }
+      return { case: one, isAlone, run, ...(reason !== undefined && { skip: reason }) }
     }),
   }
 }

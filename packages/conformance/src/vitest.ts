@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { afterAll, describe, test } from 'vitest'
+import type { PartitionSession, Space } from '@tasks/core'
+import { afterAll, describe, onTestFinished, test } from 'vitest'
 import type { TransportHarness } from './harness'
 import type { SuiteOptions } from './plan'
 import { planSuite } from './plan'
@@ -7,20 +8,53 @@ import { Recorder } from './recorder'
 
 export type { TransportHarness, SuiteOptions }
 
+export interface VitestSuiteOptions extends SuiteOptions {
+  /** Runs as many cases at a time as vitest's `maxConcurrency` says: most of them mostly wait. Default: one after the other. */
+  readonly concurrent?: boolean
+}
+
 /** Holds a transport to every promise, as vitest tests. */
-export function describeTransport(name: string, harness: TransportHarness, options: SuiteOptions = {}): void {
+export function describeTransport(name: string, harness: TransportHarness, options: VitestSuiteOptions = {}): void {
   const plan = planSuite(harness, options)
   const recorder = new Recorder(name, harness, options)
   describe(`${name} keeps its promises`, () => {
     afterAll(() => recorder.end())
     test('skips only cases that exist', () => assert.deepEqual(plan.unknownSkips, []))
     for (const planned of plan.cases) {
+      const concurrent = options.concurrent === true && !planned.isAlone
       // oxlint-disable-next-line vitest/expect-expect -- the case asserts
-      test(`${planned.case.promise}: ${planned.case.name}`, { timeout: plan.timeoutMs }, async ({ skip }) => {
-        if (planned.skip === undefined) return recorder.run(planned)
-        recorder.skip(planned)
-        skip(planned.skip)
-      })
+      test(
+        `${planned.case.promise}: ${planned.case.name}`,
+        { timeout: plan.timeoutMs, concurrent },
+        async ({ skip }) => {
+          if (planned.skip === undefined) return recorder.run(planned)
+          recorder.skip(planned)
+          skip(planned.skip)
+        },
+      )
     }
+  })
+}
+
+export interface Owned {
+  readonly session: PartitionSession
+  /** Gives the partition back. */
+  end(): Promise<void>
+}
+
+/** Owns partition 0 until it is given back, or until the test ends: for an adapter's tests of its own. */
+export function own(space: Space, leaseMs = 60_000): Promise<Owned> {
+  const stopping = new AbortController()
+  onTestFinished(() => stopping.abort())
+  return new Promise((resolve, reject) => {
+    const running = space.own({ leaseMs }).run(async (session) => {
+      const end = (): Promise<void> => {
+        stopping.abort()
+        return running
+      }
+      if (session.partition === 0) resolve({ session, end })
+      await new Promise<void>((ended) => session.lost.addEventListener('abort', () => ended(), { once: true }))
+    }, stopping.signal)
+    running.catch(reject)
   })
 }

@@ -111,18 +111,7 @@ export function openSpace(parts: SpaceParts): Space {
         },
         leaseMs,
       )
-      const policy = leasedPartitions(host, { leaseMs, clock })
-      return {
-        async run(onOwned, signal) {
-          lifetime.refuseIfOver()
-          hosts.add(host)
-          try {
-            await policy.run(onOwned, AbortSignal.any([signal, lifetime.signal]))
-          } finally {
-            hosts.delete(host)
-          }
-        },
-      }
+      return leasedPartitions(host, { leaseMs, clock, lifetime, running: hosts })
     },
 
     async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {

@@ -1,4 +1,5 @@
 // The end of a transaction, on its way to the broker and back: what becomes of a commit that nobody has heard of.
+import { own } from '@tasks/conformance/vitest'
 import { systemClock } from '@tasks/core/adapter'
 import { startKafka, type Server } from '@tasks/dev-config/brokers'
 import { serverOrReason } from '@tasks/dev-config/brokers/in-tests'
@@ -7,7 +8,7 @@ import { afterAll, expect, onTestFinished, test } from 'vitest'
 import type { KafkaDriver } from '../src/driver'
 import { kafkajsDriver } from '../src/kafkajs/driver'
 import { parseUrl } from '../src/url'
-import { bench, received, sessionOf, toTask } from './support/bench'
+import { bench, received, toTask } from './support/bench'
 
 const server = await serverOrReason(() => startKafka({ brief: true }))
 afterAll(async () => {
@@ -36,7 +37,7 @@ const COMMIT = { seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('x')]]), se
 
 test('a commit whose end was not answered is called unknown, and the next owner finds it whole', async (ctx) => {
   const { proxy, space, other } = await bench(started(ctx))
-  const session = await sessionOf(space, 2_000)
+  const { session } = await own(space, 2_000)
   const sprung = proxy.trap(isRequest(END_TXN), 'unanswered')
   const committed = session.commit(COMMIT)
   committed.catch(() => {})
@@ -44,7 +45,7 @@ test('a commit whose end was not answered is called unknown, and the next owner 
   proxy.refuse()
   proxy.cut()
   await expect(committed).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE', details: { applied: 'unknown' } })
-  const next = await sessionOf(other)
+  const { session: next } = await own(other)
   expect(next.seq).toBe(1)
   expect(String((await next.load(['e/a']))[0])).toBe('x')
   expect(await received(other)).toEqual(['once'])
@@ -52,7 +53,7 @@ test('a commit whose end was not answered is called unknown, and the next owner 
 
 test('a commit whose end never arrived is undone by the next owner, and nothing of it is seen', async (ctx) => {
   const { proxy, space, other } = await bench(started(ctx))
-  const session = await sessionOf(space, 2_000)
+  const { session } = await own(space, 2_000)
   const sprung = proxy.trap(isRequest(END_TXN), 'lost')
   const committed = session.commit(COMMIT)
   committed.catch(() => {})
@@ -60,7 +61,7 @@ test('a commit whose end never arrived is undone by the next owner, and nothing 
   proxy.refuse()
   proxy.cut()
   await expect(committed).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
-  const next = await sessionOf(other)
+  const { session: next } = await own(other)
   expect(next.seq).toBe(0)
   expect(await next.load(['e/a'])).toEqual([undefined])
   expect(await received(other)).toEqual([])
@@ -87,7 +88,7 @@ test('whoever takes over a transactional id ends the transaction of the one befo
 
 test('lone tasks pass while an owner is stopped inside of a transaction, and what it holds up comes when it is relieved', async (ctx) => {
   const { proxy, space, other } = await bench(started(ctx))
-  const session = await sessionOf(space, 2_000)
+  const { session } = await own(space, 2_000)
   // The end is lost on its way, and the network with it: the transaction stays open.
   const sprung = proxy.trap(isRequest(END_TXN), 'lost')
   session.commit({ ...COMMIT, sends: [toTask('never')] }).catch(() => {})
@@ -96,7 +97,7 @@ test('lone tasks pass while an owner is stopped inside of a transaction, and wha
   proxy.cut()
   await other.send([toTask('lone')])
   expect(await received(other, 5_000)).toEqual(['lone'])
-  const next = await sessionOf(other)
+  const { session: next } = await own(other)
   await next.commit({ ...COMMIT, sends: [toTask('committed')] })
   expect(await received(other, 10_000)).toEqual(['committed'])
 }, 60_000)

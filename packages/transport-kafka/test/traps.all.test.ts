@@ -1,9 +1,10 @@
 // What goes wrong between a client and a broker, each through a network that does it on purpose.
+import { own } from '@tasks/conformance/vitest'
 import { startKafka, type Server } from '@tasks/dev-config/brokers'
 import { serverOrReason } from '@tasks/dev-config/brokers/in-tests'
 import type { TestContext } from 'vitest'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
-import { bench, received, sessionOf, toTask } from './support/bench'
+import { bench, received, toTask } from './support/bench'
 
 const server = await serverOrReason(() => startKafka({ brief: true }))
 afterAll(async () => {
@@ -55,7 +56,7 @@ test('a connection that is cut again and again loses nothing', async (ctx) => {
 
 test('a receive and a poll that wait hear of what came while the other end was gone without a word', async (ctx) => {
   const { proxy, space, other } = await bench(started(ctx), 2_000)
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const consumer = space.consume({ queues: ['q'], leaseMs: 60_000 })
   const receiving = consumer.receive({ max: 10, waitMs: 40_000, suspects: false })
   const polling = session.poll({ max: 10, waitMs: 40_000 })

@@ -1,5 +1,6 @@
 // What is in a partition's journal, after commits that are too large for one message, and after many.
-import type { PartitionSession, Space } from '@tasks/core'
+import { own } from '@tasks/conformance/vitest'
+import type { Space } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
 import { connect } from '@nats-io/transport-node'
 import type { TestContext } from 'vitest'
@@ -14,23 +15,6 @@ async function openOn(server: Server): Promise<Space> {
   const transport = natsTransport({ url: server.url })
   onTestFinished(() => transport.close())
   return transport.open({ namespace: 'n', partitions: 1 })
-}
-
-/** Owns partition 0 until `end`. */
-function sessionOf(space: Space): Promise<{ session: PartitionSession; end: () => Promise<void> }> {
-  const stopping = new AbortController()
-  onTestFinished(() => stopping.abort())
-  return new Promise((resolve, reject) => {
-    const running = space.own({ leaseMs: 60_000 }).run(async (session) => {
-      const end = (): Promise<void> => {
-        stopping.abort()
-        return running
-      }
-      resolve({ session, end })
-      await new Promise<void>((ended) => session.lost.addEventListener('abort', () => ended(), { once: true }))
-    }, stopping.signal)
-    running.catch(reject)
-  })
 }
 
 interface LogState {
@@ -50,7 +34,7 @@ async function logOf(ctx: TestContext, server: Server): Promise<LogState> {
 
 test('a commit above max_payload is one commit, for the next owner, too', async (ctx) => {
   const server = await newServer(ctx)
-  const first = await sessionOf(await openOn(server))
+  const first = await own(await openOn(server))
   const rows = new Map(Array.from({ length: 8 }, (_, i) => [`e/${i}`, Buffer.alloc(600 * KIB, i)]))
   const sends = Array.from({ length: 8 }, (_, i) => ({
     target: { to: 'task', queue: 'q' } as const,
@@ -60,7 +44,7 @@ test('a commit above max_payload is one commit, for the next owner, too', async 
   await first.session.commit({ seq: 1, time: 1, rows, sends })
   await first.session.commit({ seq: 2, time: 2, rows: new Map([['e/0', null]]), sends: [] })
   await first.end()
-  const { session } = await sessionOf(await openOn(server))
+  const { session } = await own(await openOn(server))
   expect(session.seq).toBe(2)
   const loaded = await session.load([...rows.keys()])
   expect(loaded.map((value) => value?.byteLength)).toEqual([undefined, ...Array<number>(7).fill(600 * KIB)])
@@ -70,7 +54,7 @@ test('a commit above max_payload is one commit, for the next owner, too', async 
 
 test('the journal is no longer than a few times what is alive, and nothing is lost by that', async (ctx) => {
   const server = await newServer(ctx)
-  const { session, end } = await sessionOf(await openOn(server))
+  const { session, end } = await own(await openOn(server))
   // One row that is written once, and stays; others that come and go.
   await session.commit({ seq: 1, time: 1, rows: new Map([['old/1', Buffer.from('still here')]]), sends: [] })
   for (let seq = 2; seq <= 400; seq++) {
@@ -80,7 +64,7 @@ test('the journal is no longer than a few times what is alive, and nothing is lo
   }
   await expect.poll(async () => (await logOf(ctx, server)).bytes, { timeout: 10_000 }).toBeLessThan(16 * MIB)
   await end()
-  const again = await sessionOf(await openOn(server))
+  const again = await own(await openOn(server))
   expect(String((await again.session.load(['old/1']))[0])).toBe('still here')
   expect(await again.session.scan('new/', undefined, 100)).toHaveLength(11)
   expect(again.session.seq).toBe(400)

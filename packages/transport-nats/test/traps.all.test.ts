@@ -1,5 +1,6 @@
 // What goes wrong between a client library and a server, each through a network that does it on purpose.
-import type { PartitionSession, Send, Space } from '@tasks/core'
+import { own } from '@tasks/conformance/vitest'
+import type { Send, Space } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
 import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import { connect } from '@nats-io/transport-node'
@@ -41,21 +42,6 @@ async function bench(ctx: TestContext, options: NatsTransportOptions = {}): Prom
 
 function toTask(id: string): Send {
   return { target: { to: 'task', queue: 'q' }, id, body: Buffer.from(id) }
-}
-
-/** Owns partition 0 until the test ends. */
-function sessionOf(space: Space, leaseMs = 60_000): Promise<PartitionSession> {
-  const stopping = new AbortController()
-  onTestFinished(() => stopping.abort())
-  return new Promise((resolve, reject) => {
-    space
-      .own({ leaseMs })
-      .run(async (session) => {
-        resolve(session)
-        await new Promise<void>((ended) => session.lost.addEventListener('abort', () => ended(), { once: true }))
-      }, stopping.signal)
-      .catch(reject)
-  })
 }
 
 /** What comes until nothing does. */
@@ -111,7 +97,7 @@ test('a send whose answer was lost is made once, and reported as not known', asy
 
 test.for(['lost', 'unanswered'] as const)('a commit that is %s is made again, and applied once', async (fault, ctx) => {
   const { proxy, space, other } = await bench(ctx)
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const sprung = proxy.trap(COMMIT, fault)
   await session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [toTask('once')] })
   await sprung
@@ -121,12 +107,12 @@ test.for(['lost', 'unanswered'] as const)('a commit that is %s is made again, an
 
 test('a commit that was applied is told so although somebody else has taken the partition since', async (ctx) => {
   const { proxy, space, other } = await bench(ctx)
-  const session = await sessionOf(space, 500)
+  const { session } = await own(space, 500)
   const sprung = proxy.trap(COMMIT, 'unanswered')
   const committed = session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
   proxy.refuse()
   await sprung
-  const next = await sessionOf(other)
+  const { session: next } = await own(other)
   expect(next.seq).toBe(1)
   proxy.accept()
   await committed
@@ -137,13 +123,13 @@ test('a commit that was applied is told so although somebody else has taken the 
 
 test('a commit that was lost, and whose partition was taken since, is refused', async (ctx) => {
   const { proxy, space, other } = await bench(ctx)
-  const session = await sessionOf(space, 500)
+  const { session } = await own(space, 500)
   const sprung = proxy.trap(COMMIT, 'lost')
   const committed = session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
   committed.catch(() => {})
   proxy.refuse()
   await sprung
-  const next = await sessionOf(other)
+  const { session: next } = await own(other)
   expect(next.seq).toBe(0)
   proxy.accept()
   await expect(committed).rejects.toMatchObject({ code: 'TASKS_FENCED' })
@@ -170,7 +156,7 @@ test('a call settles although the other end is gone without a word, and the next
 
 test('a receive and a poll that wait hear of what came while the connection was gone', async (ctx) => {
   const { proxy, space, other } = await bench(ctx)
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const consumer = space.consume({ queues: ['q'], leaseMs: 60_000 })
   const receiving = consumer.receive({ max: 10, waitMs: 20_000, suspects: false })
   const polling = session.poll({ max: 10, waitMs: 20_000 })
@@ -184,7 +170,7 @@ test('a receive and a poll that wait hear of what came while the connection was 
 
 test('a connection that is cut again and again loses nothing and repeats no commit', async (ctx) => {
   const { proxy, space, other } = await bench(ctx, { patienceMs: 20_000, connection: { timeout: 500 } })
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const cutting = setInterval(() => proxy.cut(), 700)
   onTestFinished(() => clearInterval(cutting))
   for (let seq = 1; seq <= 200; seq++) {

@@ -77,11 +77,12 @@ export class Host implements LeaseStore {
 
   onFree(listener: () => void): () => void {
     this.#listeners.add(listener)
+    this.#listen()
     return () => this.#listeners.delete(listener)
   }
 
   /** Hears of other hosts from now on. */
-  listen(): void {
+  #listen(): void {
     const { messages, keys } = this.#parts
     const { stop } = messages.subscribe(keys.owners, (message) => {
       if (message.toString() !== this.#name) this.#hear()

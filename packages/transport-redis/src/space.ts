@@ -116,19 +116,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
         { ...shared, partitions, check: (commit) => checkCommit(commit, capabilities, partitions) },
         leaseMs,
       )
-      const policy = leasedPartitions(host, { leaseMs, clock })
-      return {
-        async run(onOwned, signal) {
-          lifetime.refuseIfOver()
-          hosts.add(host)
-          try {
-            host.listen()
-            await policy.run(onOwned, AbortSignal.any([signal, lifetime.signal]))
-          } finally {
-            hosts.delete(host)
-          }
-        },
-      }
+      return leasedPartitions(host, { leaseMs, clock, lifetime, running: hosts })
     },
 
     async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {

@@ -1,5 +1,6 @@
 // What goes wrong between a client library and a server, each through a network that does it on purpose.
-import type { PartitionSession, Send, Space } from '@tasks/core'
+import { own } from '@tasks/conformance/vitest'
+import type { Send, Space } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
 import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import { Redis } from 'ioredis'
@@ -55,21 +56,6 @@ function toTask(id: string): Send {
   return { target: { to: 'task', queue: 'q' }, id, body: Buffer.from(id) }
 }
 
-/** Owns partition 0 until the test ends. */
-function sessionOf(space: Space, leaseMs = 60_000): Promise<PartitionSession> {
-  const stopping = new AbortController()
-  onTestFinished(() => stopping.abort())
-  return new Promise((resolve, reject) => {
-    space
-      .own({ leaseMs })
-      .run(async (session) => {
-        resolve(session)
-        await new Promise<void>((ended) => session.lost.addEventListener('abort', () => ended(), { once: true }))
-      }, stopping.signal)
-      .catch(reject)
-  })
-}
-
 async function received(space: Space, options: { readonly suspects?: boolean } = {}): Promise<string[]> {
   const batch = await space
     .consume({ queues: ['q'], leaseMs: 60_000 })
@@ -102,7 +88,7 @@ test('a send whose answer was lost is made once, and reported as not known', asy
 
 test('a commit whose answer was lost is asked for again, and was applied once', async (ctx) => {
   const { proxy, space, other } = await bench(ctx)
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const sprung = proxy.trap(commit.sha, 'unanswered')
   await session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [toTask('once')] })
   await sprung
@@ -112,13 +98,13 @@ test('a commit whose answer was lost is asked for again, and was applied once', 
 
 test('a commit whose answer was lost, and whose partition was taken before it could ask, is not called refused', async (ctx) => {
   const { proxy, space, other } = await bench(ctx)
-  const session = await sessionOf(space, 300)
+  const { session } = await own(space, 300)
   const sprung = proxy.trap(commit.sha, 'unanswered')
   const committed = session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
   committed.catch(() => {})
   proxy.refuse()
   await sprung
-  const next = await sessionOf(other)
+  const { session: next } = await own(other)
   expect(next.seq).toBe(1)
   proxy.accept()
   await expect(committed).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
@@ -154,7 +140,7 @@ test('a call settles although the other end is gone without a word, and the next
 
 test('a receive and a poll that wait hear of what came while the other end was gone without a word', async (ctx) => {
   const { proxy, space, other } = await bench(ctx, { patienceMs: 1_000 })
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const consumer = space.consume({ queues: ['q'], leaseMs: 60_000 })
   const receiving = consumer.receive({ max: 10, waitMs: 30_000, suspects: false })
   const polling = session.poll({ max: 10, waitMs: 30_000 })
@@ -179,7 +165,7 @@ test('a server that has forgotten its scripts is told them again', async (ctx) =
   const { server, space } = await bench(ctx)
   const client = new Redis(server.url)
   onTestFinished(() => client.disconnect())
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   for (let seq = 1; seq <= 3; seq++) {
     await client.script('FLUSH')
     await session.commit({ seq, time: seq, rows: new Map(), sends: [toTask(`t${seq}`)] })
@@ -190,7 +176,7 @@ test('a server that has forgotten its scripts is told them again', async (ctx) =
 test('a slow network costs time, and nothing else', async (ctx) => {
   const { proxy, space } = await bench(ctx)
   proxy.delay(20)
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const polling = session.poll({ max: 10, waitMs: 10_000 })
   await space.send([{ target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
   const [message] = await polling
@@ -200,7 +186,7 @@ test('a slow network costs time, and nothing else', async (ctx) => {
 
 test('a connection that is cut again and again loses nothing and repeats no commit', async (ctx) => {
   const { proxy, space, other } = await bench(ctx, { patienceMs: 10_000 })
-  const session = await sessionOf(space)
+  const { session } = await own(space)
   const cutting = setInterval(() => proxy.cut(), 15)
   onTestFinished(() => clearInterval(cutting))
   for (let seq = 1; seq <= 100; seq++)
@@ -224,7 +210,7 @@ test('a replica that takes over without the last commits has no owner but a new 
   onTestFinished(() => onReplica.disconnect())
   await onReplica.replicaof('127.0.0.1', replication.port)
   const space = await openOn(urlOf(proxy), { patienceMs: 10_000 })
-  const old = await sessionOf(space, 1_000)
+  const { session: old } = await own(space, 1_000)
   await old.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('kept')]]), sends: [] })
   await expect.poll(() => onReplica.exists('{tasks:traps}:p0:rows'), { timeout: 10_000 }).toBe(1)
   replication.hang()
@@ -241,7 +227,7 @@ test('a replica that takes over without the last commits has no owner but a new 
 
   await space.close()
   const afterwards = await openOn(replica.url)
-  const next = await sessionOf(afterwards, 1_000)
+  const { session: next } = await own(afterwards, 1_000)
   expect(next.seq).toBe(1)
   expect(next.epoch).toBeGreaterThan(old.epoch)
   expect(String((await next.load(['e/a']))[0])).toBe('kept')

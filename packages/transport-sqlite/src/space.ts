@@ -75,8 +75,7 @@ export function openSpace(
 
     own({ leaseMs }: OwnOptions): PartitionHost {
       lifetime.refuseIfOver()
-      const host = leasedPartitions(leaseStore(store, lifetime, namespace, outbox, leaseMs), { leaseMs, clock })
-      return { run: (onOwned, signal) => host.run(onOwned, AbortSignal.any([signal, lifetime.signal])) }
+      return leasedPartitions(leaseStore(store, lifetime, namespace, outbox, leaseMs), { leaseMs, clock, lifetime })
     },
 
     async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {

@@ -11,6 +11,7 @@ import type { Clock } from '../clock'
 import { sleep } from '../clock'
 import { TaskError } from '../errors'
 import type { PartitionHost, PartitionSession } from '../transport'
+import type { Lifetime } from './lifetime'
 
 export interface LeaseStore {
   readonly partitions: number
@@ -39,19 +40,25 @@ export interface LeasedPartitionsOptions {
   /** How long ownership lasts without a heartbeat; heartbeats are a third of it apart. */
   readonly leaseMs: number
   readonly clock: Clock
+  /** That of the space, with which the host ends. */
+  readonly lifetime?: Lifetime
+  /** Has the store while the host runs: for whoever closes the space, and gives everything back. */
+  readonly running?: Set<LeaseStore>
 }
 
 /** A host of a store's partitions: claims its share, keeps it by heartbeats, hands it over. */
 export function leasedPartitions(store: LeaseStore, options: LeasedPartitionsOptions): PartitionHost {
-  let running = false
+  const { lifetime, running = new Set<LeaseStore>() } = options
   return {
     async run(onOwned, signal) {
-      if (running) throw new TaskError('TASKS_ARGUMENTS', 'this partition host is running already')
-      running = true
+      lifetime?.refuseIfOver()
+      if (running.has(store)) throw new TaskError('TASKS_ARGUMENTS', 'this partition host is running already')
+      running.add(store)
       try {
-        await new Tenancy(store, options, onOwned).run(signal)
+        const ending = lifetime === undefined ? signal : AbortSignal.any([signal, lifetime.signal])
+        await new Tenancy(store, options, onOwned).run(ending)
       } finally {
-        running = false
+        running.delete(store)
       }
     },
   }

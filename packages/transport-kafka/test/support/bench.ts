@@ -1,5 +1,5 @@
 // A broker, a network before it that breaks, and spaces on both sides.
-import type { PartitionSession, Send, Space } from '@tasks/core'
+import type { Send, Space } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
 import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import type { KafkaConfig } from 'kafkajs'
@@ -43,21 +43,6 @@ export async function bench(server: Server, patienceMs = 4_000): Promise<Bench> 
 
 export function toTask(id: string): Send {
   return { target: { to: 'task', queue: 'q' }, id, body: Buffer.from(id) }
-}
-
-/** Owns partition 0 until the test ends. */
-export function sessionOf(space: Space, leaseMs = 60_000): Promise<PartitionSession> {
-  const stopping = new AbortController()
-  onTestFinished(() => stopping.abort())
-  return new Promise((resolve, reject) => {
-    space
-      .own({ leaseMs })
-      .run(async (session) => {
-        resolve(session)
-        await new Promise<void>((ended) => session.lost.addEventListener('abort', () => ended(), { once: true }))
-      }, stopping.signal)
-      .catch(reject)
-  })
 }
 
 export async function received(space: Space, waitMs = 500): Promise<string[]> {
