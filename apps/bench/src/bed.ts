@@ -60,7 +60,9 @@ export interface Host {
 
 export const PATIENCE_MS = 300_000
 
-const WARM_UP = { items: 60_000, steps: 3_000 }
+type FloorName = Exclude<keyof Floors, 'close'>
+
+const WARM_UP: Readonly<Record<FloorName, number>> = { items: 60_000, steps: 3_000, deliveries: 60_000 }
 const UNKNOWN_COST: Cost = { seconds: Number.NaN, cpuSeconds: Number.NaN }
 
 export class Bed {
@@ -127,8 +129,8 @@ export class Bed {
   }
 
   /** A worker in a process of its own. */
-  async startWorkerProcess(): Promise<WorkerProcess> {
-    const { url, namespace, lane } = this
+  async startWorkerProcess(lane = this.lane): Promise<WorkerProcess> {
+    const { url, namespace } = this
     return this.#closedWithIt(await startWorkerProcess({ url, namespace, lane, label: 'elsewhere' }))
   }
 
@@ -154,14 +156,14 @@ export class Bed {
   }
 
   /** Notes the rate, the floor's, and the ratios of their costs. */
-  noteTurns(name: string, count: number, of: 'items' | 'steps', turns: Turns, aims: Aims = {}): void {
+  noteTurns(name: string, count: number, of: FloorName, turns: Turns, aims: Aims = {}): void {
     this.note(name, count / turns.seconds, '/s')
     this.note(`${name}: CPU each`, (turns.cpuSeconds / count) * 1e6, 'µs')
     if (Number.isNaN(turns.ratio)) return
     this.note(`floor of ${name}`, count / turns.floorSeconds, '/s')
     this.note(`${name}: time against the floor`, turns.ratio, 'x', aims)
     this.note(`${name}: CPU against the floor`, turns.cpuRatio, 'x')
-    this.floorTitles[of] = this.floors![of].title
+    this.floorTitles[of] = this.floors![of]!.title
   }
 
   /** Undefined on a transport that has none yet. */
@@ -186,7 +188,7 @@ export class Bed {
    * @param count how many items one turn has
    * @param work says what it cost
    */
-  async takeTurns(turns: number, of: 'items' | 'steps', count: number, work: () => Promise<Cost>): Promise<Turns> {
+  async takeTurns(turns: number, of: FloorName, count: number, work: () => Promise<Cost>): Promise<Turns> {
     const floor = this.floors?.[of]
     const works: Cost[] = []
     const floors: Cost[] = []

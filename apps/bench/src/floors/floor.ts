@@ -6,6 +6,8 @@ export interface Floors {
   readonly items: Floor
   /** One thing after the other, each safe before the next: what a chain is held against. */
   readonly steps: Floor
+  /** Where the store is a broker: what is received and settled, one by one. What was there before is not counted. */
+  readonly deliveries?: Floor
   close(): void
 }
 

@@ -12,7 +12,8 @@ export const loneTasks: Workload = {
     const client = bed.createClient()
     const inputs = Array.from({ length: count }, (_, i) => i)
 
-    const preloaded = await bed.takeTurns(2, 'items', count, async () => {
+    const received = bed.floors?.deliveries === undefined ? 'items' : 'deliveries'
+    const preloaded = await bed.takeTurns(2, received, count, async () => {
       await client.enqueueMany(noop, inputs)
       let worker: { close(): Promise<void> } | undefined
       const cost = await costOfAsync(async () => {
@@ -37,7 +38,7 @@ export const loneTasks: Workload = {
       return cost
     })
     bed.noteTurns('tasks, enqueue to done', count, 'items', through)
-    bed.noteTurns('tasks, preloaded', count, 'items', preloaded)
+    bed.noteTurns('tasks, preloaded', count, received, preloaded)
     await bed.checkNoDeadLetters(client)
     await worker.close()
     await bed.checkQueueIsEmpty()
