@@ -1,3 +1,4 @@
+import { decodeFrames } from './frame'
 import type { JetStream } from './jetstream'
 import type { Names } from './names'
 import { LEVELS } from './names'
@@ -24,7 +25,9 @@ export async function backlog(
       return jetstream.find(stream, { next_by_subj: subject, seq: (info?.delivered.stream_seq ?? 0) + 1 })
     }),
   )
-  const times = oldest.flatMap((found) => (found === undefined ? [] : [found.at]))
+  const times = oldest.flatMap((found) =>
+    found === undefined ? [] : [decodeFrames(found.data)[0]!.sentAt || found.at],
+  )
   if (times.length === 0) return undefined
   return Math.max(0, (await serverClock.now()) - Math.min(...times))
 }

@@ -1,20 +1,20 @@
-// Receiving and settling tasks. A message that is handed out is one of the server's that this process holds. One that comes a second time has run out: it becomes a
-// message of its own among the suspects, so that a settlement that comes too late finds nothing to settle, and so that those who want no suspects get none.
+// Receiving and settling tasks. A task that is handed out is of a message of the server that this process holds (`holdings.ts`). A message that comes a second time has run out: its tasks
+// become messages of their own among the suspects, so that a settlement that comes too late finds nothing to settle, and so that those who want no suspects get none.
 import type { ConsumeOptions, Lease, ReceiveOptions, Send, Settlement, TaskConsumer } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
-import { TaskError } from '@tasks/core/adapter'
+import { TaskError, waitAtMost } from '@tasks/core/adapter'
 import type { Msg } from '@nats-io/transport-node'
 import { setMaxListeners } from 'node:events'
-import { ERROR, isRefusal, unavailable } from './failure'
+import { ERROR } from './failure'
 import type { Frame } from './frame'
-import { decodeFrames, encodeFrame } from './frame'
+import type { Held, HeldTask, Shelf } from './holdings'
+import { Holdings } from './holdings'
 import type { JetStream } from './jetstream'
-import { deliveryOf, hasCause, NANOS } from './jetstream'
+import { hasCause, NANOS } from './jetstream'
 import type { Level, Names } from './names'
 import { LEVELS } from './names'
 import type { Outbox } from './outbox'
 import { encodeLetter } from './outbox'
-import type { Source } from './pulls'
 import { Pulls } from './pulls'
 
 export interface ConsumerParts {
@@ -27,45 +27,34 @@ export interface ConsumerParts {
   readonly check: (sends: readonly Send[]) => void
 }
 
-/** One level of one queue. */
-interface Shelf extends Source {
-  readonly queue: string
-  readonly level: Level
-  /** Received, and not handed out yet. */
-  readonly stock: Held[]
-  /** For how long the server leaves a message with whoever has it, if nothing else is said. */
-  ackWaitMs: number | undefined
+/** With what was received and not handed out yet. */
+interface Stocked extends Shelf {
+  readonly stock: HeldTask[]
+  /** How many tasks the last message had. */
+  size: number
 }
 
-/** What this process holds of the server, until it is settled or the time is over. */
-interface Held {
-  readonly shelf: Shelf
-  readonly frame: Frame
-  /** In the stream. */
-  readonly sequence: number
-  /** The subject that settles it. */
-  readonly reply: string
-  /** By the clock of this process. */
-  until: number
-  isSettled: boolean
-}
-
-const ACK = Buffer.from('+ACK')
-const WORKING = Buffer.from('+WPI')
 /** What has come although nobody receives is given back after this time. */
 const IDLE_MS = 50
 const RETRY_MS = 50
+/** How much of a lease is left at least when a task is handed out. */
+const LEAST_OF_LEASE = 3 / 4
 /** What was asked for is answered by then, or comes later. */
 const LOOK_MS = 2_000
 /** What the server says of a request may be lost. */
 const ASK_AGAIN_MS = 3_000
 const MAX_WAITING = 2_048
+/** Tasks of shared messages come after single ones, but in every so many receives before them. */
+const MANY_FIRST = 8
+/** How many tasks a message is thought to share before one has come. */
+const SIZE = 16
 
 export class Consumer implements TaskConsumer {
   readonly #parts: ConsumerParts
   readonly #leaseMs: number
-  readonly #shelves: readonly Shelf[]
-  readonly #pulls: Pulls<Shelf>
+  readonly #shelves: readonly Stocked[]
+  readonly #holdings: Holdings
+  readonly #pulls: Pulls<Stocked>
   readonly #closing = new AbortController()
   readonly #waiting = new Set<() => void>()
   readonly #stopListening: () => void
@@ -73,6 +62,8 @@ export class Consumer implements TaskConsumer {
   /** How many of them take suspects. */
   #receivingSuspects = 0
   #turn = 0
+  /** There were fewer single tasks than were wanted, the last time. */
+  #wasShort = false
   #cancelIdle: () => void = () => {}
 
   constructor(parts: ConsumerParts, { queues, leaseMs }: ConsumeOptions) {
@@ -83,10 +74,12 @@ export class Consumer implements TaskConsumer {
     this.#shelves = [...new Set(queues)].flatMap((queue) =>
       LEVELS.map((level) => {
         const { subject, consumer } = names.queue(queue, level)
-        return { queue, level, subject, consumer, stream: names.streams.queue, stock: [], ackWaitMs: undefined }
+        const { queue: stream } = names.streams
+        return { queue, level, subject, consumer, stream, stock: [], ackWaitMs: undefined, size: SIZE }
       }),
     )
-    this.#pulls = new Pulls<Shelf>({
+    this.#holdings = new Holdings(parts, this.#leaseMs)
+    this.#pulls = new Pulls<Stocked>({
       jetstream,
       clock: parts.clock,
       sources: this.#shelves,
@@ -135,36 +128,41 @@ export class Consumer implements TaskConsumer {
     check(sends)
     const now = clock.monotonic()
     const due = settlements.filter(({ lease, op }) => {
-      const { isSettled, until } = lease.token as Held
+      const { isSettled, until = 0 } = lease.token as HeldTask
       // One that has run out comes back by itself, or has gone to somebody else.
       return !isSettled && (op === 'ack' || until > now)
     })
+    const stored = new Map<Held, Promise<readonly Frame[]>>()
     await Promise.all([
       outbox.sendAll(sends),
       ...due.map(async (settlement) => {
-        if (settlement.op === 'ack') return
-        const { shelf, sequence } = settlement.lease.token as Held
-        // As the server has it: whoever was given it may have changed its bytes. If it is gone, others have settled it.
-        const stored = await jetstream.find(shelf.stream, { seq: sequence })
-        const [frame] = stored === undefined ? [] : decodeFrames(stored.data)
+        const task = settlement.lease.token as HeldTask
+        const { message, place } = task
+        if (settlement.op === 'ack' || task.isDone) return
+        if (!stored.has(message)) stored.set(message, this.#holdings.stored(message))
+        const frame = (await stored.get(message)!)[place]
         if (frame === undefined) return
-        if (settlement.op === 'return') return this.#putBack(shelf, frame, settlement.delayMs)
+        if (settlement.op === 'return') return this.#holdings.putBack(task, frame, settlement.delayMs)
         const letter = encodeLetter(settlement.letter, frame.body)
         await jetstream.connection.insist(names.dead, true, () => jetstream.store(names.dead, letter))
       }),
     ])
-    await this.#acknowledge(due.map(({ lease }) => lease.token as Held))
+    await this.#holdings.settle(due.map(({ lease }) => lease.token as HeldTask))
   }
 
   async extend(leases: readonly Lease[]): Promise<void> {
     const { clock, lifetime } = this.#parts
     lifetime.refuseIfOver()
     const now = clock.monotonic()
-    for (const { token } of leases) {
-      const held = token as Held
-      if (held.isSettled || held.until <= now) continue
-      if (this.#hold(held, WORKING)) held.until = now + this.#leaseMs
-    }
+    const live = leases
+      .map(({ token }) => token as HeldTask)
+      .filter(({ isSettled, until = 0 }) => !isSettled && until > now)
+    for (const message of new Set(live.map((task) => task.message))) this.#holdings.extend(message)
+    for (const task of live) task.until = task.message.until
+    // Of a message that is held on, what nobody extends runs out here: the server knows only of the whole.
+    for (const message of new Set(live.map((task) => task.message)))
+      for (const task of message.tasks)
+        if (!task.isDone && (task.until ?? Infinity) <= now) this.#holdings.runOut(task).catch(() => {})
   }
 
   async close(): Promise<void> {
@@ -182,25 +180,38 @@ export class Consumer implements TaskConsumer {
   /** What is there now. The highest level is always asked, so that nothing of a lower one is handed out before it. */
   async #look(max: number, suspects: boolean): Promise<void> {
     await this.#ensure()
-    const wanted: Promise<void>[] = []
-    const perQueue = Math.ceil(max / (this.#shelves.length / LEVELS.length))
-    // One suspect at most, of another queue each time.
-    const suspectsTurn = this.#turn++ % (this.#shelves.length / LEVELS.length)
-    let stock = 0
-    for (const { stock: one } of this.#shelves) stock += one.length
-    this.#shelves.forEach((shelf, i) => {
-      if (shelf.level === 'suspect') {
-        if (suspects && Math.floor(i / LEVELS.length) === suspectsTurn && shelf.stock.length === 0)
-          wanted.push(this.#ask(shelf, 1, 0))
-      } else if (shelf.level > 0 || stock < max) wanted.push(this.#ask(shelf, perQueue, 0))
-    })
-    await this.#within(Promise.all(wanted))
+    const turn = ++this.#turn
+    const queues = this.#shelves.length / LEVELS.length
+    const perQueue = Math.ceil(max / queues)
+    const isManyToo = this.#wasShort || turn % MANY_FIRST === 0
+    const isShort = this.#stock(1, 0, 'many') < max
+    await this.#within(
+      this.#shelves.map((shelf, i) => {
+        const { level, stock } = shelf
+        // One suspect at most, of another queue each time.
+        if (level === 'suspect')
+          return suspects && Math.floor(i / LEVELS.length) === turn % queues && stock.length === 0
+            ? this.#ask(shelf, 1)
+            : undefined
+        return level === 1 || (isShort && (level === 0 || isManyToo)) ? this.#ask(shelf, perQueue) : undefined
+      }),
+    )
+    this.#wasShort = this.#stock(1, 0) < max
+    if (isManyToo || this.#stock(1, 0, 'many') >= max) return
+    await this.#within(this.#shelves.map((shelf) => (shelf.level === 'many' ? this.#ask(shelf, perQueue) : undefined)))
   }
 
-  async #ask(shelf: Shelf, batch: number, waitMs: number): Promise<void> {
+  /** For so many tasks. */
+  async #ask(shelf: Stocked, tasks: number, waitMs = 0): Promise<void> {
     // It waits already: there is nothing there, or it would have come.
-    if (waitMs === 0 && this.#pulls.isAsking(shelf)) return
-    await this.#pulls.ask(shelf, batch, waitMs)
+    if (this.#pulls.isAsking(shelf)) return
+    await this.#pulls.ask(shelf, Math.max(1, Math.floor(shelf.level === 'many' ? tasks / shelf.size : tasks)), waitMs)
+  }
+
+  #stock(...levels: readonly Level[]): number {
+    let count = 0
+    for (const { level, stock } of this.#shelves) if (levels.includes(level)) count += stock.length
+    return count
   }
 
   /** Until something comes. */
@@ -211,7 +222,7 @@ export class Consumer implements TaskConsumer {
     if (jetstream.connection.isConnected) {
       for (const shelf of this.#shelves) {
         if (shelf.level === 'suspect' && !suspects) continue
-        if (!this.#pulls.isAsking(shelf)) void this.#pulls.ask(shelf, shelf.level === 'suspect' ? 1 : perQueue, ms)
+        void this.#ask(shelf, shelf.level === 'suspect' ? 1 : perQueue, ms)
       }
     }
     // A consumer that is not there says so at once, again and again.
@@ -245,54 +256,30 @@ export class Consumer implements TaskConsumer {
     await Promise.all(this.#shelves.filter(({ level }) => level === 'suspect').map((shelf) => this.#giveBack(shelf)))
   }
 
-  async #giveBack({ stock }: Shelf): Promise<void> {
-    const all = stock.splice(0)
-    if (all.length === 0) return
-    try {
-      await Promise.all(all.map((held) => this.#putBack(held.shelf, held.frame, 0)))
-      await this.#acknowledge(all)
-    } catch {
-      // Their time runs out.
-    }
+  async #giveBack({ stock }: Stocked): Promise<void> {
+    const now = this.#parts.clock.monotonic()
+    const all = stock.splice(0).filter(({ message }) => message.until > now)
+    // What cannot be given back runs out.
+    await Promise.allSettled(all.map((task) => this.#holdings.putBack(task, task.frame, 0)))
+    await this.#holdings.settle(all.filter(({ isDone }) => isDone)).catch(() => {})
   }
 
   // ---- The stock
 
-  #take(shelf: Shelf, message: Msg): void {
-    const reply = message.reply ?? ''
-    const { count, stream: sequence } = deliveryOf(reply)
-    const [frame] = decodeFrames(message.data)
-    const held: Held = {
-      shelf,
-      frame: frame ?? { id: '', body: message.data, deliveries: 0, delayMs: 0 },
-      sequence,
-      reply,
-      until: this.#parts.clock.monotonic() + this.#leaseMs,
-      isSettled: false,
-    }
+  #take(shelf: Stocked, received: Msg): void {
+    const message = this.#holdings.take(shelf, received)
+    shelf.size = message.tasks.length
     // What is to wait is handed out the second time.
-    const expected = held.frame.delayMs > 0 ? 2 : 1
-    if (count < expected) this.#postpone(held, held.frame.delayMs)
-    else if (count > expected) void this.#suspect(held)
+    const { delayMs } = message.tasks[0]!.frame
+    const expected = delayMs > 0 ? 2 : 1
+    if (message.count < expected) this.#holdings.postpone(message, delayMs)
+    // Its time has run out, with somebody else.
+    else if (message.count > expected) this.#holdings.takeOver(message).catch(() => {})
     else {
-      if (shelf.ackWaitMs !== this.#leaseMs) this.#hold(held)
-      shelf.stock.push(held)
+      if (shelf.ackWaitMs !== this.#leaseMs) this.#holdings.extend(message)
+      shelf.stock.push(...message.tasks)
       if (this.#receiving === 0) this.#restSoon()
       else if (shelf.level === 'suspect') void this.#refuseSuspects()
-    }
-  }
-
-  /** Its time has run out, with somebody else. */
-  async #suspect(held: Held): Promise<void> {
-    const { jetstream, names } = this.#parts
-    const { id, body, deliveries } = held.frame
-    const { subject } = names.queue(held.shelf.queue, 'suspect')
-    const data = encodeFrame(id, body, deliveries + 1)
-    try {
-      await jetstream.connection.insist(subject, false, () => jetstream.store(subject, data))
-      await this.#acknowledge([held])
-    } catch {
-      // It comes again.
     }
   }
 
@@ -306,49 +293,23 @@ export class Consumer implements TaskConsumer {
       for (let i = 0; i < this.#shelves.length && batch.length < most; i++) {
         const shelf = this.#shelves[(first + i) % this.#shelves.length]!
         if (shelf.level !== level) continue
-        for (const held of shelf.stock.splice(0, most - batch.length)) if (held.until > now) batch.push(leaseOf(held))
+        for (const task of shelf.stock.splice(0, most - batch.length))
+          if (task.message.until > now) batch.push(this.#lease(task, now))
       }
     }
     if (suspects) take('suspect', 1)
-    if (batch.length === 0) for (const level of [1, 0] as const) take(level, max)
+    const levels = this.#turn % MANY_FIRST === 0 ? ([1, 'many', 0] as const) : ([1, 0, 'many'] as const)
+    if (batch.length === 0) for (const level of levels) take(level, max)
     return batch
   }
 
-  // ---- What is said to the server
-
-  /** The server confirms the last of each consumer, which it hears after the others. */
-  async #acknowledge(all: readonly Held[]): Promise<void> {
-    const { connection } = this.#parts.jetstream
-    const last = new Map(all.map((held) => [held.shelf, held]))
-    await Promise.all(
-      all.map(async (held) => {
-        if (last.get(held.shelf) === held) await connection.call(held.reply, ACK)
-        else if (!connection.say(held.reply, ACK)) throw unavailable('settle', 'there is no connection', 'unknown')
-      }),
-    ).catch((error: unknown) => {
-      // A consumer that is gone has taken what it knew with it.
-      if (!isRefusal(error)) throw error
-    })
-    for (const held of all) held.isSettled = true
-  }
-
-  /** For the time of a lease from now on. */
-  #hold(held: Held, working?: Buffer): boolean {
-    if (working !== undefined && held.shelf.ackWaitMs === this.#leaseMs)
-      return this.#parts.jetstream.connection.say(held.reply, working)
-    return this.#postpone(held, this.#leaseMs)
-  }
-
-  /** The server hands it out again after this time, unless it is acknowledged before. */
-  #postpone(held: Held, ms: number): boolean {
-    return this.#parts.jetstream.connection.say(held.reply, Buffer.from(`-NAK {"delay": ${Math.ceil(ms) * NANOS}}`))
-  }
-
-  /** As a new message, so that this delivery does not count. */
-  async #putBack(shelf: Shelf, { id, body, deliveries }: Frame, delayMs: number): Promise<void> {
-    const { jetstream } = this.#parts
-    const data = encodeFrame(id, body, deliveries, delayMs)
-    await jetstream.connection.insist(shelf.subject, true, () => jetstream.store(shelf.subject, data))
+  #lease(task: HeldTask, now: number): Lease {
+    const { message, frame } = task
+    // It has been here for a while: a lease is a lease.
+    if (message.until < now + this.#leaseMs * LEAST_OF_LEASE) this.#holdings.extend(message)
+    task.until = message.until
+    const { id, body, deliveries } = frame
+    return { id, queue: message.shelf.queue, body, deliveries: deliveries + 1, token: task }
   }
 
   // ---- The consumers of the server
@@ -386,15 +347,7 @@ export class Consumer implements TaskConsumer {
   }
 
   /** No longer than an answer may take. */
-  async #within(work: Promise<unknown>): Promise<void> {
-    let cancel = (): void => {}
-    const { clock } = this.#parts
-    await Promise.race([work, new Promise<void>((resolve) => (cancel = clock.after(LOOK_MS, resolve)))])
-    cancel()
+  async #within(answers: readonly (Promise<void> | undefined)[]): Promise<void> {
+    await waitAtMost(this.#parts.clock, LOOK_MS, Promise.all(answers))
   }
-}
-
-function leaseOf(held: Held): Lease {
-  const { frame, shelf } = held
-  return { id: frame.id, queue: shelf.queue, body: frame.body, deliveries: frame.deliveries + 1, token: held }
 }

@@ -71,21 +71,18 @@ export class Events implements EventLog {
   }
 
   async positions(since?: number): Promise<readonly Position[]> {
-    const { jetstream, lifetime, names, partitions, clock } = this.#parts
+    const { jetstream, lifetime, names, partitions } = this.#parts
     lifetime.refuseIfOver()
     const stream = names.streams.event
     let last: number
     if (since === undefined) last = (await jetstream.streamInfo(stream))?.state.last_seq ?? 0
     else {
       // The server finds the place for a consumer.
-      const name = clock.uid()
-      const { delivered } = await jetstream.createConsumer(stream, name, {
+      const { name, delivered } = await jetstream.createReader(stream, {
         filter_subject: names.events('*'),
         ack_policy: 'none',
         deliver_policy: 'by_start_time',
         opt_start_time: new Date(Math.ceil(since)).toISOString(),
-        mem_storage: true,
-        num_replicas: 1,
       })
       jetstream.forgetConsumer(stream, name)
       last = delivered.stream_seq
@@ -107,7 +104,7 @@ export class Events implements EventLog {
           )
         } catch (error) {
           // It is known, and goes on where it is.
-          if (!hasCause(error, ERROR.wrongLastSequence, ERROR.wrongLastSequenceConstant)) throw error
+          if (!hasCause(error, ERROR.wrongLastSequence)) throw error
         }
       }),
     )

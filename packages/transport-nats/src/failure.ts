@@ -29,8 +29,8 @@ export const ERROR = {
   jetStreamNotEnabled: 10076,
   jetStreamNotEnabledForAccount: 10039,
   wrongLastSequence: 10071,
-  /** Of a cluster, while another message to the subject is on its way. */
-  wrongLastSequenceConstant: 10164,
+  /** Of a cluster: another message to the subject is on its way, and may be stored or not. */
+  sequenceOpen: 10164,
 } as const
 
 export function isRefusal(error: unknown, ...errorCodes: readonly number[]): error is Refusal {
@@ -42,14 +42,12 @@ export function nobodyListens(): Refusal {
   return new Refusal(503, 0, 'no server answers for this stream')
 }
 
-/** It had no effect, and may have one soon: a leader is being chosen, or the server starts. */
+/** It had no effect, and may have one soon: a leader is being chosen, or the server starts, or has not decided about what came before. */
 export function isPassing(error: unknown): boolean {
-  return (
-    error instanceof Refusal &&
-    error.code === 503 &&
-    error.errorCode !== ERROR.jetStreamNotEnabled &&
-    error.errorCode !== ERROR.jetStreamNotEnabledForAccount
-  )
+  if (!(error instanceof Refusal)) return false
+  const { code, errorCode } = error
+  if (errorCode === ERROR.sequenceOpen) return true
+  return code === 503 && errorCode !== ERROR.jetStreamNotEnabled && errorCode !== ERROR.jetStreamNotEnabledForAccount
 }
 
 const ADVICE: Readonly<Record<number, readonly [code: string, advice: string]>> = {

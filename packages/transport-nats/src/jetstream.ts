@@ -1,10 +1,13 @@
 // What is asked of JetStream, in the words of its own protocol: the few calls that are needed, and no defaults of a library between.
+import { waitAtMost } from '@tasks/core/adapter'
 import type { Msg } from '@nats-io/transport-node'
 import { headers } from '@nats-io/transport-node'
 import type { Connection } from './connection'
-import { ERROR, isRefusal, Refusal } from './failure'
+import { ERROR, isRefusal, Refusal, unavailable } from './failure'
 
 const EMPTY = new Uint8Array(0)
+/** How long a server of a cluster may take to make a reader before another is asked; twice as long each time. */
+const FIRST_READER_MS = 1_000
 
 /** A message as the server keeps it. */
 export interface Stored {
@@ -178,11 +181,34 @@ export class JetStream {
   }
 
   async createConsumer(stream: string, name: string, config: ConsumerConfig): Promise<ConsumerInfo> {
-    return this.api<ConsumerInfo>(`CONSUMER.CREATE.${stream}.${name}.${config.filter_subject}`, {
-      stream_name: stream,
-      config: { name, ...config },
-      action: 'create',
+    return this.connection.insist(`consumer ${name}`, true, () => this.#createConsumer(stream, name, config))
+  }
+
+  /**
+   * A consumer of this process alone, which one server keeps in its memory. A cluster may give it to a server that has just died, and takes minutes to notice: then
+   * nobody answers, and another is made, which may go to another server.
+   */
+  async createReader(stream: string, config: ConsumerConfig): Promise<ConsumerInfo> {
+    const { connection } = this
+    const { clock } = connection
+    let patienceMs = connection.info.cluster === undefined ? Infinity : FIRST_READER_MS
+    return connection.insist(`a reader of ${stream}`, true, async () => {
+      const name = clock.uid()
+      const making = this.#createConsumer(stream, name, { ...config, mem_storage: true, num_replicas: 1 })
+      if (patienceMs < Infinity && !(await waitAtMost(clock, patienceMs, making))) {
+        making.catch(() => {})
+        this.forgetConsumer(stream, name)
+        patienceMs *= 2
+        throw unavailable(`a reader of ${stream}`, 'the server that was to keep it does not answer', 'no')
+      }
+      return making
     })
+  }
+
+  async #createConsumer(stream: string, name: string, config: ConsumerConfig): Promise<ConsumerInfo> {
+    const request = { stream_name: stream, config: { name, ...config }, action: 'create' }
+    const subject = `${API}.CONSUMER.CREATE.${stream}.${name}.${config.filter_subject}`
+    return parsed<ConsumerInfo>(await this.connection.call(subject, json(request)))
   }
 
   /** Nobody waits for it: it would go by itself, later. */

@@ -96,7 +96,7 @@ export class Journal {
         return await jetstream.store(this.#subject, record, expected)
       } catch (error) {
         if (isClosed(error)) throw error
-        if (isRefusal(error, ERROR.wrongLastSequence, ERROR.wrongLastSequenceConstant)) {
+        if (isRefusal(error, ERROR.wrongLastSequence)) {
           if (!isUnknown) throw this.#fenced()
           return await this.#settle(record, expected)
         }

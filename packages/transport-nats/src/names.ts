@@ -2,9 +2,10 @@
 //
 //   stream            subjects
 //   tasks+shop+state  tasks.shop.state.meta  tasks.shop.state.clock  tasks.shop.state.host.<host>  tasks.shop.state.subscription.<name>.<partition>
+//                     tasks.shop.state.settled.<sequence in the queue stream>
 //   tasks+shop+inbox  tasks.shop.inbox.<partition>
 //   tasks+shop+log    tasks.shop.log.<partition>.record|part
-//   tasks+shop+queue  tasks.shop.queue.<queue>.0|1|suspect
+//   tasks+shop+queue  tasks.shop.queue.<queue>.0|1|many|suspect
 //   tasks+shop+event  tasks.shop.event.<partition>
 //   tasks+shop+dead   tasks.shop.dead
 //   tasks+shop+blob   tasks.shop.blob.<page>.<segment>.<segment>…
@@ -13,9 +14,9 @@
 import { createHash } from 'node:crypto'
 import { TaskError } from '@tasks/core/adapter'
 
-/** Of a queue: a level, or what has been handed out before and was never settled. */
-export type Level = 0 | 1 | 'suspect'
-export const LEVELS: readonly Level[] = [1, 0, 'suspect']
+/** Of a queue: a priority; `many` of priority 0 that share messages; or what has been handed out before and was never settled. */
+export type Level = 0 | 1 | 'many' | 'suspect'
+export const LEVELS: readonly Level[] = [1, 0, 'many', 'suspect']
 
 export interface StreamNames {
   readonly state: string
@@ -89,6 +90,11 @@ export class Names {
   /** How far a named subscription has come, and who holds its next page. */
   subscription(name: string, partition: number | '*'): string {
     return `${this.#root}.state.subscription.${encode(name)}.${partition}`
+  }
+
+  /** What is settled of a message of the queue stream that holds many tasks. */
+  settled(sequence: number): string {
+    return `${this.#root}.state.settled.${sequence}`
   }
 
   queue(queue: string, level: Level): QueueNames {

@@ -110,7 +110,7 @@ async function writeMeta(jetstream: JetStream, names: Names, partitions: number)
   try {
     await connection.insist('create the namespace', true, () => jetstream.store(names.meta, meta, 0))
   } catch (error) {
-    if (!hasCause(error, ERROR.wrongLastSequence, ERROR.wrongLastSequenceConstant)) throw error
+    if (!hasCause(error, ERROR.wrongLastSequence)) throw error
   }
 }
 

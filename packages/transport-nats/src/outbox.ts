@@ -1,6 +1,8 @@
-// Sends, as messages of the server. What goes to one inbox or event log shares a message: a position names a place in it. Tasks are settled one by one, and have one each.
+// Sends, as messages of the server. What goes to one inbox or event log shares a message: a position names a place in it. Tasks have one each, so that they spread over workers; but where
+// one call has very many for a queue, they share some dozens.
 import type { DeadLetter, DeadLetterInfo, Send, SendOutcome } from '@tasks/core'
 import type { TaskError } from '@tasks/core/adapter'
+import type { Broadcasts } from './broadcasts'
 import { isCertain, isClosed } from './failure'
 import { encodeFrame } from './frame'
 import type { JetStream, Stored } from './jetstream'
@@ -13,40 +15,50 @@ export interface Parcel {
   readonly data: Uint8Array
   /** Which of the sends are in it. */
   readonly sends: readonly number[]
-  /** Best effort: nobody keeps it. */
-  readonly isSaid: boolean
+  /** Of a reply: nobody keeps it. */
+  readonly address?: string
   /** What was sent before to the same subject has to be there first. */
   readonly isOrdered: boolean
 }
 
 /** What shares a message is read, and consumed, together. */
-const SHARED_BYTES = 64 * 1024
+export const SHARED_BYTES = 64 * 1024
+/** So many tasks of one call for one queue share messages: about as many as this, so that no worker gets most of them, of at most so many tasks. */
+const MANY = 64
+const MANY_MESSAGES = 32
+const MOST_IN_ONE = 64
 const ADDRESS = /^[0-9A-Za-z]+\.[0-9a-z]+$/
 
 export class Outbox {
   readonly #jetstream: JetStream
   readonly #names: Names
+  readonly #broadcasts: Broadcasts
 
-  constructor(jetstream: JetStream, names: Names) {
+  constructor(jetstream: JetStream, names: Names, broadcasts: Broadcasts) {
     this.#jetstream = jetstream
     this.#names = names
+    this.#broadcasts = broadcasts
   }
 
   /** For sends that were checked. */
   pack(sends: readonly Send[]): Parcel[] {
     const parcels: Parcel[] = []
+    const tasks = countTasks(sends)
     const shared = new Map<string, { frames: Buffer[]; sends: number[]; bytes: number; isOrdered: boolean }>()
     const close = (subject: string): void => {
       const open = shared.get(subject)
       if (open === undefined) return
       const { frames, sends: of, bytes, isOrdered } = open
       const data = frames.length === 1 ? frames[0]! : Buffer.concat(frames, bytes)
-      parcels.push({ subject, data, sends: of, isSaid: false, isOrdered })
+      parcels.push({ subject, data, sends: of, isOrdered })
       shared.delete(subject)
     }
-    const share = (subject: string, frame: Buffer, i: number, isOrdered: boolean): void => {
-      if ((shared.get(subject)?.bytes ?? 0) + frame.length > SHARED_BYTES) close(subject)
-      const open = shared.get(subject)
+    const share = (subject: string, frame: Buffer, i: number, isOrdered: boolean, most = Infinity): void => {
+      let open = shared.get(subject)
+      if (open !== undefined && (open.bytes + frame.length > SHARED_BYTES || open.frames.length === most)) {
+        close(subject)
+        open = undefined
+      }
       if (open === undefined) shared.set(subject, { frames: [frame], sends: [i], bytes: frame.length, isOrdered })
       else {
         open.frames.push(frame)
@@ -54,12 +66,15 @@ export class Outbox {
         open.bytes += frame.length
       }
     }
-    const alone = { isSaid: false, isOrdered: false } as const
+    const alone = { isOrdered: false } as const
     sends.forEach(({ target, id, body }, i) => {
       switch (target.to) {
         case 'task': {
-          const { subject } = this.#names.queue(target.queue, levelOf(target.priority))
-          parcels.push({ ...alone, subject, data: encodeFrame(id, body), sends: [i] })
+          const level = levelOf(target.priority)
+          const count = level === 0 ? tasks.get(target.queue)! : 0
+          const { subject } = this.#names.queue(target.queue, count < MANY ? level : 'many')
+          if (count < MANY) parcels.push({ ...alone, subject, data: encodeFrame(id, body), sends: [i] })
+          else share(subject, encodeFrame(id, body), i, false, Math.min(MOST_IN_ONE, Math.ceil(count / MANY_MESSAGES)))
           break
         }
         case 'inbox':
@@ -70,7 +85,7 @@ export class Outbox {
           break
         case 'reply':
           if (ADDRESS.test(target.address))
-            parcels.push({ ...alone, subject: this.#names.reply(target.address), data: body, sends: [i], isSaid: true })
+            parcels.push({ ...alone, subject: '', data: body, sends: [i], address: target.address })
           break
         case 'dead':
           parcels.push({ ...alone, subject: this.#names.dead, data: encodeLetter(target.letter, body), sends: [i] })
@@ -82,9 +97,9 @@ export class Outbox {
   }
 
   /** Stored when it resolves. @throws TaskError as `Connection.call` */
-  async post({ subject, data, isSaid }: Parcel): Promise<void> {
+  async post({ subject, data, address }: Parcel): Promise<void> {
     const { connection } = this.#jetstream
-    if (isSaid) connection.say(subject, data)
+    if (address !== undefined) this.#broadcasts.reply(address, data)
     else await connection.insist(subject, false, () => this.#jetstream.store(subject, data))
   }
 
@@ -112,7 +127,16 @@ export class Outbox {
   }
 }
 
-export function levelOf(priority = 0): Level {
+/** Of those that may share messages: how many there are for each queue. */
+function countTasks(sends: readonly Send[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const { target } of sends)
+    if (target.to === 'task' && levelOf(target.priority) === 0)
+      counts.set(target.queue, (counts.get(target.queue) ?? 0) + 1)
+  return counts
+}
+
+function levelOf(priority = 0): Level {
   return Math.min(PRIORITIES - 1, Math.max(0, Math.trunc(priority))) as Level
 }
 

@@ -24,7 +24,8 @@ export interface ReaderOptions {
 const BATCH = 512
 const BATCH_BYTES = 8 * 1024 * 1024
 const EXPIRES_MS = 30_000
-const HEARTBEAT_MS = 1_500
+/** After three of them without a word the consumer is taken for dead: in a cluster its server may be. */
+const HEARTBEAT_MS = 1_000
 const RETRY_MS = 100
 /** A consumer that nobody asks is removed by the server. */
 const INACTIVE_MS = 60_000
@@ -75,21 +76,20 @@ export class Reader {
 
   async #start(): Promise<void> {
     const { jetstream, clock, stream, filter, headersOnly = false } = this.#options
-    const consumer = new Consumer(clock.uid())
+    const consumer = new Consumer()
     this.#consumer = consumer
     try {
-      const { num_pending } = await jetstream.createConsumer(stream, consumer.name, {
+      const { name, num_pending } = await jetstream.createReader(stream, {
         filter_subject: filter,
         ack_policy: 'none',
         deliver_policy: 'by_start_sequence',
         opt_start_seq: Math.max(1, this.#next),
         replay_policy: 'instant',
         inactive_threshold: INACTIVE_MS * NANOS,
-        mem_storage: true,
-        num_replicas: 1,
         headers_only: headersOnly,
       })
-      if (this.#consumer !== consumer) return jetstream.forgetConsumer(stream, consumer.name)
+      consumer.name = name
+      if (this.#consumer !== consumer) return jetstream.forgetConsumer(stream, name)
       this.#pending = num_pending
       const inbox = jetstream.connection.newInbox()
       consumer.inbox = inbox
@@ -187,7 +187,8 @@ export class Reader {
 }
 
 class Consumer {
-  readonly name: string
+  name = ''
+  /** Where its messages come; it exists from then on. */
   inbox: string | undefined
   /** Messages that are on their way. */
   asked = 0
@@ -196,10 +197,6 @@ class Consumer {
   isWatched = false
   stop: () => void = () => {}
   cancelSilence: () => void = () => {}
-
-  constructor(name: string) {
-    this.name = name
-  }
 }
 
 interface ReadAllOptions extends Omit<ReaderOptions, 'onMore'> {

@@ -4,11 +4,19 @@ import type { Send } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { sleep } from '@tasks/core/adapter'
 import type { Outbox, Parcel } from './outbox'
+import { SHARED_BYTES } from './outbox'
 
 /** Sends on their way at a time; a commit waits until there are fewer. */
 const MOST = 20_000
+/** What has an order leaves at once, and then so often at most: what comes meanwhile shares a message. */
+const PACE_MS = 5
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
+
+interface InLine {
+  readonly unmade: Unmade
+  readonly parcel: Parcel
+}
 
 interface Unmade {
   readonly seq: number
@@ -24,8 +32,8 @@ export class Relay {
   /** In the order of the commits, from the first that is not done. */
   readonly #unmade: Unmade[] = []
   readonly #waiting = new Set<() => void>()
-  /** Of what has an order: the last of each subject. */
-  readonly #lastOf = new Map<string, Promise<void>>()
+  /** Of what has an order, by subject: what waits while others of it are made. */
+  readonly #lines = new Map<string, InLine[]>()
   #under = 0
   #last: number
   #stopped = false
@@ -59,7 +67,7 @@ export class Relay {
     this.#under += sends.length
     for (const parcel of parcels) {
       if (parcel.isOrdered) this.#makeInOrder(unmade, parcel)
-      else void this.#make(unmade, parcel)
+      else void this.#make(parcel, unmade)
     }
   }
 
@@ -91,14 +99,31 @@ export class Relay {
 
   /** Behind what goes to the same subject. */
   #makeInOrder(unmade: Unmade, parcel: Parcel): void {
-    const { subject } = parcel
-    const before = this.#lastOf.get(subject)
-    const made = before === undefined ? this.#make(unmade, parcel) : before.then(() => this.#make(unmade, parcel))
-    this.#lastOf.set(subject, made)
-    void made.then(() => this.#lastOf.get(subject) === made && this.#lastOf.delete(subject))
+    const line = this.#lines.get(parcel.subject)
+    if (line !== undefined) return void line.push({ unmade, parcel })
+    const begun = [{ unmade, parcel }]
+    this.#lines.set(parcel.subject, begun)
+    void this.#makeAll(parcel.subject, begun)
   }
 
-  async #make(unmade: Unmade, parcel: Parcel): Promise<void> {
+  async #makeAll(subject: string, line: InLine[]): Promise<void> {
+    while (line.length > 0 && !this.#stopped) {
+      const since = this.#clock.monotonic()
+      let bytes = 0
+      let count = 0
+      while (count < line.length && (count === 0 || bytes + line[count]!.parcel.data.length <= SHARED_BYTES))
+        bytes += line[count++]!.parcel.data.length
+      const together = line.splice(0, count)
+      const [{ parcel }] = together as [InLine]
+      const data = count === 1 ? parcel.data : Buffer.concat(together.map((each) => each.parcel.data))
+      await this.#make({ ...parcel, data }, ...together.map((each) => each.unmade))
+      await sleep(this.#clock, since + PACE_MS - this.#clock.monotonic())
+    }
+    this.#lines.delete(subject)
+  }
+
+  /** @param unmade what it is of */
+  async #make(parcel: Parcel, ...unmade: readonly Unmade[]): Promise<void> {
     for (let delay = FIRST_RETRY_MS; !this.#stopped; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
       try {
         await this.#outbox.post(parcel)
@@ -107,8 +132,8 @@ export class Relay {
         await sleep(this.#clock, delay)
       }
     }
-    if (this.#stopped || --unmade.parcels > 0) return
-    this.#under -= unmade.sends
+    if (this.#stopped) return
+    for (const each of unmade) if (--each.parcels === 0) this.#under -= each.sends
     while (this.#unmade[0]?.parcels === 0) this.#unmade.shift()
     this.#wakeAll()
   }

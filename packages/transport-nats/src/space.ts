@@ -24,6 +24,7 @@ import {
 } from '@tasks/core/adapter'
 import { backlog } from './backlog'
 import { blobs } from './blobs'
+import type { Neighbourhood } from './broadcasts'
 import { Broadcasts } from './broadcasts'
 import { Consumer } from './consumer'
 import { deadLetters } from './dead-letters'
@@ -44,6 +45,8 @@ export interface SpaceParts {
   readonly names: Names
   readonly retention: EventRetention
   readonly patienceMs: number
+  /** Of all spaces of this connection. */
+  readonly neighbourhood: Neighbourhood
   readonly onClose: (space: Space) => void
 }
 
@@ -55,9 +58,9 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
   const { namespace, partitions, capabilities, jetstream, clock, names, patienceMs } = parts
   const { connection } = jetstream
   const lifetime = new Lifetime(clock)
-  const outbox = new Outbox(jetstream, names)
   const serverClock = new ServerClock(jetstream, names, clock)
-  const broadcasts = new Broadcasts(connection, names, clock.uid().slice(0, NAME_CHARACTERS))
+  const broadcasts = new Broadcasts(connection, names, clock.uid().slice(0, NAME_CHARACTERS), parts.neighbourhood)
+  const outbox = new Outbox(jetstream, names, broadcasts)
   const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
   const shared = { jetstream, clock, lifetime, names, outbox, serverClock, patienceMs, check }
   const events = new Events({ ...shared, partitions }, parts.retention)
@@ -87,18 +90,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
         { ...shared, partitions, check: (commit) => checkCommit(commit, capabilities, partitions) },
         leaseMs,
       )
-      const policy = leasedPartitions(host, { leaseMs, clock })
-      return {
-        async run(onOwned, signal) {
-          lifetime.refuseIfOver()
-          hosts.add(host)
-          try {
-            await policy.run(onOwned, AbortSignal.any([signal, lifetime.signal]))
-          } finally {
-            hosts.delete(host)
-          }
-        },
-      }
+      return leasedPartitions(host, { leaseMs, clock, lifetime, running: hosts })
     },
 
     async replies(onReply: (body: Bytes) => void): Promise<ReplyAddress> {

@@ -165,8 +165,7 @@ export class Member implements EventSubscription {
       )
       return true
     } catch (error) {
-      if (TaskError.is(error) && isRefusal(error.cause, ERROR.wrongLastSequence, ERROR.wrongLastSequenceConstant))
-        return false
+      if (TaskError.is(error) && isRefusal(error.cause, ERROR.wrongLastSequence)) return false
       throw error
     }
   }

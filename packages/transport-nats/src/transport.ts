@@ -2,6 +2,7 @@ import type { Capabilities, OpenOptions, Space, Transport } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { systemClock, TaskError } from '@tasks/core/adapter'
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node'
+import type { Neighbourhood } from './broadcasts'
 import type { Client } from './client'
 import { existing, withOptions } from './client'
 import { Connection } from './connection'
@@ -89,6 +90,7 @@ class NatsTransport implements Transport {
   readonly #patienceMs: number
   readonly #clock: Clock
   readonly #spaces = new Set<Space>()
+  readonly #neighbourhood: Neighbourhood = new Map()
   #connecting: Promise<Connection> | undefined
   #capabilities = CAPABILITIES
   #closed = false
@@ -143,6 +145,7 @@ class NatsTransport implements Transport {
       names,
       retention,
       patienceMs: this.#patienceMs,
+      neighbourhood: this.#neighbourhood,
       onClose: (closed) => this.#spaces.delete(closed),
     })
     this.#spaces.add(space)

@@ -11,5 +11,5 @@ if (typeof server === 'string') test('conforms', (ctx) => ctx.skip(server))
 else {
   // Every lane mode belongs to the long tier.
   const cases = process.env['TASKS_TIER'] === 'all' ? conformanceCases : quickCases
-  describeTransport('nats', await conformanceHarness(server), { cases })
+  describeTransport('nats', await conformanceHarness(server), { cases, concurrent: true })
 }

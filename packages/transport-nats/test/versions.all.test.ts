@@ -13,5 +13,5 @@ for (const version of ['2.10.27', '2.12.1', '2.15.2']) {
   })
   // oxlint-disable-next-line vitest/no-conditional-tests, vitest/expect-expect
   if (server instanceof NoBroker) test(`conforms on ${version}`, (ctx) => ctx.skip(server.message))
-  else describeTransport(`nats ${version}`, await conformanceHarness(server), { cases: quickCases })
+  else describeTransport(`nats ${version}`, await conformanceHarness(server), { cases: quickCases, concurrent: true })
 }
