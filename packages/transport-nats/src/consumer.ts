@@ -185,27 +185,34 @@ export class Consumer implements TaskConsumer {
     const perQueue = Math.ceil(max / queues)
     const isManyToo = this.#wasShort || turn % MANY_FIRST === 0
     const isShort = this.#stock(1, 0, 'many') < max
-    await this.#within(
-      this.#shelves.map((shelf, i) => {
-        const { level, stock } = shelf
+    await this.#askAll(
+      this.#shelves.filter(({ level, stock }, i) => {
         // One suspect at most, of another queue each time.
         if (level === 'suspect')
           return suspects && Math.floor(i / LEVELS.length) === turn % queues && stock.length === 0
-            ? this.#ask(shelf, 1)
-            : undefined
-        return level === 1 || (isShort && (level === 0 || isManyToo)) ? this.#ask(shelf, perQueue) : undefined
+        return level === 1 || (isShort && (level === 0 || isManyToo))
       }),
+      perQueue,
     )
     this.#wasShort = this.#stock(1, 0) < max
     if (isManyToo || this.#stock(1, 0, 'many') >= max) return
-    await this.#within(this.#shelves.map((shelf) => (shelf.level === 'many' ? this.#ask(shelf, perQueue) : undefined)))
+    await this.#askAll(
+      this.#shelves.filter(({ level }) => level === 'many'),
+      perQueue,
+    )
   }
 
-  /** For so many tasks. */
-  async #ask(shelf: Stocked, tasks: number, waitMs = 0): Promise<void> {
+  /** For what there is, no longer than an answer may take. */
+  async #askAll(shelves: readonly Stocked[], tasks: number): Promise<void> {
+    await waitAtMost(this.#parts.clock, LOOK_MS, Promise.all(shelves.map((shelf) => this.#ask(shelf, tasks, 0))))
+  }
+
+  /** For so many tasks; of suspects, for one. */
+  async #ask(shelf: Stocked, tasks: number, waitMs: number): Promise<void> {
     // It waits already: there is nothing there, or it would have come.
     if (this.#pulls.isAsking(shelf)) return
-    await this.#pulls.ask(shelf, Math.max(1, Math.floor(shelf.level === 'many' ? tasks / shelf.size : tasks)), waitMs)
+    const messages = shelf.level === 'many' ? Math.max(1, Math.floor(tasks / shelf.size)) : tasks
+    await this.#pulls.ask(shelf, shelf.level === 'suspect' ? 1 : messages, waitMs)
   }
 
   #stock(...levels: readonly Level[]): number {
@@ -222,7 +229,7 @@ export class Consumer implements TaskConsumer {
     if (jetstream.connection.isConnected) {
       for (const shelf of this.#shelves) {
         if (shelf.level === 'suspect' && !suspects) continue
-        void this.#ask(shelf, shelf.level === 'suspect' ? 1 : perQueue, ms)
+        void this.#ask(shelf, perQueue, ms)
       }
     }
     // A consumer that is not there says so at once, again and again.
@@ -344,10 +351,5 @@ export class Consumer implements TaskConsumer {
         if (!hasCause(error, ERROR.consumerExists, ERROR.consumerNameExists)) throw error
       }
     }
-  }
-
-  /** No longer than an answer may take. */
-  async #within(answers: readonly (Promise<void> | undefined)[]): Promise<void> {
-    await waitAtMost(this.#parts.clock, LOOK_MS, Promise.all(answers))
   }
 }

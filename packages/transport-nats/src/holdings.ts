@@ -122,7 +122,8 @@ export class Holdings {
       message.isNoted = note !== undefined
       for (const task of message.tasks) task.isDone = note !== undefined && note.data[task.place] === 1
     }
-    await Promise.allSettled(message.tasks.map((task) => task.isDone || this.#makeSuspect(task, task.frame)))
+    const left = message.tasks.filter((task) => !task.isDone)
+    await Promise.allSettled(left.map((task) => this.#makeSuspect(task, task.frame)))
     // If that was not all of them the rest comes again.
     await this.settle(message.tasks.filter((task) => task.isDone))
   }
