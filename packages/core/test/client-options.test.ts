@@ -101,6 +101,9 @@ test.each([
   ['a queue without a name', [task, [1], { queue: '' }], 'TASKS_ID_INVALID', /queue/],
   ['a plain function', [() => 1, [1]], 'TASKS_ARGUMENTS', /bind it first/],
   ['a retention of what is not kept', [task, [1], { retentionMs: 5 }], 'TASKS_OPTIONS', /enqueueMany: retentionMs/],
+  ['no inputs', [task], 'TASKS_ARGUMENTS', /a list of inputs is needed, not undefined/],
+  ['a list of pipelines', [[task.send(1)]], 'TASKS_ARGUMENTS', /a task or a pipeline is needed, not object/],
+  ['a pipeline', [task.send(1), [1]], 'TASKS_ARGUMENTS', /not a pipeline/],
 ] as const)('enqueueMany refuses %s', async (_, args, code, message) => {
   await expect(untyped().enqueueMany(...args)).rejects.toMatchObject({
     code,

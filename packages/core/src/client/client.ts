@@ -36,6 +36,7 @@ import {
   checkSubmit,
   checkWait,
   dueOf,
+  firstOfMany,
   isKept,
   workOf,
 } from './options'
@@ -437,7 +438,7 @@ class ConnectedClient implements Client {
     inputs: readonly unknown[],
     options: Omit<EnqueueOptions, 'id' | 'reply'> = {},
   ): Promise<readonly string[]> {
-    const [first] = workOf<EnqueueOptions>('enqueueMany', task, inputs[0], options)
+    const first = firstOfMany(task, inputs, options)
     checkEnqueueMany(options)
     this.#options.tasks?.assertKnows(first)
     if (isKept(options)) return inParts(inputs, (some) => this.#enqueueKept(task, some, options))

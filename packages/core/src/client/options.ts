@@ -36,6 +36,15 @@ export function workOf<Options>(
   throw new TaskError('TASKS_ARGUMENTS', `${call}: a task or a pipeline is needed, not ${what}`)
 }
 
+/** The first of many: what holds for it holds for all. @throws TaskError TASKS_ARGUMENTS */
+export function firstOfMany(task: unknown, inputs: unknown, options: unknown): Submittable<unknown, never> {
+  if (isPipeline(task))
+    throw new TaskError('TASKS_ARGUMENTS', 'enqueueMany: a task and a list of its inputs are needed, not a pipeline')
+  const [first] = workOf('enqueueMany', task, Array.isArray(inputs) ? inputs[0] : undefined, options)
+  if (Array.isArray(inputs)) return first
+  throw new TaskError('TASKS_ARGUMENTS', `enqueueMany: a list of inputs is needed, not ${typeof inputs}`)
+}
+
 function optionsOf<Options>(call: string, given: unknown): Options {
   if (given === undefined) return {} as Options
   if (typeof given !== 'object' || given === null || Array.isArray(given))

@@ -6,7 +6,7 @@ import { NOW } from './shared'
  * number that is still there. A position is such an id; nothing is before `''`.
  */
 const READ = lua`
-local MOST_BYTES = 8388608
+local MOST_BYTES = 524288
 
 local function numberOf(id)
   return tonumber(string.match(id, '-(%d+)$'))

@@ -9,7 +9,7 @@ import { lua, script } from '../script'
 export const poll = script(
   'poll',
   lua`
-local MOST_BYTES = 8388608
+local MOST_BYTES = 524288
 local state = redis.call('HMGET', KEYS[1], 'claim', 'head')
 if state[1] ~= ARGV[1] then return false end
 local head = tonumber(state[2]) or 0

@@ -17,7 +17,8 @@ end
  * and one that has run out has moved nothing: its members are suspects, handed out one by one, and until then still their holder's.
  */
 export const TAKE = lua`
-local MOST_BYTES = 8388608
+-- A batch is copied a dozen times on its way. What is larger than this falls out of the processor's cache, and each copy is paged in anew.
+local MOST_BYTES = 524288
 
 -- Appends messages to a batch that is being made.
 local function add(made, frames, count)
