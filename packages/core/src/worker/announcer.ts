@@ -7,8 +7,9 @@ import type { Clock } from '../clock'
 import type { Dispatch, Draft, Scheduled } from '../engine/draft'
 import type { CommitAnnouncer } from '../engine/event-sends'
 import { frameOf, splitEntry } from '../engine/paths'
-import { sourceOf, timeText, type CloudEvent } from '../events/cloud-event'
-import type { TaskDuration, TracedError, WorkerEvents, WorkerEventType, WorkerTask } from '../events/worker-event'
+import { sourceOf, timeText } from '../events/cloud-event'
+import type { HueyStatus } from '../events/huey-event'
+import { WORKER_EVENTS } from '../events/worker-event'
 import { toFailure } from '../failure'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
@@ -24,29 +25,31 @@ export interface AnnouncerOptions {
   readonly durable: boolean
 }
 
-/** What an event of a task is about. */
-type About = Pick<RunningTask, 'taskId' | 'pipelineId' | 'rootId' | 'run'>
-
 const MOST_MESSAGE = 1_000
 const MOST_TRACEBACK = 4_000
 /** Tasks of one commit that may have failed. */
 const MOST_UNCOMMITTED = 100
+
+/** Events are put together by hand, as JSON: to make objects of them first costs more than all else about them. */
+type Json = string
 
 export class Announcer implements CommitAnnouncer {
   readonly durable: boolean
   readonly #clock: Clock
   readonly #partitions: number
   readonly #name: string
-  readonly #source: string
+  readonly #source: Json
   readonly #outbox: EventOutbox
   #events = 0
+  #timeMs = Number.NaN
+  #time = ''
 
   constructor({ space, clock, logger, durable }: AnnouncerOptions) {
     this.durable = durable
     this.#clock = clock
     this.#partitions = space.partitions
     this.#name = clock.uid()
-    this.#source = sourceOf(space.namespace, this.#name)
+    this.#source = JSON.stringify(sourceOf(space.namespace, this.#name))
     this.#outbox = new EventOutbox({ space, clock, logger, name: this.#name, keepsAll: durable })
   }
 
@@ -67,28 +70,20 @@ export class Announcer implements CommitAnnouncer {
   // ---- Tasks --------------------------------------------------------------------------------------------------------
 
   started(task: RunningTask, retry: RetryData | undefined): Announced {
-    const since = this.#clock.monotonic()
-    const data = (retriesUsed = 0): WorkerTask => taskData(task.taskName, task.attempt, retry, null, retriesUsed)
-    const timed = (): WorkerTask & TaskDuration => ({ ...data(), durationMs: this.#clock.monotonic() - since })
-    this.#sayOf(task, 'dev.tasks.worker.started', data())
-    return {
-      finished: () => this.#sayOf(task, 'dev.tasks.worker.finished', timed()),
-      failed: (error) => this.#sayOf(task, 'dev.tasks.worker.error-task', { ...timed(), ...traceOf(error) }),
-      notStored: (error) =>
-        this.#sayOf(task, 'dev.tasks.worker.error-storing-result', { ...timed(), ...traceOf(error) }),
-      notFetched: (error) => this.#sayOf(task, 'dev.tasks.worker.error-internal', { ...data(), ...traceOf(error) }),
-      retrying: () => this.#sayOf(task, 'dev.tasks.worker.retrying', data(1)),
-    }
+    return new Announced(this, this.#clock, task, retry)
   }
 
   revoked(task: RunningTask, retry: RetryData | undefined): void {
-    this.#sayOf(task, 'dev.tasks.worker.revoked', taskData(task.taskName, task.attempt, retry, null))
+    this.sayOf(task.rootId, 'revoked', aboutOf(task), dataOf(task.taskName, task.attempt, retry))
+  }
+
+  sayOf(rootId: string, status: HueyStatus, about: Json, data: Json): void {
+    this.#outbox.add(partitionOf(rootId, this.#partitions), this.#event(status, about, data))
   }
 
   // ---- Owners -------------------------------------------------------------------------------------------------------
 
-  /** What is to be part of the commit itself. */
-  inCommit({ scheduled }: Draft): readonly string[] {
+  inCommit({ scheduled }: Draft): readonly Json[] {
     return this.durable ? scheduled.map((entry) => this.#scheduled(entry)) : []
   }
 
@@ -98,87 +93,137 @@ export class Announcer implements CommitAnnouncer {
 
   notCommitted({ scheduled, dispatches, home }: Draft, error: unknown): void {
     const trace = traceOf(error)
-    const say = (type: 'error-scheduling' | 'error-enqueueing', entry: Entry): void => {
-      const data = { ...entryData(entry, null), ...trace }
-      this.#outbox.add(home.partition, this.#text(`dev.tasks.worker.${type}`, aboutEntry(entry), data))
-    }
+    const say = (status: HueyStatus, entry: Entry): void =>
+      this.#outbox.add(home.partition, this.#event(status, aboutEntry(entry), dataOfEntry(entry) + trace))
     for (const entry of scheduled.slice(0, MOST_UNCOMMITTED)) say('error-scheduling', entry)
     for (const entry of dispatches.slice(0, MOST_UNCOMMITTED)) say('error-enqueueing', entry)
   }
 
-  #scheduled(entry: Scheduled): string {
-    return this.#text('dev.tasks.worker.scheduled', aboutEntry(entry), entryData(entry, entry.dueAt))
+  #scheduled(entry: Scheduled): Json {
+    return this.#event('scheduled', aboutEntry(entry), dataOfEntry(entry, entry.dueAt))
   }
 
   // ---- No task ------------------------------------------------------------------------------------------------------
 
   notReceived(error: unknown): void {
-    this.#sayOfNone('dev.tasks.worker.error-dequeueing', error)
+    this.#sayOfNone('error-dequeueing', error)
   }
 
   notSettled(error: unknown): void {
-    this.#sayOfNone('dev.tasks.worker.error-internal', error)
+    this.#sayOfNone('error-internal', error)
   }
 
-  #sayOfNone(type: 'dev.tasks.worker.error-dequeueing' | 'dev.tasks.worker.error-internal', error: unknown): void {
-    this.#outbox.add(partitionOf(this.#name, this.#partitions), this.#text(type, undefined, traceOf(error)))
+  #sayOfNone(status: HueyStatus, error: unknown): void {
+    const about = `"subject":"${this.#name}",`
+    this.#outbox.add(partitionOf(this.#name, this.#partitions), this.#event(status, about, traceOf(error).slice(1)))
   }
 
   // ---- Events -------------------------------------------------------------------------------------------------------
 
-  #sayOf<Type extends WorkerEventType>(about: About, type: Type, data: WorkerEvents[Type]): void {
-    this.#outbox.add(partitionOf(about.rootId, this.#partitions), this.#text(type, about, data))
-  }
-
-  #text<Type extends WorkerEventType>(type: Type, about: About | undefined, data: WorkerEvents[Type]): string {
-    const event: CloudEvent<Type, WorkerEvents[Type]> = {
-      specversion: '1.0',
-      id: `${this.#name}.${++this.#events}`,
-      source: this.#source,
-      type,
-      subject: about?.taskId ?? this.#name,
-      time: timeText(this.#clock.now()),
-      datacontenttype: 'application/json',
-      ...(about && { pipelineid: about.pipelineId, rootid: about.rootId, run: about.run }),
-      data,
+  #event(status: HueyStatus, about: Json, data: Json): Json {
+    const now = this.#clock.now()
+    if (now !== this.#timeMs) {
+      this.#timeMs = now
+      this.#time = timeText(now)
     }
-    return JSON.stringify(event)
+    return (
+      `{"specversion":"1.0","id":"${this.#name}.${++this.#events}","source":${this.#source},"type":"${WORKER_EVENTS}${status}",` +
+      `"time":"${this.#time}","datacontenttype":"application/json",${about}"data":{${data}}}`
+    )
   }
 }
 
-/** A task that has started; each is said where it happens. */
-export interface Announced {
-  finished(): void
-  failed(error: unknown): void
-  notStored(error: unknown): void
-  notFetched(error: unknown): void
-  retrying(): void
+/** A task that has started; what happens to it is said where it happens. */
+export class Announced {
+  readonly #announcer: Announcer
+  readonly #clock: Clock
+  readonly #task: RunningTask
+  readonly #retry: RetryData | undefined
+  readonly #since: number
+  readonly #rootId: string
+  readonly #about: Json
+  readonly #data: Json
+
+  constructor(announcer: Announcer, clock: Clock, task: RunningTask, retry: RetryData | undefined) {
+    this.#announcer = announcer
+    this.#clock = clock
+    this.#task = task
+    this.#retry = retry
+    this.#since = clock.monotonic()
+    this.#rootId = task.rootId
+    this.#about = aboutOf(task)
+    this.#data = dataOf(task.taskName, task.attempt, retry)
+    this.#say('started', this.#data)
+  }
+
+  finished(): void {
+    this.#say('finished', this.#timed())
+  }
+
+  failed(error: unknown): void {
+    this.#say('error-task', this.#timed() + traceOf(error))
+  }
+
+  notStored(error: unknown): void {
+    this.#say('error-storing-result', this.#timed() + traceOf(error))
+  }
+
+  notFetched(error: unknown): void {
+    this.#say('error-internal', this.#data + traceOf(error))
+  }
+
+  retrying(): void {
+    this.#say('retrying', dataOf(this.#task.taskName, this.#task.attempt, this.#retry, 1))
+  }
+
+  #say(status: HueyStatus, data: Json): void {
+    this.#announcer.sayOf(this.#rootId, status, this.#about, data)
+  }
+
+  #timed(): Json {
+    const durationMs = Math.round((this.#clock.monotonic() - this.#since) * 1000) / 1000
+    return `${this.#data},"durationMs":${durationMs}`
+  }
 }
 
 type Entry = Pick<Dispatch, 'id' | 'run' | 'path' | 'attempt' | 'step'>
 
-function aboutEntry({ id, run, path, step }: Entry): About {
-  const pipelineId = id + frameOf(splitEntry(path)!.chain)
-  return { taskId: step.taskId ?? id + path, pipelineId, rootId: id, run }
+function aboutOf({
+  taskId,
+  pipelineId,
+  rootId,
+  run,
+}: Pick<RunningTask, 'taskId' | 'pipelineId' | 'rootId' | 'run'>): Json {
+  const root = JSON.stringify(rootId)
+  const pipeline = pipelineId === rootId ? root : JSON.stringify(pipelineId)
+  return `"subject":${JSON.stringify(taskId)},"pipelineid":${pipeline},"rootid":${root},"run":${JSON.stringify(run)},`
 }
 
-const entryData = ({ step, attempt }: Entry, executeAt: number | null): WorkerTask =>
-  taskData(step.task, attempt, step.retry, executeAt)
+function aboutEntry({ id, run, path, step }: Entry): Json {
+  const pipelineId = id + frameOf(splitEntry(path)!.chain)
+  return aboutOf({ taskId: step.taskId ?? id + path, pipelineId, rootId: id, run })
+}
 
-function taskData(
+const dataOfEntry = ({ step, attempt }: Entry, executeAt: number | null = null): Json =>
+  dataOf(step.task, attempt, step.retry, 0, executeAt)
+
+/** The members of a `WorkerTask`. */
+function dataOf(
   task: string,
   attempt: number,
   retry: RetryData | undefined,
-  executeAt: number | null,
   retriesUsed = 0,
-): WorkerTask {
+  executeAt: number | null = null,
+): Json {
   const { maxRetries = 0, delayMs = 0 } = retry ?? {}
   const retries = Math.max(0, maxRetries - (attempt - 1) - retriesUsed)
-  return { task, attempt, retries, retryDelayMs: delayMs, executeAt }
+  return `"task":${JSON.stringify(task)},"attempt":${attempt},"retries":${retries},"retryDelayMs":${delayMs},"executeAt":${executeAt}`
 }
 
-function traceOf(thrown: unknown): TracedError {
+/** Those of a `TracedError`, behind others. */
+function traceOf(thrown: unknown): Json {
   const { code, name, message, stack } = toFailure(thrown)
   const error = { code, name, message: message.slice(0, MOST_MESSAGE) }
-  return { error, traceback: (stack ?? `${name}: ${message}`).slice(0, MOST_TRACEBACK) }
+  const traceback = (stack ?? `${name}: ${message}`).slice(0, MOST_TRACEBACK)
+  return `,"error":${JSON.stringify(error)},"traceback":${JSON.stringify(traceback)}`
 }

@@ -9,8 +9,10 @@ import { batchesOf } from '../events/cloud-event'
 import type { Logger } from '../logger'
 import type { Send, Space } from '../transport'
 
-/** How long events gather. */
+/** How long events gather, unless there are so many. */
 const GATHER_MS = 20
+const ENOUGH_CHARACTERS = 256 * 1024
+/** What is kept while the log takes nothing. */
 const MOST_CHARACTERS = 8 * 1024 * 1024
 const FIRST_PAUSE_MS = 100
 const MOST_PAUSE_MS = 5_000
@@ -39,7 +41,7 @@ export class EventOutbox {
   #held = 0
   #onStored: (() => void)[] = []
   #sending: Promise<void> | undefined
-  #hurry: (() => void) | undefined
+  #hurry: ((when: 'now' | 'soon') => void) | undefined
   #sends = 0
   #dropped = 0
 
@@ -63,12 +65,14 @@ export class EventOutbox {
     if (waiting === undefined) this.#waiting.set(partition, [event])
     else waiting.push(event)
     this.#sending ??= this.#sendAll()
+    // At once: where tasks and transport need no I/O, timers may have to wait for long.
+    if (this.#held > ENOUGH_CHARACTERS) this.#hurry?.('now')
   }
 
   /** Resolves when all that was added is in the log; or never will be, because the transport is closed. */
   stored(): Promise<void> {
     if (this.#sending === undefined) return Promise.resolve()
-    this.#hurry?.()
+    this.#hurry?.('soon')
     return new Promise((resolve) => this.#onStored.push(resolve))
   }
 
@@ -100,12 +104,12 @@ export class EventOutbox {
   #gather(): Promise<void> {
     const { clock } = this.#options
     return new Promise((resolve) => {
-      const soon = (): void => clock.soon(resolve)
-      if (this.#onStored.length > 0 || this.#closing.signal.aborted) return soon()
+      if (this.#onStored.length > 0 || this.#closing.signal.aborted) return clock.soon(resolve)
       const cancel = clock.after(GATHER_MS, resolve, { unref: true })
-      this.#hurry = () => {
+      this.#hurry = (when) => {
         cancel()
-        soon()
+        if (when === 'now') resolve()
+        else clock.soon(resolve)
       }
     })
   }

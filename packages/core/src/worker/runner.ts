@@ -97,7 +97,7 @@ export class Runner {
     const { announcer } = this.#options
     const announced = announcer?.started(running, policyOf(task, running))
     const finished = await this.#stepByStep(task, running, announced)
-    await announcer?.stored()
+    if (announcer?.durable === true) await announcer.stored()
     return finished
   }
 
@@ -106,7 +106,8 @@ export class Runner {
     running: RunningTask,
     announced: Announced | undefined,
   ): Promise<Finished | typeof UNFINISHED> {
-    const { logger, values, hooks } = this.#options
+    const { logger, values } = this.#options
+    const hooks = this.#options.hooks?.any === true ? this.#options.hooks : undefined
     const context = running
     const asFailed = (error: unknown): Finished => failed(task, running, error, values.limits.inlineBytes)
     let end: TaskEnd
@@ -115,13 +116,16 @@ export class Runner {
     let hasRun = false
     let hasReturned = false
     try {
-      await hooks?.call('taskReceived', { context }, logger)
-      const args = await this.#argumentsOf(task, running)
-      await hooks?.call('taskStarted', { context, args }, logger)
+      if (hooks !== undefined) await hooks.call('taskReceived', { context }, logger)
+      const asked = this.#argumentsOf(task, running)
+      const args = asked instanceof Promise ? await asked : asked
+      if (hooks !== undefined) await hooks.call('taskStarted', { context, args }, logger)
       hasRun = true
-      const result: unknown = await this.#call(task, running, args)
+      const returned = this.#call(task, running, args)
+      const result: unknown = isThenable(returned) ? await returned : returned
       hasReturned = true
-      finished = running.finished(await this.#encode(running, result))
+      const value = this.#encode(running, result)
+      finished = running.finished(value instanceof Promise ? await value : value)
       end = { result, isPipeline: isPipeline(result) }
       announced?.finished()
     } catch (error) {
@@ -137,7 +141,8 @@ export class Runner {
       else if (!RetryAfterError.is(error) || !willRetry(task, running, finished)) announced?.failed(error)
     }
     try {
-      if (hasRun || !TaskVetoError.is(end.error)) await hooks?.call('taskFinished', { context, ...end }, logger)
+      if (hooks !== undefined && (hasRun || !TaskVetoError.is(end.error)))
+        await hooks.call('taskFinished', { context, ...end }, logger)
       if (end.error !== undefined && willRetry(task, running, finished)) {
         await hooks?.call('taskRetry', { context, error: end.error, retryCount: running.attempt }, logger)
         announced?.retrying()
@@ -148,7 +153,7 @@ export class Runner {
       end = { error, isPipeline: false }
       announced?.failed(error)
     }
-    if (!end.isPipeline) await hooks?.call('emitResult', { context, ...end }, logger)
+    if (hooks !== undefined && !end.isPipeline) await hooks.call('emitResult', { context, ...end }, logger)
     return finished
   }
 
