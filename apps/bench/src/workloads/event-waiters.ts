@@ -8,6 +8,8 @@ import type { Workload } from '../workload'
 import { listAll } from './waiting-pipelines'
 
 const AT_ONCE = 1_000
+/** A list of all of them takes a while. */
+const LOOK_MS = 500
 /** Where a transport keeps no order of sends, somebody may have begun to wait behind the event: another one is for them. */
 const AGAIN_MS = 60_000
 
@@ -22,6 +24,7 @@ export const eventWaiters: Workload = {
     const { client } = await bed.start()
     await timeProbes(bed, client, probes)
     const alone = await timeProbes(bed, client, probes)
+    bed.startProfile()
 
     const before = await heldBytes()
     const fileBefore = bed.usedOfFile() ?? 0
@@ -39,7 +42,7 @@ export const eventWaiters: Workload = {
     bed.note('an event for one of them, by match', await wake(bed, client, 'one', 1), 'ms')
     const wokenMs = await wake(bed, client, 'others', count)
     bed.note('woken and done', (count - 1) / (wokenMs / 1000), '/s')
-    while ((await listAll(client, 'RUNNING')).length > 0) await sleep(50)
+    while ((await listAll(client, 'RUNNING')).length > 0) await sleep(LOOK_MS)
     assert.equal((await listAll(client, 'COMPLETED')).length, count + 3 * probes)
     bed.tasks.ran.step.checkAndReset(count)
     await bed.checkNoDeadLetters(client)
@@ -57,7 +60,7 @@ async function submitWaiters({ tasks: { step } }: Bed, client: Client, count: nu
     await Promise.all(some)
   }
   // A wait leaves in the commit that takes the pipeline: what is sent after all of them is behind it, mostly.
-  while ((await listAll(client, 'RUNNING')).length < count) await sleep(200)
+  while ((await listAll(client, 'RUNNING')).length < count) await sleep(LOOK_MS)
 }
 
 /** Sends the event; returns how long it took until `total` steps have run in all. */
