@@ -1,5 +1,6 @@
 // The keys of a map in the order of their UTF-8 bytes. New keys are only noted, and put in their places by the next read: a group of
 // 250,000 results that is never read in order is never sorted, and a read between two writes costs what was written, not what is there.
+// Of many new keys not even a note is kept, the map has them: keys that come and go for as long as nobody reads leave nothing behind.
 
 import { compareUtf8 } from './key-order'
 
@@ -11,12 +12,16 @@ function compareNarrow(a: string, b: string): number {
 }
 
 const CHUNK = 512
+/** So many new keys are sorted with all others: those, and any that are more than an eighth of them. */
+const MANY = 64
 
 export class SortedKeys {
   readonly #map: ReadonlyMap<string, unknown>
   #chunks: string[][] = []
   #placed = 0
   #noted: string[] = []
+  /** Nothing of the above is known: the map is to be sorted. */
+  #stale = false
   #compare = compareNarrow
 
   /** @param map tells which noted keys are still there when they are put in their places */
@@ -26,8 +31,14 @@ export class SortedKeys {
 
   /** Call it when the map has gained `key`. */
   added(key: string): void {
-    this.#noted.push(key)
     if (this.#compare === compareNarrow && WIDE.test(key)) this.#compare = compareUtf8
+    if (this.#stale) return
+    this.#noted.push(key)
+    if (this.#noted.length <= MANY || this.#noted.length <= this.#placed / 8) return
+    this.#stale = true
+    this.#chunks = []
+    this.#noted = []
+    this.#placed = 0
   }
 
   /** Call it when the map has lost `key`. */
@@ -65,16 +76,16 @@ export class SortedKeys {
   }
 
   #place(): void {
+    if (this.#stale) return this.#rebuild()
     const noted = this.#noted
     if (noted.length === 0) return
     this.#noted = []
-    if (noted.length > 64 && noted.length > this.#placed / 8) return this.#rebuild()
     for (const key of noted) if (this.#map.has(key)) this.#insert(key)
   }
 
   #rebuild(): void {
     const keys = [...this.#map.keys()].sort(this.#compare)
-    this.#chunks = []
+    this.#stale = false
     for (let i = 0; i < keys.length; i += CHUNK / 2) this.#chunks.push(keys.slice(i, i + CHUNK / 2))
     this.#placed = keys.length
   }

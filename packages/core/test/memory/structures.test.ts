@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Deque } from '../../src/memory/deque'
@@ -111,6 +113,28 @@ describe('sorted keys', () => {
         .filter((each) => each > '01500')
         .slice(0, 2),
     )
+  })
+
+  test('keep nothing of keys that come and go while nobody reads them', () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const heldBytes = (): number => {
+      collect()
+      return process.memoryUsage().heapUsed
+    }
+    const map = new Map([['stays', true]])
+    const keys = new SortedKeys(map)
+    keys.added('stays')
+    const before = heldBytes()
+    for (let i = 0; i < 200_000; i++) {
+      const name = `${i}`.padEnd(100)
+      map.set(name, true)
+      keys.added(name)
+      map.delete(name)
+      keys.removed(name)
+    }
+    expect(heldBytes() - before).toBeLessThan(5_000_000)
+    expect(keys.list('', undefined, Infinity)).toEqual(['stays'])
   })
 })
 
