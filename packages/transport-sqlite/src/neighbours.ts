@@ -1,16 +1,15 @@
 // The processes that have the file open. One that has died is buried by whoever sees it first: its leases come back and its
 // partitions are free at once, instead of when they run out.
-import type { Clock } from '@tasks/core/adapter'
+import type { Clock, ProcessIdentity } from '@tasks/core/adapter'
+import { isGone } from '@tasks/core/adapter'
 import type { Group, Write } from './group-commit'
-import type { Identity } from './identity'
-import { isGone } from './identity'
 import { expireLease } from './returns'
 
 const SEEN_EVERY_MS = 10_000
 // Of another machine (a container that shares the folder) only silence can tell.
 const SILENT_MS = 60_000
 
-interface Neighbour extends Identity {
+interface Neighbour extends ProcessIdentity {
   readonly id: number
   readonly seen: number
 }
@@ -18,12 +17,12 @@ interface Neighbour extends Identity {
 export class Neighbours {
   readonly #group: Group
   readonly #clock: Clock
-  readonly #me: Identity
+  readonly #me: ProcessIdentity
   readonly id: number
   #seenAt: number
 
   /** Registers this process under a number of its own. */
-  static async join(group: Group, clock: Clock, me: Identity): Promise<Neighbours> {
+  static async join(group: Group, clock: Clock, me: ProcessIdentity): Promise<Neighbours> {
     const now = clock.now()
     const id = await group.note((write) => {
       const id = write.draw(1)
@@ -33,7 +32,7 @@ export class Neighbours {
     return new Neighbours(group, clock, me, id, now)
   }
 
-  private constructor(group: Group, clock: Clock, me: Identity, id: number, now: number) {
+  private constructor(group: Group, clock: Clock, me: ProcessIdentity, id: number, now: number) {
     this.#group = group
     this.#clock = clock
     this.#me = me
@@ -71,7 +70,7 @@ export class Neighbours {
   }
 }
 
-function register(write: Write, id: number, { machine, pid, started }: Identity, now: number): void {
+function register(write: Write, id: number, { machine, pid, started }: ProcessIdentity, now: number): void {
   write.run('INSERT INTO process VALUES (?, ?, ?, ?, ?)', id, machine, pid, started, now)
 }
 

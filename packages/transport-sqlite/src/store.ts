@@ -1,8 +1,7 @@
 // One open file: the connection with its group commit, this process's place among those that share it, and who waits for what.
 import type { Clock } from '@tasks/core/adapter'
-import { TaskError } from '@tasks/core/adapter'
+import { TaskError, thisProcess } from '@tasks/core/adapter'
 import { Group } from './group-commit'
-import { thisProcess } from './identity'
 import { Mail } from './mail'
 import { Neighbours } from './neighbours'
 import { Returns } from './returns'

@@ -1,4 +1,4 @@
-// Shared by adapters whose partitions are held by leases in a store (memory, SQLite, Redis, NATS; Kafka's broker assigns them itself).
+// Shared by adapters whose partitions are held by leases, in a store or by the word of a log: all of ours.
 // The policy is here once: how many partitions a host takes, when it gives some back, when a session is over.
 //
 // L1. A partition has at most one session in this host, from its claim until its release was tried.

@@ -1,8 +1,8 @@
-// Which process this is, so that its neighbours on the same machine can see at once that it has died.
+// Which process this is, so that its neighbours on the same machine can see at once that it has died. For stores that do not tell.
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
-export interface Identity {
+export interface ProcessIdentity {
   /** Where `pid` means something: the host, its boot, and the pid namespace, since containers of one host share none. */
   readonly machine: string
   readonly pid: number
@@ -10,7 +10,7 @@ export interface Identity {
   readonly started: string
 }
 
-export function thisProcess(): Identity {
+export function thisProcess(): ProcessIdentity {
   const boot = attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim())
   const pids = attempt(() => readlinkSync('/proc/self/ns/pid'))
   const machine = [hostname(), boot, pids].filter((part) => part !== undefined).join(' ')
@@ -18,7 +18,7 @@ export function thisProcess(): Identity {
 }
 
 /** Whether a process of this machine is certainly gone. */
-export function isGone({ pid, started }: Identity): boolean {
+export function isGone({ pid, started }: ProcessIdentity): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
