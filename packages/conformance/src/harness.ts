@@ -27,6 +27,8 @@ export interface TransportHarness {
   readonly eventuallyMs?: number
   /** Patience for what should not. Default 200. */
   readonly settleMs?: number
+  /** A case has ended, and what the store has of its namespaces, which all begin with this, is needed no more. For stores that do not take hundreds of them. */
+  forget?(namespace: string): Promise<void> | void
   /** Called once, after the last case. */
   dispose?(): Promise<void> | void
 }

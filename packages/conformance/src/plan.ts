@@ -61,7 +61,7 @@ export function planSuite(harness: TransportHarness, options: SuiteOptions = {})
       const reason = skip[one.name] ?? lacking(one, harness)
       const isAlone = one.requires?.includes('restartBroker') === true
       const run = async (): Promise<void> => {
-        await Promise.all(Array.from({ length: isAlone ? 1 : stress }, () => one.run(harness, namespaceFor())))
+        await Promise.all(Array.from({ length: isAlone ? 1 : stress }, () => runOnce(one, harness)))
       }
       return { case: one, isAlone, run, ...(reason !== undefined && { skip: reason }) }
     }),
@@ -73,7 +73,17 @@ function lacking(one: ConformanceCase, harness: TransportHarness): string | unde
   return missing.length === 0 ? undefined : `the harness has no ${missing.join(', ')}`
 }
 
-/** Not used before, on this store or by another process that tests it. */
+async function runOnce(one: ConformanceCase, harness: TransportHarness): Promise<void> {
+  const namespace = namespaceFor()
+  try {
+    await one.run(harness, namespace)
+  } finally {
+    await harness.forget?.(namespace)
+  }
+}
+
+/** Not used before, on this store or by another process that tests it. None is the beginning of another: a case may have more, which begin with its own. */
 function namespaceFor(): string {
-  return `c${process.pid.toString(36)}-${Date.now().toString(36)}-${(namespaces++).toString(36)}`
+  const number = (namespaces++).toString(36).padStart(4, '0')
+  return `c${process.pid.toString(36)}-${Date.now().toString(36)}-${number}`
 }

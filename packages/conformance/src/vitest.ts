@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { PartitionSession, Space } from '@tasks/core'
-import { afterAll, describe, onTestFinished, test } from 'vitest'
+import { afterAll, describe, onTestFinished, test, type TestContext } from 'vitest'
 import type { TransportHarness } from './harness'
 import type { SuiteOptions } from './plan'
 import { planSuite } from './plan'
@@ -42,10 +42,14 @@ export interface Owned {
   end(): Promise<void>
 }
 
-/** Owns partition 0 until it is given back, or until the test ends: for an adapter's tests of its own. */
-export function own(space: Space, leaseMs = 60_000): Promise<Owned> {
+/** Owns partition 0 until it is given back, or until the test ends, which has to be named if others run beside it: for an adapter's tests of its own. */
+export function own(
+  space: Space,
+  leaseMs = 60_000,
+  ctx: Pick<TestContext, 'onTestFinished'> = { onTestFinished },
+): Promise<Owned> {
   const stopping = new AbortController()
-  onTestFinished(() => stopping.abort())
+  ctx.onTestFinished(() => stopping.abort())
   return new Promise((resolve, reject) => {
     const running = space.own({ leaseMs }).run(async (session) => {
       const end = (): Promise<void> => {

@@ -55,8 +55,27 @@ test('stress runs a case many times at once, each in a namespace of its own', as
 test('a case that restarts the server runs alone, however large the stress', async () => {
   let runs = 0
   const one = caseOf('one', { requires: ['restartBroker'], run: async () => void runs++ })
-  await planSuite(memoryHarness(), { cases: [one], stress: 7 }).cases[0]!.run()
+  const { cases } = planSuite(memoryHarness(), { cases: [one, caseOf('two')], stress: 7 })
+  await cases[0]!.run()
   expect(runs).toBe(1)
+  expect(cases.map(({ isAlone }) => isAlone)).toEqual([true, false])
+})
+
+test('a store may forget the namespaces of a case when it has ended, well or badly, and none of another', async () => {
+  const used: string[] = []
+  const forgotten: string[] = []
+  const note = async (_: TransportHarness, namespace: string): Promise<void> => void used.push(namespace)
+  const failing = async (_: TransportHarness, namespace: string): Promise<void> => {
+    used.push(namespace)
+    throw new Error('broken')
+  }
+  const harness = { ...plainHarness(), forget: (namespace: string) => void forgotten.push(namespace) }
+  const { cases } = planSuite(harness, {
+    cases: [...Array.from({ length: 40 }, (_, i) => caseOf(`${i}`, { run: note })), caseOf('bad', { run: failing })],
+  })
+  for (const { run } of cases) await run().catch(() => {})
+  expect(forgotten).toEqual(used)
+  expect(used.filter((one) => used.some((other) => other !== one && other.startsWith(one)))).toEqual([])
 })
 
 test('every promise has a case', () => {
