@@ -1,23 +1,10 @@
 // Brokers in tests of vitest.
 import { onTestFinished } from 'vitest'
-import { NoBroker } from './programs.js'
+import { serverOrReason } from './server-or-reason.js'
+
+export { serverOrReason }
 
 /** @typedef {import('./server.js').Server} Server */
-
-/**
- * A server, or why there is none on this machine: said loudly, and, where everything must run, a failure.
- *
- * @param {() => Promise<Server>} start @returns {Promise<Server | string>}
- */
-export async function serverOrReason(start) {
-  try {
-    return await start()
-  } catch (error) {
-    if (!(error instanceof NoBroker) || process.env['CI'] !== undefined) throw error
-    console.warn(`\n*** skipped: ${error.message}\n`)
-    return error.message
-  }
-}
 
 /**
  * A server for one test, which is skipped if there can be none.

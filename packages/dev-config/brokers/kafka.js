@@ -13,6 +13,8 @@ import { ask, freePort, startServer } from './server.js'
  * @property {string} [version]       default 4.1.0
  * @property {readonly string[]} [settings]   further lines of server.properties
  * @property {boolean} [brief]        it lives for a few minutes: its code is compiled quickly and not well
+ * @property {{ port: number, users: Readonly<Record<string, string>> }} [guarded]   a second listener, where it speaks TLS (its certificate is broker.pem in
+ *   its folder), asks for a user and password, and allows nothing that no ACL allows. Who comes by the first may do everything
  */
 
 export const KAFKA = '4.1.0'
@@ -55,8 +57,10 @@ export async function startKafkaCluster({ brokers = 3, ...options } = {}) {
  * @param {KafkaOptions} options @param {number} id @param {readonly number[]} controllers the ports of all controllers
  * @returns {Promise<Server>}
  */
-async function startNode({ version = KAFKA, settings = [], brief = false }, id, controllers) {
+async function startNode({ version = KAFKA, settings = [], brief = false, guarded }, id, controllers) {
   const jars = jarsOf(version)
+  if (guarded !== undefined && jars === undefined)
+    throw new NoBroker('no Java on this machine, to make certificates with')
   const boxed = jars === undefined ? inContainer(`apache/kafka:${version}`, ['sh']) : undefined
   const data = (/** @type {string} */ folder) => join(boxed?.folder ?? folder, 'data')
   const replicas = Math.min(3, controllers.length)
@@ -76,6 +80,7 @@ async function startNode({ version = KAFKA, settings = [], brief = false }, id, 
         'transaction.state.log.replication.factor': replicas,
         'transaction.state.log.min.isr': Math.min(2, replicas),
         ...SMALL,
+        ...(guarded && guardedListener(guarded, { folder, port, controller: controllers[id - 1] })),
       }
       const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}`)
       writeFileSync(join(folder, 'server.properties'), [...lines, ...settings, ''].join('\n'))
@@ -88,6 +93,36 @@ async function startNode({ version = KAFKA, settings = [], brief = false }, id, 
     url: (port) => `kafka://127.0.0.1:${port}`,
   })
 }
+
+/**
+ * @param {{ port: number, users: Readonly<Record<string, string>> }} guarded
+ * @param {{ folder: string, port: number, controller: number | undefined }} place
+ */
+function guardedListener({ port, users }, { folder, port: open, controller }) {
+  const store = join(folder, 'broker.p12')
+  const named = ['-alias', 'broker', '-keystore', store, '-storepass', STORE_PASSWORD]
+  if (!existsSync(store)) {
+    const who = ['-keyalg', 'RSA', '-dname', 'CN=broker', '-ext', 'san=ip:127.0.0.1', '-validity', '2']
+    spawnSync('keytool', ['-genkeypair', ...named, '-storetype', 'PKCS12', ...who])
+    spawnSync('keytool', ['-exportcert', ...named, '-rfc', '-file', join(folder, 'broker.pem')])
+  }
+  const known = Object.entries(users).map(([name, password]) => `user_${name}="${password}"`)
+  const tls = 'listener.name.guarded.ssl.keystore'
+  return {
+    listeners: `PLAINTEXT://127.0.0.1:${open},GUARDED://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,GUARDED:SASL_SSL,CONTROLLER:PLAINTEXT',
+    [`${tls}.location`]: store,
+    [`${tls}.type`]: 'PKCS12',
+    [`${tls}.password`]: STORE_PASSWORD,
+    'listener.name.guarded.sasl.enabled.mechanisms': 'PLAIN',
+    'listener.name.guarded.plain.sasl.jaas.config': `org.apache.kafka.common.security.plain.PlainLoginModule required ${known.join(' ')};`,
+    'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+    'super.users': 'User:ANONYMOUS',
+  }
+}
+
+/** Of what lives as long as a test. */
+const STORE_PASSWORD = 'password'
 
 /** What a broker of a few topics on a busy machine needs no more of. */
 const SMALL = {

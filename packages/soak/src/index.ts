@@ -1,5 +1,6 @@
 export type { Harm, SoakOptions } from './rounds'
 export { harms, PIPELINES, soak } from './rounds'
+export { takeOver } from './take-over'
 export type { Work } from './tasks'
 export { NAMESPACE, workOf } from './tasks'
 export type { Place, Supervised } from './worker-process'
