@@ -19,7 +19,7 @@ import type { Cost } from './cost'
 import { median } from './figures'
 import { envelopeFloors } from './floors/envelopes'
 import type { Floors } from './floors/floor'
-import { kafkaFloors } from './floors/kafka-transactions'
+import { kafkaFloors } from './floors/kafka-client'
 import { natsFloors } from './floors/nats-publishes'
 import { countLeft } from './left'
 import { sqliteFloors, usedBytesOf } from './floors/sqlite-rows'
@@ -62,7 +62,7 @@ export const PATIENCE_MS = 300_000
 
 type FloorName = Exclude<keyof Floors, 'close'>
 
-const WARM_UP: Readonly<Record<FloorName, number>> = { items: 60_000, steps: 3_000, deliveries: 60_000 }
+const WARM_UP: Readonly<Record<FloorName, number>> = { items: 60_000, steps: 3_000, deliveries: 60_000, sends: 60_000 }
 const UNKNOWN_COST: Cost = { seconds: Number.NaN, cpuSeconds: Number.NaN }
 
 export class Bed {
@@ -163,7 +163,13 @@ export class Bed {
     this.note(`floor of ${name}`, count / turns.floorSeconds, '/s')
     this.note(`${name}: time against the floor`, turns.ratio, 'x', aims)
     this.note(`${name}: CPU against the floor`, turns.cpuRatio, 'x')
-    this.floorTitles[of] = this.floors![of]!.title
+    const known = this.#floorFor(of)
+    this.floorTitles[known] = this.floors![known]!.title
+  }
+
+  /** What has no floor of its own is held against that of items. */
+  #floorFor(of: FloorName): FloorName {
+    return this.floors?.[of] === undefined ? 'items' : of
   }
 
   /** Undefined on a transport that has none yet. */
@@ -189,7 +195,7 @@ export class Bed {
    * @param work says what it cost
    */
   async takeTurns(turns: number, of: FloorName, count: number, work: () => Promise<Cost>): Promise<Turns> {
-    const floor = this.floors?.[of]
+    const floor = this.floors?.[this.#floorFor(of)]
     const works: Cost[] = []
     const floors: Cost[] = []
     const many = this.#profile === undefined ? turns : turns * 3

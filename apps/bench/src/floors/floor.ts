@@ -8,6 +8,8 @@ export interface Floors {
   readonly steps: Floor
   /** Where the store is a broker: what is received and settled, one by one. What was there before is not counted. */
   readonly deliveries?: Floor
+  /** Where messages are stored in another way than in a commit: what enqueueing is held against. */
+  readonly sends?: Floor
   close(): void
 }
 

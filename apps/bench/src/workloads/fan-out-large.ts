@@ -16,7 +16,11 @@ export const fanOutLarge: Workload = {
       return cost
     })
     const large = await bed.takeTurns(1, 'items', many, () => runFanOut(bed, client, many))
-    bed.noteTurns('children, 250,000', many, 'items', large, { memory: { most: 5 }, sqlite: { most: 2 } })
+    bed.noteTurns('children, 250,000', many, 'items', large, {
+      memory: { most: 5 },
+      sqlite: { most: 2 },
+      kafka: { most: 0.5 },
+    })
     bed.note('children, 1,000', (few * repeat) / small.seconds, '/s')
     const scale = (few * repeat) / many
     bed.note('time of a child, 250,000 against 1,000', (large.seconds / small.seconds) * scale, 'x', { most: 1.25 })

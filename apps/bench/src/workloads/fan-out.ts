@@ -11,7 +11,11 @@ export const fanOut: Workload = {
     const children = bed.size(20_000, 500)
     const { client, worker } = await bed.start()
     const turns = await bed.takeTurns(6, 'items', children, () => runFanOut(bed, client, children))
-    bed.noteTurns('children', children, 'items', turns, { memory: { most: 5 }, sqlite: { most: 2 } })
+    bed.noteTurns('children', children, 'items', turns, {
+      memory: { most: 5 },
+      sqlite: { most: 2 },
+      kafka: { most: 0.5 },
+    })
     await bed.checkNoDeadLetters(client)
     if (!bed.transport.capabilities.shared) return
 
@@ -24,7 +28,7 @@ export const fanOut: Workload = {
       runs++
       return measureFanOut(bed, client, children)
     })
-    bed.noteTurns('children, two processes', children, 'items', apart)
+    bed.noteTurns('children, two processes', children, 'items', apart, { kafka: { most: 2 } })
     const counts = await Promise.all(workers.map((process) => process.counts()))
     const ran = counts.reduce((sum, { noop = 0 }) => sum + noop, 0)
     assert.equal(ran, runs * children, 'children did not run once each')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { costOfAsync } from '../cost'
+import type { Host } from '../bed'
+import { costOfAsync, type Cost } from '../cost'
 import type { Workload } from '../workload'
 
 export const loneTasks: Workload = {
@@ -12,20 +13,34 @@ export const loneTasks: Workload = {
     const client = bed.createClient()
     const inputs = Array.from({ length: count }, (_, i) => i)
 
-    const received = bed.floors?.deliveries === undefined ? 'items' : 'deliveries'
-    const preloaded = await bed.takeTurns(2, received, count, async () => {
+    const preload = async (run: () => Promise<{ readonly worker: Host; readonly cost: Cost }>): Promise<Cost> => {
       await client.enqueueMany(noop, inputs)
-      let worker: { close(): Promise<void> } | undefined
-      const cost = await costOfAsync(async () => {
-        const done = ran.noop.reaches(count)
-        worker = await bed.startWorker()
-        await done
-      })
-      await worker!.close()
+      const { worker, cost } = await run()
+      await worker.close()
       await bed.checkQueueIsEmpty()
       ran.noop.checkAndReset(count)
       return cost
-    })
+    }
+    const preloaded = await bed.takeTurns(2, 'deliveries', count, () =>
+      preload(async () => {
+        let worker: Host | undefined
+        const cost = await costOfAsync(async () => {
+          const done = ran.noop.reaches(count)
+          worker = await bed.startWorker()
+          await done
+        })
+        return { worker: worker!, cost }
+      }),
+    )
+    const underWay = await bed.takeTurns(2, 'deliveries', count, () =>
+      preload(async () => {
+        const first = ran.noop.reaches(1)
+        const starting = bed.startWorker()
+        await first
+        const cost = await costOfAsync(() => ran.noop.reaches(count))
+        return { worker: await starting, cost }
+      }),
+    )
     const worker = await bed.startWorker()
     const through = await bed.takeTurns(3, 'items', count, async () => {
       const cost = await costOfAsync(async () => {
@@ -38,7 +53,8 @@ export const loneTasks: Workload = {
       return cost
     })
     bed.noteTurns('tasks, enqueue to done', count, 'items', through)
-    bed.noteTurns('tasks, preloaded', count, received, preloaded)
+    bed.noteTurns('tasks, preloaded', count, 'deliveries', preloaded)
+    bed.noteTurns('tasks, preloaded, from the first', count, 'deliveries', underWay, { kafka: { most: 2 } })
     await bed.checkNoDeadLetters(client)
     await worker.close()
     await bed.checkQueueIsEmpty()
