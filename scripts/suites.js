@@ -39,6 +39,12 @@ export const suites = [
   { ...vitest('conformance-node-24', 'packages/conformance'), tier: 'all', node: NODE_24 },
   { ...vitest('transport-sqlite-node-22', 'packages/transport-sqlite'), tier: 'all', node: NODE_22 },
   { ...vitest('transport-sqlite-node-24', 'packages/transport-sqlite'), tier: 'all', node: NODE_24 },
+  {
+    ...vitest('transport-kafka-node-22', 'packages/transport-kafka'),
+    files: ['test/platformatic'],
+    tier: 'all',
+    node: NODE_22,
+  },
   { ...vitest('cli-node-22', 'packages/cli'), tier: 'all', node: NODE_22 },
   { ...vitest('cli-node-24', 'packages/cli'), tier: 'all', node: NODE_24 },
 ]

@@ -1,4 +1,4 @@
-// What this adapter asks of a client of Kafka, and all that it asks: eleven functions. kafkajs stands behind it today (src/kafkajs); a maintained client can take its place.
+// What this adapter asks of a client of Kafka, and all that it asks: eleven functions. Kafka's protocol stands behind it (protocol/), on the connections of one library or another (clients.ts).
 //
 // K1. Every call settles: by an answer, or with `TASKS_UNAVAILABLE` when its patience is over. `details.applied` says whether it may have had an effect.
 // K2. Records of one batch are stored together, in order, at consecutive offsets.

@@ -2,10 +2,12 @@
 //
 // N1. The first record of `meta` says how many partitions there are, whoever wrote it: many may create at once.
 // N2. A topic that has another number of partitions than that, or settings by which messages are lost, is refused.
-import type { Capabilities, EventRetention, OpenOptions } from '@tasks/core'
+import type { EventRetention, OpenOptions } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { KafkaDriver, TopicFacts, TopicSpec } from './driver'
+import type { Durability } from './durability'
+import { checkDurability, durabilityOf } from './durability'
 import { DEFAULT_PARTITIONS, MAX_BATCH_BYTES, MAX_PARTITIONS } from './limits'
 import type { Topics } from './topics'
 import { PART_NAMES } from './topics'
@@ -27,7 +29,7 @@ const FORMAT = 1
 
 export interface Opened {
   readonly partitions: number
-  readonly durability: Capabilities['durability']
+  readonly durability: Durability
   readonly retention: EventRetention
 }
 
@@ -44,10 +46,12 @@ export interface NamespaceParts {
   readonly replicas: number
   /** How many of them must have a record before it counts as stored. */
   readonly least: number
+  /** The least that the topics must promise. */
+  readonly durability: Durability
 }
 
 export async function openNamespace(
-  { driver, topics, clock, replicas, least }: NamespaceParts,
+  { driver, topics, clock, replicas, least, durability: wanted }: NamespaceParts,
   { namespace, partitions, provision, retention: asked }: OpenOptions,
 ): Promise<Opened> {
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= MAX_PARTITIONS)) {
@@ -87,7 +91,9 @@ export async function openNamespace(
     facts = await driver.describe(names)
   }
   refuseDifferences(namespace, specs, facts)
-  return { partitions: meta.partitions, durability: durabilityOf(facts), retention }
+  const durability = durabilityOf(facts)
+  checkDurability(namespace, durability, wanted)
+  return { partitions: meta.partitions, durability, retention }
 }
 
 async function readMeta(
@@ -176,12 +182,4 @@ function refuseDifferences(
       { details: { differences: settings } },
     )
   }
-}
-
-/** What all topics promise: Kafka answers before it has written to its disk, and is durable by its replicas. */
-function durabilityOf(facts: ReadonlyMap<string, TopicFacts>): Capabilities['durability'] {
-  const all = [...facts.values()]
-  if (all.every(({ replicas, settings }) => replicas > 1 && Number(settings?.['min.insync.replicas'] ?? 1) > 1))
-    return 'replicated'
-  return all.every(({ settings }) => settings?.['flush.messages'] === '1') ? 'fsync' : 'process'
 }

@@ -3,9 +3,17 @@
 // O1. A partition is claimed when it is free: never owned, given back, or its lease has run out by the time of the record that claims it. The first such record has it.
 // O2. Epochs grow with every claim, over all that the log has ever said: they are never less than the time.
 
+import type { ProcessIdentity } from '@tasks/core/adapter'
+
 export type OwnersSaying =
-  /** I am alive, and these are mine. Whoever reads the log from here on learns of them by this. */
-  | { readonly op: 'beat'; readonly host: string; readonly leaseMs: number; readonly held: readonly Held[] }
+  /** I am alive, in this process, and these are mine. Whoever reads the log from here on learns of them by this. */
+  | {
+      readonly op: 'beat'
+      readonly host: string
+      readonly process?: ProcessIdentity
+      readonly leaseMs: number
+      readonly held: readonly Held[]
+    }
   | {
       readonly op: 'claim'
       readonly host: string
@@ -14,7 +22,7 @@ export type OwnersSaying =
       readonly nonce: string
     }
   | { readonly op: 'release'; readonly partition: number; readonly claim: string }
-  /** I am gone, and count no more. `all`: with everything I have. */
+  /** This host is gone, and counts no more. `all`: with everything it had. */
   | { readonly op: 'leave'; readonly host: string; readonly all: boolean }
   /** What has been said is known by whoever reads this. */
   | { readonly op: 'mark' }
@@ -28,6 +36,11 @@ export interface Held {
 /** Longer than any lease should be, and shorter than what is kept of the log. */
 const DEAF_MS = 2 * 60 * 1000
 
+interface HostFacts {
+  readonly until: number
+  readonly process: ProcessIdentity | undefined
+}
+
 interface Partition {
   owner: string | undefined
   until: number
@@ -37,7 +50,7 @@ interface Partition {
 
 export class OwnersState {
   readonly partitions: readonly Partition[]
-  readonly #hosts = new Map<string, number>()
+  readonly #hosts = new Map<string, HostFacts>()
   #time = 0
   /** Until then claims are not followed. */
   #deafUntil = 0
@@ -72,10 +85,11 @@ export class OwnersState {
         partition.owner = undefined
         return true
       }
-      case 'leave':
-        if (saying.all)
-          for (const partition of this.partitions) if (partition.owner === saying.host) partition.owner = undefined
-        return this.#hosts.delete(saying.host) || saying.all
+      case 'leave': {
+        const left = saying.all ? this.partitions.filter(({ owner }) => owner === saying.host) : []
+        for (const partition of left) partition.owner = undefined
+        return this.#hosts.delete(saying.host) || left.length > 0
+      }
       case 'mark':
         return false
     }
@@ -83,8 +97,13 @@ export class OwnersState {
 
   hosts(now: number): number {
     let count = 0
-    for (const until of this.#hosts.values()) if (until > now) count++
+    for (const { until } of this.#hosts.values()) if (until > now) count++
     return count
+  }
+
+  /** The processes of the hosts that have said theirs, and not that they are gone. */
+  *processes(): Iterable<readonly [host: string, process: ProcessIdentity]> {
+    for (const [host, { process }] of this.#hosts) if (process !== undefined) yield [host, process]
   }
 
   isFree(partition: number, now: number): boolean {
@@ -92,18 +111,19 @@ export class OwnersState {
     return owner === undefined || until <= now
   }
 
-  /** When the next lease of somebody else runs out. */
+  /** When somebody else's next lease runs out: of a partition, or as one of those who share them. */
   nextExpiry(host: string, now: number): number {
     let next = Infinity
     for (const { owner, until } of this.partitions)
       if (owner !== undefined && owner !== host && until > now) next = Math.min(next, until)
+    for (const [other, { until }] of this.#hosts) if (other !== host && until > now) next = Math.min(next, until)
     return next
   }
 
-  #beat({ host, leaseMs, held }: OwnersSaying & { op: 'beat' }): boolean {
+  #beat({ host, process, leaseMs, held }: OwnersSaying & { op: 'beat' }): boolean {
     const until = this.#time + leaseMs
-    const isNew = (this.#hosts.get(host) ?? 0) <= this.#time
-    this.#hosts.set(host, until)
+    const isNew = (this.#hosts.get(host)?.until ?? 0) <= this.#time
+    this.#hosts.set(host, { until, process })
     for (const { partition: number, epoch, claim } of held) {
       const partition = this.partitions[number]
       if (partition === undefined) continue
@@ -111,7 +131,7 @@ export class OwnersState {
       // Claimed before the log began.
       else if (partition.epoch < epoch) Object.assign(partition, { owner: host, until, epoch, claim })
     }
-    for (const [name, alive] of this.#hosts) if (alive <= this.#time) this.#hosts.delete(name)
+    for (const [name, { until: last }] of this.#hosts) if (last <= this.#time) this.#hosts.delete(name)
     return isNew
   }
 

@@ -1,9 +1,11 @@
 // What core's lease policy asks of the cluster, for one host. Claims and heartbeats are records of the owners' log; a claim that was won takes over the transactional id of its partition.
 import type { Commit } from '@tasks/core'
-import type { Clock, Heartbeat, LeaseStore, Lifetime } from '@tasks/core/adapter'
+import type { Clock, Heartbeat, LeaseStore, Lifetime, ProcessIdentity } from '@tasks/core/adapter'
+import { thisProcess } from '@tasks/core/adapter'
 import { restore } from './changelog'
 import type { KafkaDriver } from './driver'
 import { Inbox } from './inbox'
+import { Neighbours } from './neighbours'
 import type { Outbox } from './outbox'
 import type { OwnersLog } from './owners-log'
 import { Session } from './session'
@@ -22,6 +24,8 @@ export interface HostParts {
   /** Bytes of row values that are kept in memory, of one partition. */
   readonly rowBudget: number
   readonly check: (commit: Commit) => void
+  /** A host is known to be gone: gives back what it held. */
+  readonly bury: (host: string) => Promise<void>
 }
 
 /** Enough to be unique among the claims of one millisecond. */
@@ -33,6 +37,8 @@ export class Host implements LeaseStore {
   readonly #leaseMs: number
   readonly #sessions = new Set<Session>()
   readonly #listeners = new Set<() => void>()
+  readonly #process: ProcessIdentity = thisProcess()
+  #neighbours: Neighbours | undefined
   readonly #stopListening: () => void
   #cancelExpiry: () => void = () => {}
   #gone = false
@@ -51,9 +57,11 @@ export class Host implements LeaseStore {
     await owners.say({
       op: 'beat',
       host: name,
+      process: this.#process,
       leaseMs: this.#leaseMs,
       held: mine.map(({ partition, epoch, claim }) => ({ partition, epoch, claim })),
     })
+    this.#neighbours ??= new Neighbours({ ...this.#parts, state: owners.state, self: this.#process })
     const { state, now } = owners
     this.#expectExpiry(state.nextExpiry(name, now) - now)
     const numbers = Array.from({ length: this.partitions }, (_, partition) => partition)
@@ -148,6 +156,7 @@ export class Host implements LeaseStore {
   #stop(): void {
     this.#cancelExpiry()
     this.#stopListening()
+    this.#neighbours?.stop()
   }
 
   #hear(): void {

@@ -27,6 +27,8 @@ export interface Members {
 export type Saying =
   | { readonly op: 'want'; readonly want: Want }
   | { readonly op: 'unwant'; readonly names: readonly string[] }
+  /** Whose names begin like this are dead: they want nothing any more, and what they hold has run out. */
+  | { readonly op: 'gone'; readonly prefix: string }
   | { readonly op: 'done'; readonly members: readonly Members[] }
   | { readonly op: 'back'; readonly members: readonly Members[]; readonly delayMs: number }
   /** What all records up to an offset have led to: for those who begin to read when they are gone. */

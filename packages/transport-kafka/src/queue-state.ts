@@ -141,6 +141,9 @@ export class QueueState {
         case 'unwant':
           for (const name of saying.names) this.#wants.delete(name)
           break
+        case 'gone':
+          this.#bury(saying.prefix)
+          break
         case 'done':
           this.#each(saying.members, (task) => this.#remove(task))
           break
@@ -290,6 +293,13 @@ export class QueueState {
     }
   }
 
+  #bury(prefix: string): void {
+    for (const name of this.#wants.keys()) if (name.startsWith(prefix)) this.#wants.delete(name)
+    const held = [...this.#known.values()].filter(({ state, grant }) => state === 'held' && grant.startsWith(prefix))
+    // In an order that does not depend on where a reader began.
+    for (const task of held.sort((a, b) => numberOf(a) - numberOf(b))) this.#runOut(task)
+  }
+
   #remove(task: Known): void {
     task.grant = ''
     this.#known.delete(numberOf(task))
@@ -351,16 +361,18 @@ export class QueueState {
       if (!this.#isStill(task, 'held')) continue
       // Extended, or handed out again: its turn is that of its own time.
       if (task.until > due.dueAt) held.push(dueOf(task))
-      else {
-        task.expiries++
-        // Until it is handed out again it is still its holder's.
-        this.#makeReady(task)
-      }
+      else this.#runOut(task)
     }
     for (let due = later.peek(); due !== undefined && due.dueAt <= this.#time; due = later.peek()) {
       later.pop()
       if (this.#isStill(due.task, 'later') && due.task.until === due.dueAt) this.#makeReady(due.task)
     }
+  }
+
+  /** Until it is handed out again it is still its holder's. */
+  #runOut(task: Known): void {
+    task.expiries++
+    this.#makeReady(task)
   }
 
   /** Lets go of what has no effect any more: at any time, since it changes nothing of what follows. */

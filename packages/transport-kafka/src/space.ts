@@ -79,6 +79,14 @@ export function openSpace(parts: SpaceParts): Space {
     })
   }
 
+  const bury = async (host: string): Promise<void> => {
+    const farewell = { op: 'gone', prefix: hostSpace(host) } as const
+    await Promise.all([
+      owners.say({ op: 'leave', host, all: true }),
+      ...[...logs.values()].map((log) => log.say(farewell)),
+    ])
+  }
+
   const space: Space = {
     namespace,
     partitions,
@@ -107,6 +115,7 @@ export function openSpace(parts: SpaceParts): Space {
           owners,
           name: `${parts.name}-${++names}`,
           rowBudget,
+          bury,
           check: (commit) => checkCommit(commit, capabilities, partitions),
         },
         leaseMs,
@@ -180,4 +189,9 @@ export function openSpace(parts: SpaceParts): Space {
     },
   }
   return space
+}
+
+/** What the names of all hosts and consumers of a space begin with. */
+function hostSpace(host: string): string {
+  return host.slice(0, host.lastIndexOf('-') + 1)
 }

@@ -2,11 +2,16 @@ import type { Capabilities, Logger, OpenOptions, Space, Transport } from '@tasks
 import type { Clock } from '@tasks/core/adapter'
 import { systemClock, TaskError } from '@tasks/core/adapter'
 import type { KafkaConfig } from 'kafkajs'
+import type { PlatformaticOptions } from './clients'
+import { kafkajsClient, platformaticClient } from './clients'
 import type { ClusterFacts, KafkaDriver } from './driver'
+import type { Durability } from './durability'
+import { parseDurability } from './durability'
 import { closed } from './failure'
-import { kafkajsDriver } from './kafkajs/driver'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ITEMS, MAX_MESSAGE_BYTES, PRIORITIES } from './limits'
 import { openNamespace } from './namespace'
+import type { Client } from './protocol/driver'
+import { driverOn } from './protocol/driver'
 import { openSpace } from './space'
 import { Topics } from './topics'
 import { parseUrl } from './url'
@@ -16,10 +21,14 @@ export interface KafkaTransportOptions {
   readonly url?: string
   /** kafkajs' own options: brokers, `ssl`, `sasl`. They are passed on as they are. */
   readonly connection?: KafkaConfig
+  /** In place of kafkajs: the options of `@platformatic/kafka`, which needs Node 22.22. They are passed on as they are. */
+  readonly platformatic?: PlatformaticOptions
   /** What topics and transactional ids of this application begin with. Default `tasks`. */
   readonly prefix?: string
   /** How many replicas topics are created with. Default: 3, or as many as there are brokers. With 3 or more, two must have what counts as stored. */
   readonly replicas?: number
+  /** The least that the topics must promise, or `open` refuses. Default `process`. */
+  readonly durability?: Durability
   /** How long a call is tried while the cluster cannot be reached, in ms. Default 10,000. */
   readonly patienceMs?: number
   /** How many bytes of row values an owner keeps in memory, for each partition. What is not kept is read again when it is needed. Default 32 MiB. */
@@ -31,7 +40,7 @@ export interface KafkaTransportOptions {
 }
 
 /** In place of kafkajs. For tests, and for those who write another driver. */
-export interface DriverOptions extends Omit<KafkaTransportOptions, 'url' | 'connection'> {
+export interface DriverOptions extends Omit<KafkaTransportOptions, 'url' | 'connection' | 'platformatic'> {
   readonly driver: KafkaDriver
 }
 
@@ -78,6 +87,7 @@ class KafkaTransport implements Transport {
   readonly #clock: Clock
   readonly #prefix: string
   readonly #replicas: number | undefined
+  readonly #durability: Durability
   readonly #rowBudget: number
   readonly #spaces = new Set<Space>()
   /** Names this connection among all that use the cluster. */
@@ -90,24 +100,16 @@ class KafkaTransport implements Transport {
     const { clock = systemClock, patienceMs = PATIENCE_MS, rowBytes = ROW_BYTES, logger } = options
     const given: KafkaTransportOptions = 'driver' in options ? {} : options
     const location = given.url === undefined ? undefined : parseUrl(given.url)
-    const client = { ...location?.client, ...given.connection }
     this.#clock = clock
     this.#prefix = options.prefix ?? location?.prefix ?? DEFAULT_PREFIX
     this.#replicas = options.replicas ?? location?.replicas
+    this.#durability = parseDurability(options.durability ?? location?.durability ?? 'process')
     this.#rowBudget = rowBytes
     this.#connectionName = clock.uid().slice(0, 12)
     if ('driver' in options) this.#driver = options.driver
     else {
-      if (client.brokers === undefined)
-        throw new TaskError('TASKS_OPTIONS', 'kafkaTransport needs url, or connection with brokers')
-      this.#driver = kafkajsDriver({
-        client: { clientId: this.#prefix, ...client, brokers: client.brokers },
-        clock,
-        patienceMs,
-        // What it reports as an error is tried again here, and thrown if that does not help.
-        onLog: (level, message, details) =>
-          logger?.[level === 'error' ? 'debug' : level](details, `kafkajs: ${message}`),
-      })
+      const config = { clientId: this.#prefix, ...location?.client, ...given.connection }
+      this.#driver = driverOn({ client: clientOf(config, given.platformatic, logger), clock, patienceMs })
     }
   }
 
@@ -129,7 +131,14 @@ class KafkaTransport implements Transport {
     const topics = new Topics(this.#prefix, options.namespace)
     const replicas = Math.min(this.#replicas ?? DEFAULT_REPLICAS, brokers)
     const { partitions, durability, retention } = await openNamespace(
-      { driver, topics, clock: this.#clock, replicas, least: replicas >= DEFAULT_REPLICAS ? 2 : 1 },
+      {
+        driver,
+        topics,
+        clock: this.#clock,
+        replicas,
+        least: replicas >= DEFAULT_REPLICAS ? 2 : 1,
+        durability: this.#durability,
+      },
       options,
     )
     this.#refuseIfClosed()
@@ -161,4 +170,22 @@ class KafkaTransport implements Transport {
   #refuseIfClosed(): void {
     if (this.#closed) throw closed()
   }
+}
+
+function clientOf(
+  { brokers, ...config }: Partial<KafkaConfig>,
+  platformatic: PlatformaticOptions | undefined,
+  logger: KafkaTransportOptions['logger'],
+): Client {
+  if (platformatic !== undefined) {
+    if (brokers !== undefined)
+      throw new TaskError('TASKS_OPTIONS', 'kafkaTransport takes url and connection, or platformatic, not both')
+    return platformaticClient(platformatic)
+  }
+  if (brokers === undefined)
+    throw new TaskError('TASKS_OPTIONS', 'kafkaTransport needs url, or connection with brokers, or platformatic')
+  // What it reports as an error is tried again here, and thrown if that does not help.
+  return kafkajsClient({ ...config, brokers }, (level, message, details) =>
+    logger?.[level === 'error' ? 'debug' : level](details, `kafkajs: ${message}`),
+  )
 }

@@ -1,10 +1,13 @@
 import { TaskError } from '@tasks/core/adapter'
 import type { KafkaConfig } from 'kafkajs'
+import type { Durability } from './durability'
+import { parseDurability } from './durability'
 
 export interface Location {
   readonly client: KafkaConfig
   readonly prefix?: string
   readonly replicas?: number
+  readonly durability?: Durability
 }
 
 const DEFAULT_PORT = '9092'
@@ -25,7 +28,7 @@ export function parseUrl(url: string): Location {
     if (name === undefined) throw refuse(`"${host}" is no host and port`)
     return `${name}:${port}`
   })
-  let [prefix, replicas, ssl, mechanism]: [string?, number?, boolean?, string?] = []
+  let [prefix, replicas, durability, ssl, mechanism]: [string?, number?, Durability?, boolean?, string?] = []
   for (const [name, value] of new URLSearchParams(query)) {
     switch (name) {
       case 'prefix':
@@ -35,6 +38,9 @@ export function parseUrl(url: string): Location {
       case 'replicas':
         replicas = Number(value)
         if (!Number.isInteger(replicas) || replicas < 1) throw refuse(`replicas is a whole number, not "${value}"`)
+        break
+      case 'durability':
+        durability = parseDurability(value)
         break
       case 'ssl':
         if (value !== 'true' && value !== 'false') throw refuse(`ssl is true or false, not "${value}"`)
@@ -47,7 +53,7 @@ export function parseUrl(url: string): Location {
         break
       default:
         throw refuse(
-          `there is no option "${name}"; known are prefix, replicas, ssl and sasl. Others go with kafkaTransport({ connection })`,
+          `there is no option "${name}"; known are prefix, replicas, durability, ssl and sasl. Others go with kafkaTransport({ connection })`,
         )
     }
   }
@@ -60,5 +66,6 @@ export function parseUrl(url: string): Location {
     client: { brokers, ...(ssl !== undefined && { ssl }), ...(sasl !== undefined && { sasl }) },
     ...(prefix !== undefined && { prefix }),
     ...(replicas !== undefined && { replicas }),
+    ...(durability !== undefined && { durability }),
   }
 }

@@ -1,28 +1,19 @@
 // Logs that have lost their beginning: whoever comes then knows who holds what all the same.
-import { systemClock } from '@tasks/core/adapter'
 import { expect, onTestFinished, test } from 'vitest'
 import { kafkaTransport } from '../src/index'
-import { kafkajsDriver } from '../src/kafkajs/driver'
 import { parseUrl } from '../src/url'
 import { toTask } from './support/bench'
-import { newServer } from './support/server'
-
-const NAMESPACE = 'cutting'
+import { newDriver, newNamespace, sharedBroker } from './support/server'
 
 test('what is done leaves the log of a queue, and who comes later is given nothing that somebody holds', async (ctx) => {
-  const server = await newServer(ctx)
+  const { url } = sharedBroker(ctx)
+  const namespace = newNamespace()
   const open = async () => {
-    const transport = kafkaTransport({ url: server.url })
+    const transport = kafkaTransport({ url })
     onTestFinished(() => transport.close())
-    return transport.open({ namespace: NAMESPACE, partitions: 1 })
+    return transport.open({ namespace, partitions: 1 })
   }
-  const driver = kafkajsDriver({
-    client: parseUrl(server.url).client,
-    clock: systemClock,
-    patienceMs: 10_000,
-    onLog: () => {},
-  })
-  onTestFinished(() => driver.close())
+  const driver = newDriver(ctx, parseUrl(url).client)
   const space = await open()
   const consumer = space.consume({ queues: ['q'], leaseMs: 120_000 })
   const one = async (): Promise<void> => {
@@ -39,7 +30,7 @@ test('what is done leaves the log of a queue, and who comes later is given nothi
   expect(held?.id).toBe('held')
   const startOfLog = async (): Promise<number> => {
     await one()
-    return (await driver.range({ topic: `tasks.${NAMESPACE}.tasks`, partition: 0 })).start
+    return (await driver.range({ topic: `tasks.${namespace}.tasks`, partition: 0 })).start
   }
   await expect.poll(startOfLog, { timeout: 60_000, interval: 200 }).toBeGreaterThan(100)
 
@@ -57,19 +48,14 @@ test('what is done leaves the log of a queue, and who comes later is given nothi
 }, 180_000)
 
 test('the log of the subscriptions is cut, and they go on where they are', async (ctx) => {
-  const server = await newServer(ctx)
+  const { url } = sharedBroker(ctx)
+  const namespace = newNamespace()
   const open = async () => {
-    const transport = kafkaTransport({ url: server.url })
+    const transport = kafkaTransport({ url })
     onTestFinished(() => transport.close())
-    return transport.open({ namespace: NAMESPACE, partitions: 1 })
+    return transport.open({ namespace, partitions: 1 })
   }
-  const driver = kafkajsDriver({
-    client: parseUrl(server.url).client,
-    clock: systemClock,
-    patienceMs: 10_000,
-    onLog: () => {},
-  })
-  onTestFinished(() => driver.close())
+  const driver = newDriver(ctx, parseUrl(url).client)
   const space = await open()
   const event = (id: string) => ({ target: { to: 'events', partition: 0 }, id, body: Buffer.from(id) }) as const
   const subscribe = { name: 'audit', from: [undefined], leaseMs: 120_000 }
@@ -80,7 +66,7 @@ test('the log of the subscriptions is cut, and they go on where they are', async
   const page = await member.receive({ max: 1, waitMs: 10_000 })
   const startOfLog = async (): Promise<number> => {
     await Promise.all(Array.from({ length: 500 }, () => member.extend(page!)))
-    return (await driver.range({ topic: `tasks.${NAMESPACE}.subscriptions`, partition: 0 })).start
+    return (await driver.range({ topic: `tasks.${namespace}.subscriptions`, partition: 0 })).start
   }
   await expect.poll(startOfLog, { timeout: 60_000, interval: 100 }).toBeGreaterThan(1_000)
   const other = await (await open()).events.subscribe(subscribe)

@@ -15,6 +15,8 @@ interface Step {
   readonly want?:
     | { readonly name: string; readonly max: number; readonly suspects: boolean; readonly waitMs: number }
     | undefined
+  /** Who dies. */
+  readonly gone?: string | undefined
   /** What becomes of the oldest grant that is out. */
   readonly outcome: 'nothing' | 'done' | 'back' | 'later' | 'keep'
 }
@@ -33,6 +35,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     }),
     { nil: undefined },
   ),
+  gone: fc.option(fc.constantFrom('x.', 'y.'), { nil: undefined, freq: 10 }),
   outcome: fc.constantFrom('nothing', 'done', 'back', 'later', 'keep'),
 })
 
@@ -53,7 +56,7 @@ function play(steps: readonly Step[]): {
   const grants: Grant[] = []
   const out: Grant[] = []
   let time = 0
-  steps.forEach(({ afterMs, tasks, want, outcome }, offset) => {
+  steps.forEach(({ afterMs, tasks, want, outcome, gone }, offset) => {
     time += afterMs
     const sayings: Saying[] = []
     const grant = outcome === 'nothing' ? undefined : out.shift()
@@ -65,6 +68,7 @@ function play(steps: readonly Step[]): {
         out.push(grant)
       } else sayings.push({ op: 'back', members, delayMs: outcome === 'later' ? 30 : 0 })
     }
+    if (gone !== undefined) sayings.push({ op: 'gone', prefix: gone })
     if (want !== undefined) sayings.push({ op: 'want', want: { ...want, queues: QUEUES, leaseMs: LEASE_MS } })
     const framed = tasks.map((task, i) => ({ ...task, id: `${offset}.${i}`, body: new Uint8Array() }))
     const record = { sayings, tasks: framed.sort((a, b) => b.priority - a.priority || (a.queue < b.queue ? -1 : 1)) }
@@ -139,6 +143,22 @@ test('whoever begins with a picture comes to the same as whoever has read everyt
     { numRuns: process.env['TASKS_TIER'] === 'all' ? 20_000 : 500 },
   )
 }, 120_000)
+
+test('what the dead wanted goes to others, and what they held comes back as suspects', () => {
+  const state = new QueueState()
+  const want = { queues: QUEUES, max: 1, suspects: true, leaseMs: 1_000, waitMs: 1_000 }
+  const tasks = ['one', 'two'].map((id) => ({ queue: 'a', priority: 0, id, body: new Uint8Array() }))
+  const send = (index: number): QueueRecord => ({ sayings: [], tasks: [tasks[index]!] })
+  state.fold(0, 0, { sayings: [{ op: 'want', want: { ...want, name: 'dead-1.1' } }], tasks: [] })
+  expect(state.fold(1, 1, send(0)).grants.map(({ name }) => name)).toEqual(['dead-1.1'])
+  state.fold(2, 2, { sayings: [{ op: 'want', want: { ...want, name: 'dead-1.2' } }], tasks: [] })
+  state.fold(3, 3, { sayings: [{ op: 'gone', prefix: 'dead-' }], tasks: [] })
+  expect(state.fold(4, 4, send(1)).grants).toEqual([])
+  const ask = (name: string): readonly Grant[] =>
+    state.fold(5, 5, { sayings: [{ op: 'want', want: { ...want, name } }], tasks: [] }).grants
+  expect(ask('alive-1.1')[0]!.tasks).toMatchObject([{ offset: 1, deliveries: 2 }])
+  expect(ask('alive-1.2')[0]!.tasks).toMatchObject([{ offset: 4, deliveries: 1 }])
+})
 
 test('records are read as they were written', () => {
   const record: QueueRecord = {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { NewRecord } from '../src/driver'
-import { crc32c } from '../src/kafkajs/crc32c'
-import { decodeBatches, encodeBatch } from '../src/kafkajs/record-batch'
+import { crc32c } from '../src/protocol/crc32c'
+import { decodeBatches, encodeBatch } from '../src/protocol/record-batch'
 
 const bytes = fc.option(
   fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array)),

@@ -1,13 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { kafkaTransport } from '../src/index'
 import { toTask } from './support/bench'
-import { newServer } from './support/server'
+import { newNamespace, sharedBroker } from './support/server'
 
 test('a suspect that comes when nobody wants one any more goes back, and holds up nobody', async (ctx) => {
-  const server = await newServer(ctx)
-  const transport = kafkaTransport({ url: server.url })
+  const transport = kafkaTransport({ url: sharedBroker(ctx).url })
   onTestFinished(() => transport.close())
-  const space = await transport.open({ namespace: 'suspects', partitions: 1 })
+  const space = await transport.open({ namespace: newNamespace(), partitions: 1 })
   await space.send([toTask('suspect')])
   const doomed = space.consume({ queues: ['q'], leaseMs: 500 })
   expect(await doomed.receive({ max: 1, waitMs: 10_000, suspects: true })).toHaveLength(1)

@@ -1,22 +1,10 @@
 // What goes wrong between a client and a broker, each through a network that does it on purpose.
 import { own } from '@tasks/conformance/vitest'
-import { startKafka, type Server } from '@tasks/dev-config/brokers'
-import { serverOrReason } from '@tasks/dev-config/brokers/in-tests'
-import type { TestContext } from 'vitest'
-import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { bench, received, toTask } from './support/bench'
 
-const server = await serverOrReason(() => startKafka({ brief: true }))
-afterAll(async () => {
-  if (typeof server !== 'string') await server.stop()
-})
-
-function started(ctx: TestContext): Server {
-  return typeof server === 'string' ? ctx.skip(server) : server
-}
-
 test('a send is made again until it is answered, and its repeats are the receiver’s to know', async (ctx) => {
-  const { proxy, space, other } = await bench(started(ctx), 10_000)
+  const { proxy, space, other } = await bench(ctx, 10_000)
   await space.send([toTask('before')])
   const sprung = proxy.trap('tasks.traps', 'unanswered')
   expect(await space.send([toTask('again')])).toEqual([{ ok: true }])
@@ -25,7 +13,7 @@ test('a send is made again until it is answered, and its repeats are the receive
 })
 
 test('what cannot reach a broker says so when its patience is over, and is certain of it', async (ctx) => {
-  const { proxy, space, other } = await bench(started(ctx), 500)
+  const { proxy, space, other } = await bench(ctx, 500)
   proxy.refuse()
   proxy.cut()
   const [outcome] = await space.send([toTask('never')])
@@ -36,10 +24,10 @@ test('what cannot reach a broker says so when its patience is over, and is certa
 })
 
 test('a connection that is cut again and again loses nothing', async (ctx) => {
-  const { proxy, space, other } = await bench(started(ctx), 20_000)
+  const { proxy, space, other } = await bench(ctx, 20_000)
   const consumer = other.consume({ queues: ['q'], leaseMs: 60_000 })
   const cutting = setInterval(() => proxy.cut(), 40)
-  onTestFinished(() => clearInterval(cutting))
+  ctx.onTestFinished(() => clearInterval(cutting))
   for (let i = 0; i < 30; i++) expect(await space.send([toTask(`t${i}`)])).toEqual([{ ok: true }])
   clearInterval(cutting)
   const seen = new Set<string>()
@@ -55,7 +43,7 @@ test('a connection that is cut again and again loses nothing', async (ctx) => {
 }, 90_000)
 
 test('a receive and a poll that wait hear of what came while the other end was gone without a word', async (ctx) => {
-  const { proxy, space, other } = await bench(started(ctx), 2_000)
+  const { proxy, space, other } = await bench(ctx, 2_000)
   const { session } = await own(space)
   const consumer = space.consume({ queues: ['q'], leaseMs: 60_000 })
   const receiving = consumer.receive({ max: 10, waitMs: 40_000, suspects: false })

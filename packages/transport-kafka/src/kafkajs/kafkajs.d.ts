@@ -1,4 +1,4 @@
-// The parts of kafkajs 2.2.4 that its types leave out: its connections (TCP, TLS, SASL) and its codecs of requests.
+// The parts of kafkajs 2.2.4 that its types leave out: its connections (TCP, TLS, SASL).
 
 declare module 'kafkajs/src/broker/index.js' {
   import type { Socket } from 'node:net'
@@ -10,8 +10,8 @@ declare module 'kafkajs/src/broker/index.js' {
     encode(): Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
   }
   export interface Response {
-    decode(payload: Buffer): Promise<unknown>
-    parse(decoded: unknown): Promise<unknown>
+    decode(payload: Buffer): Promise<Buffer>
+    parse(decoded: Buffer): Promise<Buffer>
   }
   export interface RequestQueue {
     readonly pending: readonly unknown[]
@@ -21,7 +21,7 @@ declare module 'kafkajs/src/broker/index.js' {
   export interface Connection {
     readonly requestQueue: RequestQueue
     readonly socket?: Socket
-    send(protocol: { request: Request; response: Response; logResponseError: false }): Promise<unknown>
+    send(protocol: { request: Request; response: Response; logResponseError: false }): Promise<Buffer>
     rejectRequests(error: Error): void
     disconnect(): Promise<unknown>
   }
@@ -33,10 +33,6 @@ declare module 'kafkajs/src/broker/index.js' {
     })
     readonly connectionPool: { readonly pool: readonly Connection[] }
     connect(): Promise<void>
-    lookupRequest(
-      apiKey: number,
-      definition: unknown,
-    ): (args: Readonly<Record<string, unknown>>) => { request: Request; response: Response }
   }
 }
 
@@ -51,15 +47,4 @@ declare module 'kafkajs/src/network/connectionPool.js' {
 
 declare module 'kafkajs/src/network/socketFactory.js' {
   export default function socketFactory(): unknown
-}
-
-declare module 'kafkajs/src/protocol/requests/index.js' {
-  export const requests: Readonly<Record<string, unknown>>
-  const all: { readonly requests: Readonly<Record<string, unknown>> }
-  export default all
-}
-
-declare module 'kafkajs/src/protocol/requests/apiKeys.js' {
-  const apiKeys: Readonly<Record<string, number>>
-  export default apiKeys
 }

@@ -1,12 +1,12 @@
 // A broker, a network before it that breaks, and spaces on both sides.
 import type { Send, Space } from '@tasks/core'
-import type { Server } from '@tasks/dev-config/brokers'
 import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import type { KafkaConfig } from 'kafkajs'
 import { connect } from 'node:net'
-import { onTestFinished } from 'vitest'
+import type { TestContext } from 'vitest'
 import { kafkaTransport } from '../../src/index'
 import { parseUrl } from '../../src/url'
+import { newNamespace, sharedBroker } from './server'
 
 export interface Bench {
   readonly proxy: Proxy
@@ -17,11 +17,9 @@ export interface Bench {
   readonly namespace: string
 }
 
-let namespaces = 0
-
-async function openOn(client: KafkaConfig, namespace: string, patienceMs: number): Promise<Space> {
+async function openOn(ctx: TestContext, client: KafkaConfig, namespace: string, patienceMs: number): Promise<Space> {
   const transport = kafkaTransport({ connection: client, patienceMs })
-  onTestFinished(() => transport.close())
+  ctx.onTestFinished(() => transport.close())
   return transport.open({ namespace, partitions: 1 })
 }
 
@@ -33,12 +31,14 @@ function through(proxy: Proxy): KafkaConfig {
   }
 }
 
-export async function bench(server: Server, patienceMs = 4_000): Promise<Bench> {
-  const proxy = await Proxy.to(server.port)
-  onTestFinished(() => proxy.close())
-  const namespace = `traps-${++namespaces}`
-  const other = await openOn(parseUrl(server.url).client, namespace, 10_000)
-  return { proxy, other, namespace, space: await openOn(through(proxy), namespace, patienceMs) }
+/** For the one test: several may have theirs at the same time. */
+export async function bench(ctx: TestContext, patienceMs = 4_000): Promise<Bench> {
+  const { url, port } = sharedBroker(ctx)
+  const proxy = await Proxy.to(port)
+  ctx.onTestFinished(() => proxy.close())
+  const namespace = newNamespace()
+  const other = await openOn(ctx, parseUrl(url).client, namespace, 10_000)
+  return { proxy, other, namespace, space: await openOn(ctx, through(proxy), namespace, patienceMs) }
 }
 
 export function toTask(id: string): Send {

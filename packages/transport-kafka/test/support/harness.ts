@@ -4,11 +4,13 @@ import type { Transport } from '@tasks/core'
 import { systemClock } from '@tasks/core/adapter'
 import type { Server } from '@tasks/dev-config/brokers'
 import kafkajs from 'kafkajs'
-import type { Batch, KafkaDriver, Stored, TopicSpec, Transactor } from '../../src/driver'
+import { kafkajsClient } from '../../src/clients'
+import type { Batch, KafkaDriver, Stored, Transactor } from '../../src/driver'
 import { unavailable } from '../../src/failure'
-import { kafkajsDriver } from '../../src/kafkajs/driver'
+import { type Client, driverOn } from '../../src/protocol/driver'
 import { transportOn } from '../../src/transport'
 import { parseUrl } from '../../src/url'
+import type { Broker } from './shared-broker'
 
 interface Faults {
   commit?: Unknown | undefined
@@ -17,15 +19,12 @@ interface Faults {
 }
 
 /** A driver of which calls are lost, and answers. */
-function faulty(driver: KafkaDriver, faults: Faults, made: Map<string, number>, onClose: () => void): KafkaDriver {
+function faulty(driver: KafkaDriver, faults: Faults): KafkaDriver {
   const inDoubt = (): Error => unavailable('a fault that was asked for', 'no answer', 'unknown')
   return {
     cluster: () => driver.cluster(),
     describe: (topics) => driver.describe(topics),
-    create(topics: readonly TopicSpec[], replicas) {
-      for (const { topic } of topics) made.set(topic, performance.now())
-      return driver.create(topics, replicas)
-    },
+    create: (topics, replicas) => driver.create(topics, replicas),
     async produce(batches: readonly Batch[]): Promise<readonly Stored[]> {
       if (batches.length === 0) return []
       if (faults.stalled && batches.every(isHeartbeat)) return new Promise(() => {})
@@ -56,10 +55,7 @@ function faulty(driver: KafkaDriver, faults: Faults, made: Map<string, number>, 
         close: () => transactor.close(),
       }
     },
-    close() {
-      onClose()
-      driver.close()
-    },
+    close: () => driver.close(),
   }
 }
 
@@ -67,34 +63,18 @@ function isHeartbeat({ topic, records }: Batch): boolean {
   return topic.endsWith('.owners') && records.every(({ value }) => String(value).includes('"beat"'))
 }
 
-const OLD_MS = 20_000
-
-export async function conformanceHarness(server: Server): Promise<TransportHarness> {
+/** @param client for transports */
+export async function conformanceHarness(
+  server: Broker | Server,
+  client: Client = kafkajsClient(parseUrl(server.url).client, () => {}),
+): Promise<TransportHarness> {
   const made = new WeakMap<Transport, { readonly faults: Faults; readonly driver: KafkaDriver }>()
-  const open = new Set<object>()
-  /** Since when they are there. */
-  const topics = new Map<string, number>()
-  const client = { ...parseUrl(server.url).client, logLevel: kafkajs.logLevel.NOTHING }
-  const admin = new kafkajs.Kafka(client).admin()
+  const admin = new kafkajs.Kafka({ ...parseUrl(server.url).client, logLevel: kafkajs.logLevel.NOTHING }).admin()
+  await admin.connect()
 
   const create = async (): Promise<Transport> => {
-    // A broker of half a gigabyte does not keep the topics of a hundred namespaces. No case takes so long.
-    const old = [...topics].filter(([, since]) => performance.now() - since > OLD_MS).map(([topic]) => topic)
-    if (open.size === 0 && old.length > 0) {
-      for (const topic of old) topics.delete(topic)
-      await admin.connect()
-      await admin.deleteTopics({ topics: old }).catch(() => {})
-      await admin.disconnect()
-    }
     const faults: Faults = { stalled: false }
-    const key = {}
-    open.add(key)
-    const driver = faulty(
-      kafkajsDriver({ client, clock: systemClock, patienceMs: 10_000, onLog: () => {} }),
-      faults,
-      topics,
-      () => open.delete(key),
-    )
+    const driver = faulty(driverOn({ client, clock: systemClock, patienceMs: 10_000 }), faults)
     const transport = transportOn({ driver })
     made.set(transport, { faults, driver })
     return transport
@@ -115,7 +95,14 @@ export async function conformanceHarness(server: Server): Promise<TransportHarne
       faults.stalled = true
       return () => void (faults.stalled = false)
     },
-    restartBroker: () => server.restart(),
+    ...('restart' in server && { restartBroker: () => server.restart() }),
+    // A broker of half a gigabyte does not keep the topics of a hundred namespaces.
+    async forget(namespace) {
+      const topics = await admin.listTopics().catch(() => [])
+      await admin
+        .deleteTopics({ topics: topics.filter((topic) => topic.startsWith(`tasks.${namespace}`)) })
+        .catch(() => {})
+    },
     faults: {
       commit: (transport, fault) => void (made.get(transport)!.faults.commit = fault),
       send: (transport, fault) => void (made.get(transport)!.faults.produce = fault),
@@ -124,6 +111,9 @@ export async function conformanceHarness(server: Server): Promise<TransportHarne
     leaseMs: 1_500,
     eventuallyMs: 20_000,
     settleMs: 300,
-    dispose: () => server.stop(),
+    async dispose() {
+      await admin.disconnect()
+      if ('stop' in server) await server.stop()
+    },
   }
 }

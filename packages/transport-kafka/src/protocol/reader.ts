@@ -6,8 +6,8 @@ import type { Cluster } from './cluster'
 import { Lines } from './cluster'
 import { Code, meaningOf } from './codes'
 import { decodeBatches } from './record-batch'
-import type { FetchAnswer } from './requests'
-import { decodeFetch, encodeFetch, FETCH } from './requests'
+import type { FetchAnswer, FetchPlace } from './requests'
+import { FETCH, LIST_OFFSETS } from './requests'
 import { explain } from './writer'
 
 interface Follower extends Place {
@@ -18,8 +18,7 @@ interface Follower extends Place {
 
 /** How long a request waits at the broker. */
 const WAIT_MS = 5_000
-const MAX_BYTES = 16 * 1024 * 1024
-const MAX_PARTITION_BYTES = 4 * 1024 * 1024
+const MOST = { maxBytes: 16 * 1024 * 1024, maxPartitionBytes: 4 * 1024 * 1024 }
 
 export class Reader {
   readonly #cluster: Cluster
@@ -42,12 +41,8 @@ export class Reader {
     return this.#cluster.patiently(`reading ${place.topic}/${place.partition}`, async () => {
       const leader = await this.#leaderOf(place)
       if (leader === undefined) return undefined
-      const body = encodeFetch([{ ...place, from: start }], {
-        waitMs: 0,
-        maxBytes: MAX_BYTES,
-        maxPartitionBytes: MAX_PARTITION_BYTES,
-      })
-      const [answer] = await this.#once.to(leader).send(FETCH, body, decodeFetch)
+      const places = [{ ...place, from: start }]
+      const [answer] = await this.#once.to(leader).call(FETCH, { ...MOST, places, waitMs: 0 })
       if (answer!.code === Code.OFFSET_OUT_OF_RANGE) {
         start = await this.#nearest(place, start)
         return undefined
@@ -144,16 +139,12 @@ export class Reader {
     while (!this.#closed) {
       const mine = [...this.#followers].filter((follower) => this.#cluster.leaderOf(follower) === node)
       if (mine.length === 0) break
-      const from = new Map(mine.map((follower) => [follower, follower.next]))
       state.stale = false
       try {
-        const body = encodeFetch(
-          mine.map(({ topic, partition, next }) => ({ topic, partition, from: next })),
-          { waitMs: WAIT_MS, maxBytes: MAX_BYTES, maxPartitionBytes: MAX_PARTITION_BYTES },
-        )
-        const answers = await this.#waiting.to(node).send(FETCH, body, decodeFetch, 2 * WAIT_MS)
+        const question = { ...MOST, places: placesOf(mine), waitMs: WAIT_MS }
+        const answers = await this.#waiting.to(node).call(FETCH, question, 2 * WAIT_MS)
         failures = 0
-        await this.#deliver(mine, from, answers)
+        await this.#deliver(mine, answers)
       } catch {
         if (this.#closed) break
         if (state.stale) continue
@@ -169,17 +160,11 @@ export class Reader {
     return [...this.#followers].some((follower) => !this.#asking.has(this.#cluster.leaderOf(follower) ?? -1))
   }
 
-  async #deliver(
-    mine: readonly Follower[],
-    from: ReadonlyMap<Follower, number>,
-    answers: readonly FetchAnswer[],
-  ): Promise<void> {
+  async #deliver(mine: readonly Follower[], answers: readonly FetchAnswer[]): Promise<void> {
     let moved = false
     for (const answer of answers) {
       for (const follower of mine) {
         if (follower.stopped || follower.topic !== answer.topic || follower.partition !== answer.partition) continue
-        // Two may follow the same place from different offsets.
-        if (follower.next !== from.get(follower)) continue
         if (answer.code === Code.OFFSET_OUT_OF_RANGE) {
           follower.next = await this.#nearest(follower, follower.next).catch(() => follower.next)
           continue
@@ -188,9 +173,10 @@ export class Reader {
           moved = true
           continue
         }
-        const chunk = chunkOf(answer, follower.next)
+        const before = follower.next
+        const chunk = chunkOf(answer, before)
         follower.next = chunk.next
-        if (chunk.records.length > 0 || chunk.next > from.get(follower)!) follower.onChunk(chunk)
+        if (chunk.records.length > 0 || chunk.next > before) follower.onChunk(chunk)
       }
     }
     if (!moved) return
@@ -206,19 +192,13 @@ export class Reader {
     return offset < start ? start : Math.min(offset, end)
   }
 
-  #offset(place: Place, timestamp: number): Promise<number> {
+  #offset(place: Place, time: number): Promise<number> {
     return this.#cluster.patiently(`looking at ${place.topic}/${place.partition}`, async () => {
       const leader = await this.#leaderOf(place)
       if (leader === undefined) return undefined
-      const { responses } = await this.#once.to(leader).call<OffsetsAnswer>('ListOffsets', {
-        replicaId: -1,
-        isolationLevel: 1,
-        topics: [{ topic: place.topic, partitions: [{ partition: place.partition, timestamp }] }],
-      })
-      const { errorCode, offset } = responses[0]!.partitions[0]!
-      if (['forbidden', 'refused'].includes(meaningOf(errorCode)) && errorCode !== Code.NONE)
-        throw refused(`${place.topic}/${place.partition}`, explain(errorCode))
-      return errorCode === Code.NONE ? Number(offset) : undefined
+      const { code, offset } = await this.#once.to(leader).call(LIST_OFFSETS, { ...place, time })
+      refuse({ ...place, code })
+      return code === Code.NONE ? offset : undefined
     })
   }
 }
@@ -226,10 +206,15 @@ export class Reader {
 const EARLIEST = -2
 const LATEST = -1
 
-interface OffsetsAnswer {
-  readonly responses: readonly {
-    readonly partitions: readonly { readonly errorCode: number; readonly offset: string }[]
-  }[]
+/** A broker answers each place once: where several follow one, from where the last of them is. */
+function placesOf(followers: readonly Follower[]): readonly FetchPlace[] {
+  const places = new Map<string, FetchPlace>()
+  for (const { topic, partition, next } of followers) {
+    const key = `${topic}/${partition}`
+    const known = places.get(key)
+    if (known === undefined || next < known.from) places.set(key, { topic, partition, from: next })
+  }
+  return [...places.values()]
 }
 
 function chunkOf(answer: FetchAnswer, from: number): Chunk {
@@ -237,7 +222,7 @@ function chunkOf(answer: FetchAnswer, from: number): Chunk {
   return { records, next, range: { start: answer.start, end: answer.end } }
 }
 
-function refuse({ code, topic, partition }: FetchAnswer): void {
+function refuse({ code, topic, partition }: Place & { readonly code: number }): void {
   if (code !== Code.NONE && (meaningOf(code) === 'forbidden' || meaningOf(code) === 'refused'))
     throw refused(`${topic}/${partition}`, explain(code))
 }

@@ -6,7 +6,7 @@ import type { Cluster, Lines } from './cluster'
 import { meaningOf, nameOf } from './codes'
 import { NotSent } from './line'
 import { encodeBatch, recordBytes } from './record-batch'
-import { decodeProduce, encodeProduce, PRODUCE } from './requests'
+import { PRODUCE } from './requests'
 
 interface Job extends Place {
   readonly records: readonly NewRecord[]
@@ -122,7 +122,7 @@ export class Writer {
       else known.push(job)
     }
     const now = this.#cluster.clock.now()
-    const encoded = [...places.values()].map((members) => ({
+    const batches = [...places.values()].map((members) => ({
       topic: members[0]!.topic,
       partition: members[0]!.partition,
       bytes: encodeBatch(
@@ -130,9 +130,8 @@ export class Writer {
         now,
       ),
     }))
-    const body = encodeProduce(encoded, { transactionalId: null, timeoutMs: BROKER_MS })
     try {
-      const answers = await this.#lines.to(node).send(PRODUCE, body, decodeProduce)
+      const answers = await this.#lines.to(node).call(PRODUCE, { transactionalId: null, timeoutMs: BROKER_MS, batches })
       for (const { topic, partition, code, offset } of answers) {
         const members = places.get(`${topic}/${partition}`) ?? []
         places.delete(`${topic}/${partition}`)

@@ -12,19 +12,14 @@ import { Lines } from './cluster'
 import { meaningOf, nameOf } from './codes'
 import { NotSent } from './line'
 import { encodeBatch } from './record-batch'
-import type { EncodedBatch } from './requests'
-import { decodeProduce, encodeProduce, PRODUCE } from './requests'
+import type { Api, EncodedBatch, Identity, TransactionQuestion } from './requests'
+import { ADD_PARTITIONS, COMMIT, FIND_COORDINATOR, INIT_PRODUCER_ID, PRODUCE } from './requests'
 import { explain } from './writer'
 
 /** After so long without its end the broker aborts a transaction by itself: that long a process that was stopped in one holds up those who read what it writes. */
 const TRANSACTION_MS = 10_000
 const BROKER_MS = 5_000
 const MOST_SEQUENCE = 2 ** 31
-
-interface Identity {
-  readonly producerId: string
-  readonly producerEpoch: number
-}
 
 /** A batch of a transaction, and its place among them. */
 interface Item {
@@ -36,14 +31,10 @@ interface Encoded extends EncodedBatch {
   readonly index: number
 }
 
-interface AddAnswer {
-  readonly errors: readonly { readonly partitionErrors: readonly { readonly errorCode: number }[] }[]
-}
-
 export async function takeOver(cluster: Cluster, transactionalId: string): Promise<Transactor> {
   const lines = new Lines(cluster)
   try {
-    const transactor = new KafkajsTransactor(cluster, lines, transactionalId)
+    const transactor = new LineTransactor(cluster, lines, transactionalId)
     await transactor.begin()
     return transactor
   } catch (error) {
@@ -52,12 +43,12 @@ export async function takeOver(cluster: Cluster, transactionalId: string): Promi
   }
 }
 
-class KafkajsTransactor implements Transactor {
+class LineTransactor implements Transactor {
   readonly #cluster: Cluster
   readonly #lines: Lines
   readonly #id: string
   readonly #sequences = new Map<string, number>()
-  #identity: Identity = { producerId: '-1', producerEpoch: -1 }
+  #identity: Identity = { producerId: -1n, producerEpoch: -1 }
   #coordinator = -1
 
   constructor(cluster: Cluster, lines: Lines, id: string) {
@@ -75,13 +66,11 @@ class KafkajsTransactor implements Transactor {
         for (;;) {
           const coordinator = await this.#find()
           if (coordinator === undefined) return undefined
-          const answer = await this.#lines.to(coordinator).call<Identity & { errorCode: number }>('InitProducerId', {
-            transactionalId: this.#id,
-            transactionTimeout: TRANSACTION_MS,
-          })
-          if (answer.errorCode === 0) return answer
-          const meaning = meaningOf(answer.errorCode)
-          if (meaning === 'forbidden' || meaning === 'refused') throw refused(this.#id, explain(answer.errorCode))
+          const question = { transactionalId: this.#id, timeoutMs: TRANSACTION_MS }
+          const { code, ...identity } = await this.#lines.to(coordinator).call(INIT_PRODUCER_ID, question)
+          if (code === 0) return identity
+          const meaning = meaningOf(code)
+          if (meaning === 'forbidden' || meaning === 'refused') throw refused(this.#id, explain(code))
           if (meaning !== 'busy') {
             this.#coordinator = -1
             return undefined
@@ -105,15 +94,9 @@ class KafkajsTransactor implements Transactor {
   }
 
   async #announce(batches: readonly Batch[]): Promise<void> {
-    const topics = new Map<string, Set<number>>()
-    for (const { topic, partition } of batches) {
-      const known = topics.get(topic)
-      if (known === undefined) topics.set(topic, new Set([partition]))
-      else known.add(partition)
-    }
-    const wanted = [...topics].map(([topic, partitions]) => ({ topic, partitions: [...partitions] }))
-    await this.#ask('AddPartitionsToTxn', { topics: wanted }, 'no', (answer: AddAnswer) => {
-      const codes = answer.errors.flatMap(({ partitionErrors }) => partitionErrors.map(({ errorCode }) => errorCode))
+    const places = [...new Map(batches.map((batch) => [placeOf(batch), batch])).values()]
+    await this.#ask(ADD_PARTITIONS, { places }, 'no', (answer) => {
+      const codes = answer.map(({ code }) => code)
       // One that is refused makes the others "not attempted".
       return codes.find((code) => code !== 0 && code !== NOT_ATTEMPTED) ?? codes.find((code) => code !== 0) ?? 0
     })
@@ -150,7 +133,7 @@ class KafkajsTransactor implements Transactor {
       const { topic, partition, records } = batch
       const sequence = this.#sequences.get(placeOf(batch)) ?? 0
       this.#sequences.set(placeOf(batch), (sequence + records.length) % MOST_SEQUENCE)
-      const producer = { id: BigInt(producerId), epoch: producerEpoch, sequence }
+      const producer = { id: producerId, epoch: producerEpoch, sequence }
       return { index, topic, partition, bytes: encodeBatch(records, now, producer) }
     })
     const unknown = rest.filter((item) => this.#cluster.leaderOf(item) === undefined)
@@ -177,10 +160,10 @@ class KafkajsTransactor implements Transactor {
     }
     await Promise.all(
       [...nodes].map(async ([node, members]) => {
-        const body = encodeProduce(members, { transactionalId: this.#id, timeoutMs: BROKER_MS })
+        const question = { transactionalId: this.#id, timeoutMs: BROKER_MS, batches: members }
         const answers = await this.#lines
           .to(node)
-          .send(PRODUCE, body, decodeProduce)
+          .call(PRODUCE, question)
           .catch((error: unknown) => {
             void this.#cluster.refresh().catch(() => {})
             throw unavailable(this.#id, messageOf(error), 'no', error)
@@ -197,20 +180,15 @@ class KafkajsTransactor implements Transactor {
   }
 
   async #commit(): Promise<void> {
-    await this.#ask(
-      'EndTxn',
-      { transactionResult: true },
-      'unknown',
-      ({ errorCode }: { errorCode: number }) => errorCode,
-    )
+    await this.#ask(COMMIT, {}, 'unknown', ({ code }) => code)
   }
 
   /** Asks the coordinator, and again while it refuses without having done anything. */
-  async #ask<T>(
-    api: string,
-    args: Readonly<Record<string, unknown>>,
+  async #ask<Q extends TransactionQuestion, A>(
+    api: Api<Q, A>,
+    question: Omit<Q, keyof TransactionQuestion>,
     applied: Applied,
-    codeOf: (answer: T) => number,
+    codeOf: (answer: A) => number,
   ): Promise<void> {
     const until = this.#cluster.clock.monotonic() + TRANSACTION_MS
     for (let tries = 0; ; tries++) {
@@ -218,8 +196,8 @@ class KafkajsTransactor implements Transactor {
       try {
         const coordinator = await this.#find()
         if (coordinator === undefined) throw new NotSent('the coordinator of the transaction is not known')
-        const identity = { transactionalId: this.#id, ...this.#identity }
-        code = codeOf(await this.#lines.to(coordinator).call<T>(api, { ...identity, ...args }))
+        const whole = { transactionalId: this.#id, ...this.#identity, ...question } as Q
+        code = codeOf(await this.#lines.to(coordinator).call(api, whole))
       } catch (error) {
         void this.#cluster.refresh().catch(() => {})
         throw unavailable(this.#id, messageOf(error), error instanceof NotSent ? 'no' : applied, error)
@@ -243,18 +221,12 @@ class KafkajsTransactor implements Transactor {
   async #find(): Promise<number | undefined> {
     if (this.#coordinator >= 0) return this.#coordinator
     if (this.#cluster.brokers === 0) await this.#cluster.refresh()
-    const answer = await this.#lines
-      .to(this.#cluster.someNode())
-      .call<{ errorCode: number; coordinator: { nodeId: number } }>('GroupCoordinator', {
-        coordinatorKey: this.#id,
-        groupId: this.#id,
-        coordinatorType: TRANSACTION,
-      })
-    if (answer.errorCode !== 0) {
-      if (meaningOf(answer.errorCode) === 'forbidden') throw refused(this.#id, explain(answer.errorCode))
+    const { code, node } = await this.#lines.to(this.#cluster.someNode()).call(FIND_COORDINATOR, this.#id)
+    if (code !== 0) {
+      if (meaningOf(code) === 'forbidden') throw refused(this.#id, explain(code))
       return undefined
     }
-    return (this.#coordinator = answer.coordinator.nodeId)
+    return (this.#coordinator = node)
   }
 
   #rest(tries: number): Promise<void> {
@@ -262,7 +234,6 @@ class KafkajsTransactor implements Transactor {
   }
 }
 
-const TRANSACTION = 1
 const NO_LEADER = 5
 const NOT_ATTEMPTED = 55
 

@@ -4,25 +4,16 @@ import { sleep } from '@tasks/core/adapter'
 import { setMaxListeners } from 'node:events'
 import type { Place } from '../driver'
 import { closed, isFinal, unavailable } from '../failure'
-import type { Address, LineOptions } from './line'
+import type { Address } from './connection'
+import type { LineOptions } from './line'
 import { Line } from './line'
+import type { MetadataAnswer } from './requests'
+import { METADATA } from './requests'
 
 export interface ClusterOptions extends LineOptions {
+  /** `host:port` of some brokers, by which the others are found. */
+  readonly brokers: () => Promise<readonly string[]>
   readonly patienceMs: number
-}
-
-interface MetadataAnswer {
-  readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[]
-  readonly controllerId: number
-  readonly topicMetadata: readonly {
-    readonly topicErrorCode: number
-    readonly topic: string
-    readonly partitionMetadata: readonly {
-      readonly partitionId: number
-      readonly leader: number
-      readonly replicas: readonly number[]
-    }[]
-  }[]
 }
 
 export interface TopicShape {
@@ -181,21 +172,21 @@ export class Cluster {
     this.#refuseIfClosed()
     const answer = await this.#askSomebody(topics)
     if (answer.brokers.length > 0) this.#brokers.clear()
-    for (const { nodeId, host, port } of answer.brokers) this.#brokers.set(nodeId, { host, port })
-    this.#controller = answer.controllerId
-    for (const { topicErrorCode, topic, partitionMetadata } of answer.topicMetadata) {
+    for (const { node, host, port } of answer.brokers) this.#brokers.set(node, { host, port })
+    this.#controller = answer.controller
+    for (const { code, topic, partitions } of answer.topics) {
       // Without a leader it may have an error, and is there all the same.
-      if (topicErrorCode !== 0 && partitionMetadata.length === 0) {
+      if (code !== 0 && partitions.length === 0) {
         this.#leaders.delete(topic)
         this.#shapes.delete(topic)
         continue
       }
       const leaders: number[] = []
-      for (const { partitionId, leader } of partitionMetadata) leaders[partitionId] = leader
+      for (const { partition, leader } of partitions) leaders[partition] = leader
       this.#leaders.set(topic, leaders)
       this.#shapes.set(topic, {
-        partitions: partitionMetadata.length,
-        replicas: Math.min(...partitionMetadata.map(({ replicas }) => replicas.length)),
+        partitions: partitions.length,
+        replicas: Math.min(...partitions.map(({ replicas }) => replicas)),
       })
     }
   }
@@ -207,11 +198,7 @@ export class Cluster {
     for (let tries = 0; tries <= seeds.length; tries++) {
       this.#seed ??= this.newLine(seeds[this.#turn++ % seeds.length]!)
       try {
-        // No topics would mean all.
-        return await this.#seed.call('Metadata', {
-          topics: topics.length > 0 ? topics : [''],
-          allowAutoTopicCreation: false,
-        })
+        return await this.#seed.call(METADATA, topics)
       } catch (error) {
         last = error
         this.#seed.close()
@@ -223,8 +210,7 @@ export class Cluster {
   }
 
   async #seeds(): Promise<readonly Address[]> {
-    const { brokers } = this.#options.client
-    const list = typeof brokers === 'function' ? await brokers() : brokers
+    const list = await this.#options.brokers()
     const given = list.map((address) => {
       const at = address.lastIndexOf(':')
       // An address of IPv6 is in brackets there, and nowhere else.

@@ -1,6 +1,5 @@
-// The driver on kafkajs 2.2.4.
+// The driver: Kafka's protocol, over whatever library makes the connections.
 import type { Clock } from '@tasks/core/adapter'
-import type { KafkaConfig } from 'kafkajs'
 import type {
   Batch,
   Chunk,
@@ -16,28 +15,33 @@ import type {
 import { refused, unavailable } from '../failure'
 import { Cluster, Lines } from './cluster'
 import { Code, meaningOf } from './codes'
-import type { Listener } from './line'
+import type { Connect } from './connection'
 import { Reader } from './reader'
+import { CREATE_TOPICS, DELETE_RECORDS, DESCRIBE_CONFIGS } from './requests'
 import { takeOver } from './transactor'
 import { explain, Writer } from './writer'
 
-export interface KafkajsOptions {
-  readonly client: KafkaConfig
+/** What of a client library is used. */
+export interface Client {
+  /** `host:port` of some brokers, by which the others are found. */
+  readonly brokers: () => Promise<readonly string[]>
+  readonly connect: Connect
+}
+
+export interface DriverOptions {
+  readonly client: Client
   readonly clock: Clock
   readonly patienceMs: number
-  readonly onLog: Listener
 }
 
-const TOPIC_RESOURCE = 2
 const CREATE_MS = 20_000
+const TRUNCATE_MS = 5_000
 
-export function kafkajsDriver({ client, clock, patienceMs, onLog }: KafkajsOptions): KafkaDriver {
-  return new KafkajsDriver(
-    new Cluster({ client, clock, patienceMs, onLog, silenceMs: Math.max(1_000, patienceMs / 2) }),
-  )
+export function driverOn({ client, clock, patienceMs }: DriverOptions): KafkaDriver {
+  return new LineDriver(new Cluster({ ...client, clock, patienceMs, silenceMs: Math.max(1_000, patienceMs / 2) }))
 }
 
-class KafkajsDriver implements KafkaDriver {
+class LineDriver implements KafkaDriver {
   readonly #cluster: Cluster
   readonly #lines: Lines
   readonly #writer: Writer
@@ -73,30 +77,14 @@ class KafkajsDriver implements KafkaDriver {
   async create(topics: readonly TopicSpec[], replicas: number): Promise<void> {
     let missing = topics
     await this.#cluster.patiently('creating topics', async () => {
-      const answer = await this.#lines
-        .to(this.#cluster.controller)
-        .call<{ topicErrors: readonly { topic: string; errorCode: number; errorMessage?: string }[] }>(
-          'CreateTopics',
-          {
-            topics: missing.map(({ topic, partitions, settings }) => ({
-              topic,
-              numPartitions: partitions,
-              replicationFactor: replicas,
-              configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
-            })),
-            validateOnly: false,
-            timeout: CREATE_MS,
-          },
-          CREATE_MS,
-        )
-      const failed = answer.topicErrors.filter(
-        ({ errorCode }) => errorCode !== Code.NONE && errorCode !== Code.TOPIC_EXISTS,
-      )
-      for (const { topic, errorCode, errorMessage } of failed) {
-        const meaning = meaningOf(errorCode)
-        if (errorCode === Code.NOT_CONTROLLER) continue
+      const question = { topics: missing, replicas, timeoutMs: CREATE_MS }
+      const answer = await this.#lines.to(this.#cluster.controller).call(CREATE_TOPICS, question, CREATE_MS)
+      const failed = answer.filter(({ code }) => code !== Code.NONE && code !== Code.TOPIC_EXISTS)
+      for (const { topic, code, message } of failed) {
+        const meaning = meaningOf(code)
+        if (code === Code.NOT_CONTROLLER) continue
         if (meaning === 'forbidden' || meaning === 'refused')
-          throw refused(`topic ${topic}`, `${explain(errorCode)}${errorMessage ? `: ${errorMessage}` : ''}`)
+          throw refused(`topic ${topic}`, `${explain(code)}${message ? `: ${message}` : ''}`)
       }
       missing = missing.filter(({ topic }) => failed.some((failure) => failure.topic === topic))
       return missing.length === 0 || undefined
@@ -138,16 +126,11 @@ class KafkajsDriver implements KafkaDriver {
   }
 
   async truncate(place: Place, before: number): Promise<void> {
-    const { topic, partition } = place
     const leader = this.#cluster.leaderOf(place) ?? -1
-    const answer = await this.#lines
-      .to(leader)
-      .call<{ topics: readonly { partitions: readonly { errorCode: number }[] }[] }>('DeleteRecords', {
-        topics: [{ topic, partitions: [{ partition, offset: before }] }],
-      })
-    const { errorCode } = answer.topics[0]!.partitions[0]!
-    if (errorCode !== Code.NONE && errorCode !== Code.OFFSET_OUT_OF_RANGE)
-      throw unavailable(`letting go of ${topic}/${partition}`, explain(errorCode), 'no')
+    const question = { ...place, before, timeoutMs: TRUNCATE_MS }
+    const { code } = await this.#lines.to(leader).call(DELETE_RECORDS, question)
+    if (code !== Code.NONE && code !== Code.OFFSET_OUT_OF_RANGE)
+      throw unavailable(`letting go of ${place.topic}/${place.partition}`, explain(code), 'no')
   }
 
   async takeOver(transactionalId: string): Promise<Transactor> {
@@ -171,20 +154,7 @@ class KafkajsDriver implements KafkaDriver {
 
   async #settingsOf(topics: readonly string[]): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
     if (topics.length === 0) return new Map()
-    const { resources } = await this.#lines.to(this.#cluster.someNode()).call<{
-      resources: readonly {
-        errorCode: number
-        resourceName: string
-        configEntries: readonly { configName: string; configValue: string | null }[]
-      }[]
-    }>('DescribeConfigs', { resources: topics.map((name) => ({ type: TOPIC_RESOURCE, name })) })
-    return new Map(
-      resources
-        .filter(({ errorCode }) => errorCode === Code.NONE)
-        .map(({ resourceName, configEntries }) => [
-          resourceName,
-          Object.fromEntries(configEntries.map(({ configName, configValue }) => [configName, configValue ?? ''])),
-        ]),
-    )
+    const found = await this.#lines.to(this.#cluster.someNode()).call(DESCRIBE_CONFIGS, topics)
+    return new Map(found.filter(({ code }) => code === Code.NONE).map(({ topic, settings }) => [topic, settings]))
   }
 }
