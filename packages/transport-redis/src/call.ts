@@ -18,35 +18,46 @@ export class Call extends Command {
   }
 }
 
-/** The array of bulk strings that the server expects. */
+/** The array of bulk strings that the server expects. What lies between two arguments of bytes is one string, and written as one. */
 function encode(name: string, args: readonly Argument[]): Buffer {
-  const lengths = new Array<number>(args.length)
-  let total = header(args.length + 1) + bulk(name.length)
-  const texts = args.map((argument, i) => {
-    const text = typeof argument === 'number' ? String(argument) : argument
-    const length = typeof text === 'string' ? Buffer.byteLength(text) : text.byteLength
-    lengths[i] = length
-    total += bulk(length)
-    return text
-  })
+  const pieces: (string | Uint8Array)[] = []
+  let text = `*${args.length + 1}${bulk(name)}`
+  let total = 0
+  let isAscii = true
+  const endText = (): void => {
+    total += isAscii ? text.length : Buffer.byteLength(text)
+    pieces.push(text)
+  }
+  for (const argument of args) {
+    if (typeof argument === 'object') {
+      text += `\r\n$${argument.byteLength}\r\n`
+      endText()
+      pieces.push(argument)
+      total += argument.byteLength
+      text = ''
+      isAscii = true
+    } else if (typeof argument === 'number') text += bulk(String(argument))
+    else {
+      const length = Buffer.byteLength(argument)
+      if (length !== argument.length) isAscii = false
+      text += `\r\n$${length}\r\n${argument}`
+    }
+  }
+  text += '\r\n'
+  endText()
   const buffer = Buffer.allocUnsafe(total)
-  let at = buffer.write(`*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`, 'latin1')
-  texts.forEach((text, i) => {
-    const length = lengths[i]!
-    at += buffer.write(`$${length}\r\n`, at, 'latin1')
-    if (typeof text !== 'string') buffer.set(text, at)
-    else buffer.write(text, at, text.length === length ? 'latin1' : 'utf8')
-    at += length
-    buffer[at++] = 13
-    buffer[at++] = 10
-  })
+  let at = 0
+  for (const piece of pieces) {
+    if (typeof piece === 'string') at += buffer.write(piece, at)
+    else {
+      buffer.set(piece, at)
+      at += piece.byteLength
+    }
+  }
   return buffer
 }
 
-function bulk(length: number): number {
-  return header(length) + length + 2
-}
-
-function header(count: number): number {
-  return 3 + String(count).length
+/** Of ASCII; it begins with the end of the line before. */
+function bulk(text: string): string {
+  return `\r\n$${text.length}\r\n${text}`
 }
