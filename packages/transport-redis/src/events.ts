@@ -64,7 +64,8 @@ export class Events implements EventLog {
   async positions(since?: number): Promise<readonly Position[]> {
     const { connection, lifetime } = this.#parts
     lifetime.refuseIfOver()
-    const answer = await connection.run(eventPositions, this.streams(), [since === undefined ? '' : Math.ceil(since)])
+    const keys = [...this.streams(), ...this.#states()]
+    const answer = await connection.run(eventPositions, keys, [since === undefined ? '' : Math.ceil(since)])
     return (answer as readonly Buffer[]).map(String)
   }
 
@@ -92,6 +93,11 @@ export class Events implements EventLog {
   streams(): readonly string[] {
     const { keys, partitions } = this.#parts
     return Array.from({ length: partitions }, (_, partition) => keys.partition(partition).events)
+  }
+
+  #states(): readonly string[] {
+    const { keys, partitions } = this.#parts
+    return Array.from({ length: partitions }, (_, partition) => keys.partition(partition).state)
   }
 
   /** For whoever may wait: from now on it hears of every event. */

@@ -57,18 +57,23 @@ return pages
   { repeatable: true },
 )
 
-/** KEYS: streams. ARGV: a time in ms, or nothing. Answers a position for each: before what was stored since then, or of the end. */
+/** KEYS: streams, then the states of their partitions. ARGV: a time in ms, or nothing. Answers a position for each: before what was stored since then, or of the end. */
 export const eventPositions = script(
   'event positions',
   lua`
 local positions = {}
-for i = 1, #KEYS do
+for i = 1, #KEYS / 2 do
   local next = ARGV[1] ~= '' and redis.call('XRANGE', KEYS[i], ARGV[1], '+', 'COUNT', 1)[1]
   local last = not next and redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)[1]
   if next then
     local ms, number = string.match(next[1], '^(%d+)-(%d+)$')
     positions[i] = string.format('%s-%.0f', ms, number - 1)
-  else positions[i] = last and last[1] or '0-0' end
+  elseif last then positions[i] = last[1]
+  else
+    -- A log that has expired goes on where it was.
+    local state = redis.call('HMGET', KEYS[#KEYS / 2 + i], 'eventTime', 'events')
+    positions[i] = (state[1] or 0) .. '-' .. (state[2] or 0)
+  end
 end
 return positions
 `,

@@ -130,6 +130,7 @@ end
  */
 export const DELIVER = lua`
 local CHUNK = 4000      -- unpack fails near 8,000 values
+local FOR_EVER = 1e12   -- ms
 
 -- Fails on a key of another type before anything is written.
 local function check(from)
@@ -204,12 +205,13 @@ local function push(k, from, to, length)
 end
 
 -- Adds events to a log, and drops the oldest while they are too old, or enough follow them; what is new stays. An id is time and number: in the order
--- of time, also when the clock was set back, and the numbers without a gap.
+-- of time, also when the clock was set back, and the numbers without a gap. A log to which nothing is added for long expires as a whole.
 local function log(k, from, to, maxAge, maxBytes)
-  local state = redis.call('HMGET', KEYS[k + 1], 'events', 'eventTime', 'eventBytes', 'oldestEvent')
+  local state = redis.call('HMGET', KEYS[k + 1], 'events', 'eventTime', 'eventBytes', 'oldestEvent', 'eventsEnd')
   local number, bytes = tonumber(state[1] or 0), tonumber(state[3] or 0)
   local time = math.max(now(), tonumber(state[2] or 0))
-  local oldest = tonumber(state[4] or time)
+  local oldest, ends = tonumber(state[4] or time), tonumber(state[5] or 0)
+  if redis.call('XLEN', KEYS[k]) == 0 then bytes, oldest, ends = 0, time, 0 end
   for i = from, to, 2 do
     number = number + 1
     bytes = bytes + #ARGV[i + 1]
@@ -235,6 +237,12 @@ local function log(k, from, to, maxAge, maxBytes)
   end
   redis.call('HSET', KEYS[k + 1], 'events', string.format('%.0f', number), 'eventTime', string.format('%.0f', time),
     'eventBytes', string.format('%.0f', bytes), 'oldestEvent', string.format('%.0f', oldest))
+  -- Not with each event: that would be one more write.
+  if ends < time + maxAge and maxAge < FOR_EVER then
+    ends = string.format('%.0f', time + 2 * maxAge)
+    redis.call('PEXPIREAT', KEYS[k], ends)
+    redis.call('HSET', KEYS[k + 1], 'eventsEnd', ends)
+  end
 end
 
 local function deliver(from)
