@@ -5,6 +5,6 @@
 export { NoBroker } from './programs.js'
 export { KAFKA, OLD_KAFKA, startKafka, startKafkaCluster } from './kafka.js'
 export { startNats, startNatsCluster } from './nats.js'
-export { startRedis } from './redis.js'
+export { startRedis, startSentinel } from './redis.js'
 export { freePort } from './server.js'
 export { serverOrReason } from './server-or-reason.js'

@@ -1,6 +1,8 @@
 // redis-server, or valkey-server: the machine's, else installed from the distribution's package, else in a container.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { ask, startServer } from './server.js'
-import { inContainer, onPath } from './programs.js'
+import { inContainer, NoBroker, onPath } from './programs.js'
 
 /** @type {Readonly<Record<string, string>>} */
 const IMAGES = { 'redis-server': 'redis:7-alpine', 'valkey-server': 'valkey/valkey:8-alpine' }
@@ -42,6 +44,39 @@ export async function startRedis(options = {}) {
     async ready({ port }) {
       const [, version] = /(?:valkey|redis)_version:(\S+)/.exec(await ask(port, 'INFO server\r\n')) ?? []
       if (version === undefined) throw new Error('it is loading')
+      return version
+    },
+    url: (port) => `redis://127.0.0.1:${port}`,
+  })
+}
+
+/**
+ * One Sentinel, which alone decides that a primary is down. Not in a container: it has to reach the servers by the addresses that clients use.
+ *
+ * @param {{ name: string, port: number }} primary @returns {Promise<import('./server.js').Server>}
+ */
+export async function startSentinel({ name, port: primary }) {
+  const path = onPath('redis-server')
+  if (path === undefined) throw new NoBroker('no redis-server on this machine')
+  return startServer({
+    name: 'sentinel',
+    command: path,
+    args({ folder, port }) {
+      const file = join(folder, 'sentinel.conf')
+      const settings = [
+        `port ${port}`,
+        'bind 127.0.0.1',
+        `dir ${folder}`,
+        `sentinel monitor ${name} 127.0.0.1 ${primary} 1`,
+        `sentinel down-after-milliseconds ${name} 500`,
+        `sentinel failover-timeout ${name} 5000`,
+      ]
+      writeFileSync(file, settings.join('\n') + '\n')
+      return [file, '--sentinel']
+    },
+    async ready({ port }) {
+      const [, version] = /redis_version:(\S+)/.exec(await ask(port, 'INFO server\r\n')) ?? []
+      if (version === undefined) throw new Error('it is starting')
       return version
     },
     url: (port) => `redis://127.0.0.1:${port}`,
