@@ -49,6 +49,7 @@ export type Ability = keyof typeof abilities
 const abilities = {
   reader: (harness) => harness.reader === true,
   priorities: (harness) => harness.capabilities.priorities > 1,
+  'checks absent': (harness) => harness.capabilities.checksAbsent === true,
   'reachable limits': (harness) => reachable((harness.small ?? harness).capabilities),
   crash: (harness) => harness.crash !== undefined,
   stall: (harness) => harness.stall !== undefined,

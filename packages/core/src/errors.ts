@@ -45,6 +45,7 @@ export const taskErrorCodes = {
   // ---- Transports
   TASKS_FENCED: 'Another process owns this partition now; the commit was refused, and nothing of it was applied.',
   TASKS_TOO_LARGE: 'A message or commit is over the limit of the transport; nothing of it was applied.',
+  TASKS_ROW_EXISTS: 'A row that a commit takes to be new is there; nothing of the commit was applied.',
   TASKS_UNAVAILABLE: 'The transport cannot be reached, or did not answer; the outcome of the call is not known.',
   TASKS_CLOSED: 'The object was used after it was closed.',
   TASKS_UNSUPPORTED:

@@ -2,7 +2,8 @@
 // is core's; an adapter only moves messages, keeps rows, and fences.
 //
 // Read as promises (what an adapter must keep, each a case of @tasks/conformance) and freedoms (what it may do).
-// The errors that core understands across this seam are `TaskError`s: `TASKS_FENCED`, `TASKS_TOO_LARGE`, `TASKS_UNAVAILABLE`, and `TASKS_CLOSED` after `close`.
+// The errors that core understands across this seam are `TaskError`s: `TASKS_FENCED`, `TASKS_TOO_LARGE`, `TASKS_ROW_EXISTS`, `TASKS_UNAVAILABLE`, and
+// `TASKS_CLOSED` after `close`.
 
 export type Bytes = Uint8Array
 
@@ -26,6 +27,8 @@ export interface Capabilities {
   readonly priorities: number
   /** Whether other processes see the same store. */
   readonly shared: boolean
+  /** Whether commits look at `absent`. Worth having where a read takes a round trip: that of a row which is new is saved. */
+  readonly checksAbsent?: boolean
   /** For people: server and version, or library and version. */
   readonly server: string
 }
@@ -216,7 +219,7 @@ export interface PartitionSession {
   /**
    * Applies a commit, all or nothing, if this session still owns the partition and `seq` is the next one.
    * Resolves: applied, and the sends are stored or will be delivered whatever happens. The adapter settles unknown outcomes itself.
-   * `TASKS_TOO_LARGE`: not applied, the session goes on. `TASKS_FENCED`: not applied, the session is over.
+   * `TASKS_TOO_LARGE`, `TASKS_ROW_EXISTS`: not applied, the session goes on. `TASKS_FENCED`: not applied, the session is over.
    * `TASKS_UNAVAILABLE`: not known, the session is over. Core never repeats a commit. At most one commit at a time.
    */
   commit(commit: Commit): Promise<void>
@@ -230,7 +233,7 @@ export interface InboxMessage {
 
 export interface Commit {
   /**
-   * The session's `seq` + 1 for the first commit, then one more each time; the same again only after `TASKS_TOO_LARGE`. So a number that was
+   * The session's `seq` + 1 for the first commit, then one more each time; the same again only after `TASKS_TOO_LARGE` or `TASKS_ROW_EXISTS`. So a number that was
    * applied names one commit for ever: an adapter that repeats it after a lost answer may know by the number, and the claim, that it was applied.
    */
   readonly seq: number
@@ -240,6 +243,8 @@ export interface Commit {
   readonly through?: Position
   /** `null` deletes. */
   readonly rows: ReadonlyMap<RowKey, Bytes | null>
+  /** There are no such rows; if there is one, nothing is applied: `TASKS_ROW_EXISTS`. Only where `capabilities.checksAbsent` says so. */
+  readonly absent?: readonly RowKey[]
   readonly sends: readonly Send[]
 }
 

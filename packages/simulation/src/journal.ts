@@ -102,7 +102,8 @@ export class Journal {
     try {
       await made
     } catch (error) {
-      if (!unanswered) refused = TaskError.is(error) ? error.code : String(error)
+      const code = TaskError.is(error) ? error.code : String(error)
+      if (!unanswered || code === 'TASKS_ROW_EXISTS') refused = code
       throw error
     } finally {
       this.#record(process, session, commit, refused)

@@ -37,6 +37,7 @@ export interface Claim {
 }
 
 const APPLIED = 1
+const ROW_EXISTS = 2
 
 export class Session implements PartitionSession {
   readonly partition: number
@@ -102,7 +103,7 @@ export class Session implements PartitionSession {
         throw fenced(`partition ${this.partition} is at commit ${this.#seq}: ${commit.seq} does not follow`)
       await this.#apply(commit)
     } catch (error) {
-      this.#over = error as TaskError
+      if ((error as TaskError).code !== 'TASKS_ROW_EXISTS') this.#over = error as TaskError
       throw error
     }
     this.#hasCommitted = true
@@ -110,7 +111,7 @@ export class Session implements PartitionSession {
     this.#time = commit.time
   }
 
-  async #apply({ seq, time, through, rows, sends }: Commit): Promise<void> {
+  async #apply({ seq, time, through, rows, absent = [], sends }: Commit): Promise<void> {
     const { connection, outbox, keys } = this.#parts
     const parts = new Parts([...outbox.commonKeys, keys.state, keys.inbox, keys.rows, keys.index])
     const puts: Argument[] = []
@@ -124,10 +125,15 @@ export class Session implements PartitionSession {
     for (const put of puts) args.push(put)
     args.push(dels.length)
     for (const del of dels) args.push(del)
+    args.push(absent.length)
+    for (const key of absent) args.push(key)
     outbox.write(parts, sends)
     let tries = 0
     const answer = await connection.run(commitScript, parts.keys, args, args, () => tries++)
     if (answer === APPLIED) return
+    // No try was applied: that would have been said.
+    if (answer === ROW_EXISTS)
+      throw new TaskError('TASKS_ROW_EXISTS', `commit ${seq}: one of the rows ${absent.join(', ')} is there`)
     // Refused at the first try it was not applied; at a later one, an earlier may have been, before somebody else took the partition.
     if (tries > 1)
       throw unavailable(

@@ -47,6 +47,7 @@ const CAPABILITIES: Capabilities = {
   maxCommitItems: MAX_COMMIT_ITEMS,
   priorities: PRIORITIES,
   shared: true,
+  checksAbsent: true,
   server: 'Redis, not connected yet',
 }
 

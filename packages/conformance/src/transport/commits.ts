@@ -69,6 +69,33 @@ export const commits: readonly ConformanceCase[] = [
     }),
   },
   {
+    name: 'refuses a commit that takes a row to be new which is there, and goes on',
+    promise: 'S1',
+    because: 'a submit that comes twice would take the place of the run that it began',
+    requires: ['checks absent'],
+    run: staged(async (stage) => {
+      const space = await stage.open()
+      const owner = stage.own(space)
+      const session = await owner.session(0)
+      await session.commit(commitOf(1, { rows: { 'e/old': 'kept', 'e/gone': 'x' }, absent: ['e/old', 'e/gone'] }))
+      await session.commit(commitOf(2, { rows: { 'e/gone': null } }))
+      const refused = commitOf(3, {
+        rows: { 'e/old': 'changed', 'e/new': 'new' },
+        absent: ['e/new', 'e/old'],
+        sends: [toTask('q', 'refused')],
+      })
+      await rejects(() => session.commit(refused), 'TASKS_ROW_EXISTS', 'a commit whose row is there')
+      assert.deepEqual((await session.load(['e/old', 'e/new'])).map(text), ['kept', undefined])
+      const { absent: _, ...rest } = refused
+      await session.commit({ ...rest, sends: [toTask('q', 'taken')] })
+      await session.commit(commitOf(4, { rows: { 'e/gone': 'again' }, absent: ['e/gone', 'e/never'] }))
+      const next = await owner.next(0)
+      assert.deepEqual((await next.load(['e/old', 'e/new', 'e/gone'])).map(text), ['changed', 'new', 'again'])
+      const [sent] = await stage.collect(stage.consume(space), 1)
+      assert.equal(sent!.id, 'taken', 'a send of the refused commit was delivered')
+    }),
+  },
+  {
     name: 'shows a commit to load and scan once it has resolved',
     promise: 'S1',
     because: 'the next batch is folded onto what the last one wrote',

@@ -45,6 +45,15 @@ export const commits: readonly Mutant[] = [
     }),
   },
   {
+    name: 'does not look whether a row is there',
+    caught: ['refuses a commit that takes a row to be new which is there, and goes on'],
+    changes: () => ({
+      session: (session) => ({
+        commit: ({ absent: _, ...commit }) => session.commit(commit),
+      }),
+    }),
+  },
+  {
     name: 'checks the sequence after it has applied the rows',
     caught: ['changes nothing when a commit is refused'],
     changes: () => ({

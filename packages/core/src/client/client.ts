@@ -272,19 +272,23 @@ class ConnectedClient implements Client {
     const [pipeline, options] = workOf<SubmitOptions>('submit', work, second, third)
     checkSubmit(options)
     this.#options.tasks?.assertKnows(pipeline)
-    const id = options.id === undefined ? this.#clock.uid() : checkId('pipeline id', options.id)
-    return this.#submit(id, pipeline, options)
+    if (options.id !== undefined) {
+      const id = checkId('pipeline id', options.id)
+      return this.#submit({ id, run: this.#clock.uid() }, pipeline, options)
+    }
+    // A run that is named as its pipeline tells the owner that the id was drawn: most likely there is nothing of that name to be looked at.
+    const id = this.#clock.uid()
+    return this.#submit({ id, run: id }, pipeline, options)
   }
 
   async #submit(
-    id: string,
+    { id, run }: { readonly id: string; readonly run: string },
     pipeline: Submittable<unknown, never>,
     options: SubmitOptions,
   ): Promise<PipelineHandle<never>> {
     const meta = checkMeta(options.meta)
     const runAt = dueOf(options, this.#clock)
     const { space, values, replies, sender } = await this.#connect()
-    const run = this.#clock.uid()
     const definition = await packPipeline(pipeline, this.#codec, space, values, blobPrefix(id, run))
     if (options.id !== undefined) await this.#checkConflict(space, id, definition.hash, options)
     const replyTo = await replies.address()

@@ -11,24 +11,25 @@ import { encodeRow } from './row-codec'
 import { windowKey } from './row-keys'
 import type { Lane, WindowRow } from './rows'
 import type { Waiters } from './waiters'
-import { windowItems } from './windows'
+import { keyOfClosed, windowItems, type Closing } from './windows'
 
 export interface CommitPlan {
   readonly sends: readonly Send[]
   /** Handed over when the commit has succeeded; room in the lane is reserved for them. */
   readonly local: readonly LocalItem[]
-  readonly window: WindowRow | undefined
+  readonly window: { readonly key: RowKey; readonly row: WindowRow } | undefined
   /** How many dispatches the window notes. */
   readonly open: number
 }
 
-/** Puts the window into the draft. `lane` is undefined if nothing may be handed over. */
+/** Puts the window into the draft, in the place of one that `closing` closes: to change a row costs less than to delete one and to make one. `lane` is undefined if nothing may be handed over. */
 export function planCommit(
   draft: Draft,
   session: PartitionSession,
   lane: LocalLane | undefined,
   headStart: HeadStart,
   replies: readonly Send[],
+  closing: Closing,
 ): CommitPlan {
   const prefix = `${session.claim}.${draft.seq}.`
   const sends: Send[] = draft.sends.map(({ target, body }, index) => ({ target, body, id: prefix + index }))
@@ -60,15 +61,16 @@ export function planCommit(
     })
   }
   if (local.length > 0) lane!.reserve(local.length)
-  const window: WindowRow = {
+  const row: WindowRow = {
     seq: draft.seq,
     epoch: session.epoch,
     sentAt: draft.now,
     queues: [...queues],
     items: windowItems(lanes),
   }
-  draft.put(windowKey(draft.seq), window)
-  return { sends: [...sends, ...replies], local, window, open: lanes.length }
+  const key = keyOfClosed(closing) ?? windowKey(draft.seq)
+  draft.put(key, row)
+  return { sends: [...sends, ...replies], local, window: { key, row }, open: lanes.length }
 }
 
 /** Replies to those who wait in memory, and answers to questions: they leave with the commit that they speak of. */

@@ -111,6 +111,8 @@ export interface RunView {
 type Work = JobRow extends infer Job ? (Job extends JobRow ? Omit<Job, 'id' | 'run' | 'gen'> : never) : never
 
 export class Draft {
+  /** Rows that are taken to be absent, and were not looked at: the commit makes sure of it. */
+  readonly assumed = new Set<RowKey>()
   /** What the commit will change. */
   readonly changed = new Map<RowKey, Row | null>()
   /** Results that arrived, per chunk of a group: rows that are written once and not read before fan-in. */
@@ -158,6 +160,7 @@ export class Draft {
     let row = this.changed.get(key)
     if (row === undefined) {
       row = this.#known.get(key)
+      if (row === undefined && this.assumed.has(key)) row = null
       if (row === undefined) throw new MissingRow([key])
     }
     return (row ?? undefined) as T | undefined
@@ -182,7 +185,9 @@ export class Draft {
   /** One has begun, or ended. */
   countLive(by: 1 | -1): void {
     const live = this.live + by
-    if (live > 0) this.put(TALLY, { live })
+    const before = (this.#known.get(TALLY) as TallyRow | null | undefined)?.live ?? 0
+    if (live === before) this.changed.delete(TALLY)
+    else if (live > 0) this.put(TALLY, { live })
     else this.delete(TALLY)
   }
 

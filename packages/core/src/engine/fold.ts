@@ -1,9 +1,11 @@
 // Folds a batch through the reducer. What a step throws decides: a row that is not loaded is loaded and the batch folded again; an
 // input that cannot be folded is left out, and the batch folded again without it.
+//
+// A submit whose id was drawn for it is most likely new. Where commits can make sure of it (`assumes`), its row is not read before: it is taken to be absent.
 import type { RowKey } from '../transport'
 import type { Arrived } from './arrivals'
 import { MissingRow, type Dispatch, type Draft } from './draft'
-import { needs, step } from './reducer'
+import { needs, newRow, step } from './reducer'
 import type { RowCache } from './row-cache'
 
 /** An input that no step could take. */
@@ -20,23 +22,37 @@ export interface Folded {
   readonly first: readonly Dispatch[]
 }
 
+export interface FoldOptions {
+  readonly cache: RowCache
+  readonly newDraft: () => Draft
+  readonly assumes: boolean
+}
+
 /** Stays synchronous when every row is known. */
-export function fold(cache: RowCache, newDraft: () => Draft, batch: readonly Arrived[]): Folded | Promise<Folded> {
+export function fold(options: FoldOptions, batch: readonly Arrived[]): Folded | Promise<Folded> {
+  const { cache, assumes } = options
   const missing: RowKey[] = []
-  for (const { input } of batch) for (const key of needs(input)) if (cache.get(key) === undefined) missing.push(key)
+  for (const { input } of batch) {
+    const assumed = assumes ? newRow(input) : undefined
+    for (const key of needs(input)) if (key !== assumed && cache.get(key) === undefined) missing.push(key)
+  }
   const loading = missing.length === 0 ? undefined : cache.load(missing)
-  return loading === undefined
-    ? foldLoaded(cache, newDraft, batch, [])
-    : loading.then(() => foldLoaded(cache, newDraft, batch, []))
+  return loading === undefined ? foldLoaded(options, batch, []) : loading.then(() => foldLoaded(options, batch, []))
 }
 
 function foldLoaded(
-  cache: RowCache,
-  newDraft: () => Draft,
+  options: FoldOptions,
   batch: readonly Arrived[],
   known: readonly Poison[],
 ): Folded | Promise<Folded> {
+  const { cache, newDraft, assumes } = options
   const draft = newDraft()
+  if (assumes) {
+    for (const { input } of batch) {
+      const key = newRow(input)
+      if (key !== undefined && cache.get(key) === undefined) draft.assumed.add(key)
+    }
+  }
   const missing: RowKey[] = []
   const poison: Poison[] = [...known]
   const first: Dispatch[] = []
@@ -53,8 +69,8 @@ function foldLoaded(
       else if (missing.length === 0) poison.push({ arrived, error })
     }
   }
-  if (missing.length > 0) return cache.load(missing)!.then(() => foldLoaded(cache, newDraft, batch, known))
+  if (missing.length > 0) return cache.load(missing)!.then(() => foldLoaded(options, batch, known))
   // What a poisoned input has half done must not be committed.
-  if (poison.length > known.length) return foldLoaded(cache, newDraft, batch, poison)
+  if (poison.length > known.length) return foldLoaded(options, batch, poison)
   return { draft, batch, poison, first }
 }

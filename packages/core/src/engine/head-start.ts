@@ -3,6 +3,8 @@
 //
 // H1. Only for messages that came since this session can be the only one to have read them: an earlier one may have been killed by that task, with nothing to count it.
 // H2. What was begun is not begun again by the same turn, however often its batch is folded.
+// H3. A submit that comes twice may begin its task twice, if the pipeline's row was taken to be new (fold.ts): its commit is refused, and changes nothing.
+import type { Clock } from '../clock'
 import { DEFAULT_QUEUE } from '../task-options'
 import type { Outcome } from '../wire/inbox-message'
 import type { Dispatch, Draft, EntryName } from './draft'
@@ -10,30 +12,47 @@ import type { LocalItem, LocalLane } from './local-lane'
 import { nameOf } from './windows'
 
 export class HeadStart {
+  readonly #clock: Clock
   readonly #begun = new Set<string>()
+  readonly #running = new Set<string>()
+  #onAllEnded: () => void = () => undefined
   #allowed = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** From here on the inbox holds nothing that an earlier session has read. */
   allow(): void {
     this.#allowed = true
   }
 
-  /** Of these, what the lane has room for. */
-  begin(dispatches: readonly Dispatch[], lane: LocalLane, partition: number): boolean {
-    if (!this.#allowed || dispatches.length === 0) return false
+  /** Of these, what the lane has room for. Resolves when all of it has ended, or when the event loop has been around once; undefined if there is nothing. */
+  begin(dispatches: readonly Dispatch[], lane: LocalLane, partition: number): Promise<void> | undefined {
+    if (!this.#allowed || dispatches.length === 0) return undefined
     const items: LocalItem[] = []
     let room = lane.room()
     for (const dispatch of dispatches) {
       if (room === 0) break
       if (!mayGoLocal(dispatch, lane) || this.hasBegun(dispatch)) continue
       room--
-      this.#begun.add(nameOf(dispatch))
+      const name = nameOf(dispatch)
+      this.#begun.add(name)
+      this.#running.add(name)
       items.push({ partition, dispatch })
     }
-    if (items.length === 0) return false
+    if (items.length === 0) return undefined
     lane.reserve(items.length)
     lane.submit(items)
-    return true
+    return new Promise((resolve) => {
+      this.#onAllEnded = resolve
+      this.#clock.soon(resolve)
+    })
+  }
+
+  ended(entry: EntryName): void {
+    if (this.#running.size === 0) return
+    if (this.#running.delete(nameOf(entry)) && this.#running.size === 0) this.#onAllEnded()
   }
 
   hasBegun(entry: EntryName): boolean {
@@ -53,6 +72,7 @@ export class HeadStart {
   /** The turn is over. */
   end(): void {
     this.#begun.clear()
+    this.#running.clear()
   }
 }
 

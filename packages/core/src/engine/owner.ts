@@ -25,7 +25,7 @@ import { Draft, type Dispatch, type Home } from './draft'
 import { levelOf } from './emit'
 import { eventSends, type CommitAnnouncer } from './event-sends'
 import type { ScanRows } from './fan-in'
-import { fold, type Folded } from './fold'
+import { fold, type Folded, type FoldOptions } from './fold'
 import { halfOf, halvesOf, isBundle } from './halves'
 import { HeadStart } from './head-start'
 import { Jobs } from './jobs'
@@ -87,7 +87,8 @@ export class Owner implements LaneOwner, TakesTurns {
   readonly #watch: WindowWatch
   readonly #jobs: Jobs
   readonly #dailySweep: DailySweep
-  readonly #headStart = new HeadStart()
+  readonly #headStart: HeadStart
+  readonly #folding: FoldOptions
   readonly #waiters = new Waiters()
   readonly #markers: Markers
   #seq: number
@@ -124,6 +125,9 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#time = new PartitionClock(clock, logger, session.time)
     this.#markers = new Markers(space, session, clock)
     this.#cache = new RowCache(session, space.blobs)
+    this.#headStart = new HeadStart(clock)
+    const assumes = space.capabilities.checksAbsent === true
+    this.#folding = { cache: this.#cache, newDraft: () => this.#newDraft(), assumes }
     this.#source = { load: (keys) => session.load(keys), scan: this.#scan, blobs: space.blobs }
     this.#mostAnswered = values.limits.messageBytes
     const { partition } = this
@@ -187,6 +191,7 @@ export class Owner implements LaneOwner, TakesTurns {
 
   outcome(outcome: Outcome, quiet: boolean): void {
     this.#arrivals.addOutcome(outcome)
+    this.#headStart.ended(outcome)
     this.#request(quiet ? 'now' : 'soon')
   }
 
@@ -291,20 +296,25 @@ export class Owner implements LaneOwner, TakesTurns {
     try {
       return await this.#commit(folded)
     } catch (error) {
-      if (!TaskError.is(error) || error.code !== 'TASKS_TOO_LARGE') throw error
+      const code = TaskError.is(error) ? error.code : ''
+      if (code === 'TASKS_ROW_EXISTS') {
+        await this.#cache.load(folded.draft.assumed)
+        return this.#process(folded.batch)
+      }
+      if (code !== 'TASKS_TOO_LARGE') throw error
       return this.#processInHalves(folded.batch, error)
     }
   }
 
   #fold(batch: readonly Arrived[]): Folded | Promise<Folded> {
-    return fold(this.#cache, () => this.#newDraft(), batch)
+    return fold(this.#folding, batch)
   }
 
-  /** Lets first tasks begin; what has ended when the event loop has been around once is folded too. Undefined if there are none. */
+  /** Lets first tasks begin; what has ended of them soon is folded too. Undefined if there are none. */
   #startFirst(folded: Folded): Promise<Folded> | undefined {
     const lane = this.#ending ? undefined : this.#lane
-    if (lane === undefined || !this.#headStart.begin(folded.first, lane, this.partition)) return undefined
-    return new Promise<void>((resolve) => this.#clock.soon(resolve)).then(() => this.#foldEnded(folded))
+    const started = lane && this.#headStart.begin(folded.first, lane, this.partition)
+    return started?.then(() => this.#foldEnded(folded))
   }
 
   #foldEnded(folded: Folded): Folded | Promise<Folded> {
@@ -373,7 +383,7 @@ export class Owner implements LaneOwner, TakesTurns {
     const announced = this.#announcer?.inCommit(draft) ?? []
     const events = eventSends(draft, this.#session, this.#eventSource, maxMessageBytes, announced)
     const lane = this.#ending ? undefined : this.#lane
-    const plan = planCommit(draft, this.#session, lane, this.#headStart, [...replies, ...events])
+    const plan = planCommit(draft, this.#session, lane, this.#headStart, [...replies, ...events], closing)
     const { sends, local, window, open } = plan
     let rows: ReadonlyMap<RowKey, Bytes | null>
     try {
@@ -383,6 +393,7 @@ export class Owner implements LaneOwner, TakesTurns {
         time: draft.now,
         ...(position === undefined ? {} : { through: position }),
         rows,
+        ...(draft.assumed.size === 0 ? {} : { absent: [...draft.assumed] }),
         sends,
       })
     } catch (error) {
@@ -398,7 +409,7 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#windows.apply(draft, closing)
     if (window !== undefined) {
       const now = this.#clock.monotonic()
-      this.#windows.add(window, open, now, now + 3 * this.#leaseMs)
+      this.#windows.add(window.key, window.row, open, now, now + 3 * this.#leaseMs)
     }
     for (const [key, row] of draft.changed)
       if (row !== null && key.startsWith(TIMERS)) this.#timers.added(key, row as TimerRow)
@@ -476,8 +487,8 @@ export class Owner implements LaneOwner, TakesTurns {
   async #restore(): Promise<void> {
     await this.#timers.restore(this.#scan)
     for await (const [key, row] of this.#rows<JobRow>(JOBS)) this.#jobs.start(key, row)
-    const windows: WindowRow[] = []
-    for await (const [, row] of this.#rows<WindowRow>(WINDOWS)) windows.push(row)
+    const windows: (readonly [RowKey, WindowRow])[] = []
+    for await (const keyed of this.#rows<WindowRow>(WINDOWS)) windows.push(keyed)
     await this.#watch.adopt(windows)
   }
 
@@ -571,6 +582,7 @@ export class Owner implements LaneOwner, TakesTurns {
 /** Nothing is to be stored: replies need no commit. */
 function isAnswersOnly(draft: Draft): boolean {
   return (
+    draft.assumed.size === 0 &&
     draft.changed.size === 0 &&
     draft.results.size === 0 &&
     draft.dispatches.length === 0 &&

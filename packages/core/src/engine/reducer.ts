@@ -237,6 +237,11 @@ export function outstandingEntries(
   return entries
 }
 
+/** The row of a pipeline whose id was drawn by whoever submits it: nobody else has it, but the submit may come twice. */
+export function newRow(input: Input): RowKey | undefined {
+  return input.type === 'submit' && input.run === input.id ? pipelineKey(input.id) : undefined
+}
+
 /** The rows that an input is sure, or likely, to need: so that a batch is loaded in one go. What it misses, `MissingRow` finds. */
 export function needs(input: Input): readonly RowKey[] {
   switch (input.type) {

@@ -16,7 +16,7 @@
 //   B<address>/k<number>            an event that nobody has taken yet                                KeptEvent
 //   B<address>/i<event id>          an event that came, remembered                                    SeenEvent
 //   T/<due>/<id>/<gen><what>        a timer                                                           TimerRow
-//   W/<seq>                         a dispatch window: what one commit sent out                       WindowRow
+//   W/<n>                           a dispatch window: what one commit sent out                       WindowRow
 //   X/<id>/<gen><job>               long work that goes in steps: pump, fan-in, clean, …              JobRow
 //
 // `gen` is another for each run of an id, and grows: rows of an old run never meet those of a new one.

@@ -1,7 +1,7 @@
 // Looks at dispatch windows that have been out for long, and has what was lost sent again. The rules are in windows.ts.
 import type { Clock } from '../clock'
 import type { Logger } from '../logger'
-import type { Space } from '../transport'
+import type { RowKey, Space } from '../transport'
 import { forEachRow, MissingRow, type EntryName, type Draft } from './draft'
 import type { LocalLane } from './local-lane'
 import { outstandingEntries, type Input } from './reducer'
@@ -53,8 +53,11 @@ export class WindowWatch {
   }
 
   /** The windows that an earlier owner has left. What that owner had in its own process is lost, unless that process is this one. */
-  async adopt(rows: readonly WindowRow[]): Promise<void> {
+  async adopt(found: readonly (readonly [RowKey, WindowRow])[]): Promise<void> {
     const { windows, lane, clock, leaseMs, logger, partition, newDraft, say, caughtUp } = this.#options
+    // A key says nothing of when its row was written.
+    const keyed = [...found].sort(([, a], [, b]) => a.seq - b.seq)
+    const rows = keyed.map(([, row]) => row)
     const seen = new Set<string>()
     const open = new Map<WindowRow, number>()
     const lost = new Map<EntryName, WindowRow>()
@@ -76,9 +79,9 @@ export class WindowWatch {
     const now = clock.monotonic()
     const { now: time } = newDraft()
     const adopted = new Map<WindowRow, Window>()
-    for (const row of rows) {
+    for (const [key, row] of keyed) {
       const count = open.get(row)!
-      const window = windows.add(row, count, now - Math.max(0, time - row.sentAt), now + 2 * leaseMs)
+      const window = windows.add(key, row, count, now - Math.max(0, time - row.sentAt), now + 2 * leaseMs)
       if (count === 0) windows.abandon(window)
       adopted.set(row, window)
     }

@@ -1,6 +1,7 @@
 // Dispatch windows: what each commit has sent out, so that what a dead worker or a forgetful broker has lost is sent again.
 //
-// One row per commit, written once and deleted when the last of its entries has been heard of. In memory a window only counts.
+// One row per commit, written once, and deleted, or replaced by that of a later commit, when the last of its entries has been heard of. In memory a window only
+// counts.
 // When it has been out for long, its entries are looked at:
 //   - not while the queue's oldest waiting message is older than the window: they may still wait there;
 //   - not while a worker reports them as running, or this process runs them;
@@ -9,7 +10,6 @@ import type { RowKey } from '../transport'
 import type { Closed, Dispatch, Draft, EntryName } from './draft'
 import type { RunningItem } from '../wire/inbox-message'
 import { parentOf, splitEntry } from './paths'
-import { windowKey } from './row-keys'
 import type { Lane, WindowItem, WindowRow } from './rows'
 
 export interface Window {
@@ -46,8 +46,8 @@ export class Windows {
   /** What workers have reported as running, and when. */
   readonly #reported = new Map<string, number>()
 
-  add(row: WindowRow, open: number, sentAt: number, due: number): Window {
-    const window: Window = { key: windowKey(row.seq), row, open, sentAt, due, drainedAt: undefined }
+  add(key: RowKey, row: WindowRow, open: number, sentAt: number, due: number): Window {
+    const window: Window = { key, row, open, sentAt, due, drainedAt: undefined }
     this.#windows.add(window)
     for (const item of row.items) {
       if ('path' in item) {
@@ -183,6 +183,12 @@ export class Windows {
   due(now: number): readonly Window[] {
     return [...this.#windows].filter((window) => window.due <= now)
   }
+}
+
+/** The key of a window that is closed for good. */
+export function keyOfClosed(closing: Closing): RowKey | undefined {
+  for (const [window, count] of closing) if (window.open <= count) return window.key
+  return undefined
 }
 
 /** Which chain of which group an entry is the first of, if this is its first attempt. */

@@ -45,6 +45,7 @@ export function memoryTransport(options: MemoryTransportOptions = {}): MemoryTra
     maxCommitItems: options.maxCommitItems ?? 10_000,
     priorities: PRIORITIES,
     shared: false,
+    checksAbsent: true,
     server: 'memory',
   }
   const spaces = new Set<MemorySpace>()

@@ -50,7 +50,7 @@ export class Partition {
     return this.host === undefined || this.leaseUntil <= now
   }
 
-  /** Throws `TASKS_FENCED`, or changes everything; true if it did, false if this was done before. */
+  /** Throws `TASKS_FENCED` or `TASKS_ROW_EXISTS`, or changes everything; true if it did, false if this was done before. */
   apply(session: MemorySession, commit: Commit): boolean {
     this.fence(session)
     if (commit.seq === this.seq && session.hasCommitted) return false
@@ -60,6 +60,8 @@ export class Partition {
         `partition ${this.index} is at commit ${this.seq}: ${commit.seq} does not follow`,
       )
     }
+    const there = commit.absent?.find((key) => this.rows.has(key))
+    if (there !== undefined) throw new TaskError('TASKS_ROW_EXISTS', `commit ${commit.seq}: the row ${there} is there`)
     this.seq = commit.seq
     this.time = commit.time
     if (commit.through !== undefined) this.#consume(Number(commit.through))

@@ -16,6 +16,10 @@ export class Rows {
     return copies(keys.map((key) => this.#entities.get(entityOf(key))?.rows.get(key)))
   }
 
+  has(key: RowKey): boolean {
+    return this.#entities.get(entityOf(key))?.rows.has(key) === true
+  }
+
   /** `null` deletes. */
   write(changes: ReadonlyMap<RowKey, Bytes | null>): void {
     let total = 0

@@ -101,7 +101,7 @@ export class MemorySession implements PartitionSession {
         namespace.deliver(commit.sends, faults)
       }
     } catch (error) {
-      this.#over = error as TaskError
+      if ((error as TaskError).code !== 'TASKS_ROW_EXISTS') this.#over = error as TaskError
       throw error
     }
     if (fault === 'unanswered') throw this.#end('TASKS_UNAVAILABLE', `commit ${commit.seq}: a fault that was asked for`)

@@ -6,8 +6,9 @@ import { DELIVER, NOW, TAKE } from './shared'
  * partition's own keys were at the claim.
  *
  * KEYS: waiting, order, dead, then the partition's state, inbox, rows and index, then those of the sends.
- * ARGV: claim, seq, time, through (empty: unchanged), number of rows put, key and value of each, number of rows deleted, key of each, groups of sends.
- * Answers 1: applied, now or by an earlier try; 0: another session owns the partition, or the commit is not its next.
+ * ARGV: claim, seq, time, through (empty: unchanged), number of rows put, key and value of each, number of rows deleted, key of each, number of rows that are not
+ * there, key of each, groups of sends.
+ * Answers 1: applied, now or by an earlier try; 0: another session owns the partition, or the commit is not its next; 2: one of those rows is there.
  */
 export const commit = script(
   'commit',
@@ -29,7 +30,16 @@ local lastPut = firstPut + 2 * puts - 1
 local dels = tonumber(ARGV[lastPut + 1])
 local firstDel = lastPut + 2
 local lastDel = firstDel + dels - 1
-local sends = lastDel + 1
+local firstAbsent = lastDel + 2
+local lastAbsent = firstAbsent + tonumber(ARGV[lastDel + 1]) - 1
+local sends = lastAbsent + 1
+
+for from = firstAbsent, lastAbsent, CHUNK do
+  local found = redis.call('HMGET', ROWS, unpack(ARGV, from, math.min(from + CHUNK - 1, lastAbsent)))
+  for i = 1, #found do
+    if found[i] then return 2 end
+  end
+end
 
 local consumed = 0
 if through ~= '' then
