@@ -15,27 +15,36 @@ function ours(clock: Clock) {
     enableAutoPipelining: false,
     enableReadyCheck: true,
     reconnectOnError: null,
-    protocol: 2,
     replyMapping: 'legacy',
     // For ever, soon at first.
     retryStrategy: (times: number) => Math.min(20 * 2 ** Math.min(times, 7), 2_000) * (0.5 + clock.random() / 2),
   } as const satisfies RedisOptions
 }
 
-export type NewClient = () => Redis
+/** `messages`: the one on which messages arrive. By RESP3 it takes calls too, if ioredis and the user's settings have that. */
+export type NewClient = (messages: boolean) => Redis
+
+const forCalls = { protocol: 2 } as const satisfies RedisOptions
+
+/** Whether a client that has subscribed to channels takes calls. To be asked when it is connected. */
+export function takesCalls({ condition }: Redis): boolean {
+  return (condition as { readonly protocol?: number } | null | undefined)?.protocol === 3
+}
 
 /** Makes clients that connect as this one does. It is not used itself. */
 export function likeClient(client: Redis, clock: Clock): NewClient {
   // A Cluster, of any copy of ioredis.
   if ((client as { isCluster?: boolean }).isCluster === true) throw noCluster()
   refuseKeyPrefix(client.options)
-  return () => client.duplicate(ours(clock))
+  return (messages) => client.duplicate({ ...ours(clock), ...(messages ? {} : forCalls) })
 }
 
 export function withOptions(options: RedisOptions, url: string | undefined, clock: Clock): NewClient {
   refuseKeyPrefix(options)
-  const all = { ...options, ...ours(clock) }
-  return () => (url === undefined ? new Redis(all) : new Redis(url, all))
+  return (messages) => {
+    const all = { ...options, ...ours(clock), ...(messages ? {} : forCalls) }
+    return url === undefined ? new Redis(all) : new Redis(url, all)
+  }
 }
 
 export function noCluster(): TaskError {

@@ -19,6 +19,7 @@ import { settle } from './scripts/settle'
 
 export interface ConsumerParts {
   readonly connection: Connection
+  readonly direct: Connection
   readonly clock: Clock
   readonly lifetime: Lifetime
   readonly keys: Keys
@@ -117,7 +118,7 @@ export class Consumer implements TaskConsumer {
   }
 
   async settle(settlements: readonly Settlement[], sends: readonly Send[]): Promise<void> {
-    const { connection, lifetime, outbox, check, newName } = this.#parts
+    const { direct, lifetime, outbox, check, newName } = this.#parts
     lifetime.refuseIfOver()
     check(sends)
     if (settlements.length === 0 && sends.length === 0) return
@@ -141,7 +142,7 @@ export class Consumer implements TaskConsumer {
       parts.args.push(acks, others.length / 4, ...others)
     }
     outbox.write(parts, sends)
-    await connection.run(settle, parts.keys, parts.args)
+    await direct.run(settle, parts.keys, parts.args)
   }
 
   async extend(leases: readonly Lease[]): Promise<void> {

@@ -16,6 +16,7 @@ import { poll as pollScript } from './scripts/poll'
 
 export interface SessionParts {
   readonly connection: Connection
+  readonly direct: Connection
   readonly clock: Clock
   readonly lifetime: Lifetime
   readonly mailbox: Mailbox
@@ -112,7 +113,7 @@ export class Session implements PartitionSession {
   }
 
   async #apply({ seq, time, through, rows, absent = [], sends }: Commit): Promise<void> {
-    const { connection, outbox, keys } = this.#parts
+    const { direct, outbox, keys } = this.#parts
     const parts = new Parts([...outbox.commonKeys, keys.state, keys.inbox, keys.rows, keys.index])
     const puts: Argument[] = []
     const dels: Argument[] = []
@@ -129,7 +130,7 @@ export class Session implements PartitionSession {
     for (const key of absent) args.push(key)
     outbox.write(parts, sends)
     let tries = 0
-    const answer = await connection.run(commitScript, parts.keys, args, args, () => tries++)
+    const answer = await direct.run(commitScript, parts.keys, args, args, () => tries++)
     if (answer === APPLIED) return
     // No try was applied: that would have been said.
     if (answer === ROW_EXISTS)

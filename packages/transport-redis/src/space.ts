@@ -46,6 +46,11 @@ export interface SpaceParts {
   readonly retention: Partial<EventRetention>
   readonly connection: Connection
   readonly messages: Messages
+  /**
+   * The connection for calls with short answers: if it can be, that on which messages arrive. Then an answer and what the call has had published to this process
+   * come in one piece. Long answers would keep messages waiting, and count against what the server lets pile up for a subscriber.
+   */
+  readonly direct: () => Connection
   readonly clock: Clock
   readonly serverClock: ServerClock
   readonly keys: Keys
@@ -61,12 +66,13 @@ const GOODBYE_MS = 2_000
 export async function openSpace(parts: SpaceParts): Promise<Space> {
   const { namespace, partitions, capabilities, connection, messages, clock, serverClock, keys, newName } = parts
   const mailbox = await Mailbox.open(messages, keys, parts.name)
+  const direct = parts.direct()
   const lifetime = new Lifetime(clock)
   const maxBytes = Math.ceil(EVENTS_KEPT_BYTES / partitions)
   const retention: EventRetention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes, ...parts.retention }
   const outbox = new Outbox(keys, serverClock, retention)
   const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
-  const shared = { connection, messages, clock, lifetime, keys, mailbox, outbox, newName }
+  const shared = { connection, direct, messages, clock, lifetime, keys, mailbox, outbox, newName }
   const events = new Events({ ...shared, partitions }, retention)
   const hosts = new Set<Host>()
   const consumers = new Set<Consumer>()
@@ -91,7 +97,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
         outbox.write(call, accepted)
         let outcome: SendOutcome = { ok: true }
         if (call.args.length > 0) {
-          outcome = await connection.run(sendScript, call.keys, call.args).then(
+          outcome = await direct.run(sendScript, call.keys, call.args).then(
             () => ({ ok: true }),
             (error: TaskError) => {
               if (error.code === 'TASKS_CLOSED') throw error

@@ -3,7 +3,7 @@ import type { Clock } from '@tasks/core/adapter'
 import { systemClock, TaskError } from '@tasks/core/adapter'
 import type { Redis, RedisOptions } from 'ioredis'
 import type { NewClient } from './client'
-import { likeClient, withOptions } from './client'
+import { likeClient, takesCalls, withOptions } from './client'
 import { Connection } from './connection'
 import { Keys } from './keys'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ITEMS, MAX_MESSAGE_BYTES, PRIORITIES } from './limits'
@@ -71,7 +71,10 @@ export async function fromUrl(url: string, options: Omit<RedisTransportOptions, 
 interface Link {
   readonly connection: Connection
   readonly messages: Messages
+  /** The connection on which messages arrive, if it takes calls: see `SpaceParts.direct`. */
+  readonly direct: () => Connection
   readonly serverClock: ServerClock
+  readonly close: () => void
 }
 
 class RedisTransport implements Transport {
@@ -147,8 +150,7 @@ class RedisTransport implements Transport {
     if (this.#closed) return
     this.#closed = true
     await Promise.all([...this.#spaces].map((space) => space.close()))
-    this.#link?.connection.close()
-    this.#link?.messages.close()
+    this.#link?.close()
   }
 
   #newLink(): Link {
@@ -159,9 +161,19 @@ class RedisTransport implements Transport {
       silenceMs: Math.min(MOST_SILENCE_MS, patienceMs / 2),
       name: 'Redis',
     }
-    const connection = new Connection({ ...shared, client: this.#newClient() })
-    const messages = new Messages({ ...shared, client: this.#newClient() })
-    return { connection, messages, serverClock: new ServerClock(connection, this.#clock) }
+    const connection = new Connection({ ...shared, client: this.#newClient(false) })
+    const forMessages = this.#newClient(true)
+    const messages = new Messages({ ...shared, client: forMessages })
+    const onMessages = new Connection({ ...shared, client: forMessages })
+    return {
+      connection,
+      messages,
+      direct: () => (takesCalls(forMessages) ? onMessages : connection),
+      serverClock: new ServerClock(connection, this.#clock),
+      close() {
+        for (const each of [connection, onMessages, messages]) each.close()
+      },
+    }
   }
 
   async #look({ connection, serverClock }: Link): Promise<void> {
