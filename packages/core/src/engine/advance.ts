@@ -39,7 +39,7 @@ import {
   type OpenEntry,
   type Place,
 } from './places'
-import { firstStep, type Caught, type ChainRow } from './rows'
+import { atEntry, firstStep, type Caught, type ChainRow } from './rows'
 
 /** The longest path: pipelines that are returned within each other, other than in tail position, make it longer. */
 const MOST_PATH = 4_096
@@ -137,7 +137,7 @@ function start(
   for (;;) {
     const entry = entries[at]
     if (entry === undefined) return toFinally(draft, view, place, row, value, found)
-    const next: ChainRow = { ...row, at, phase: 'sent', attempt: 1, resends: 0, input: value }
+    const next = atEntry(row, at, value)
     if (isGroup(entry)) {
       if (entry.group > 0) {
         const state = stateAt(draft, view, place, row)

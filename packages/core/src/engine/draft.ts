@@ -10,7 +10,7 @@ import { partitionOfAddress } from './event-address'
 import type { SentEventData } from '../events/pipeline-event'
 import type { Emitted } from './emit'
 import type { GroupView } from './groups'
-import { RunKeys, TALLY } from './row-keys'
+import { pipelineKey, RunKeys, TALLY } from './row-keys'
 import type { JobRow, PipelineRow, Row, TallyRow } from './rows'
 
 /** Committed rows as far as they are known: null is known to be absent, undefined is not loaded. */
@@ -203,7 +203,7 @@ export class Draft {
   run(id: string): RunView | undefined {
     const known = this.#runs.get(id)
     if (known !== undefined) return known
-    const key = new RunKeys(id, 0).pipeline
+    const key = pipelineKey(id)
     const row = this.edit<PipelineRow>(key, (committed) => ({ ...committed }))
     return row === undefined ? undefined : this.#remember(row)
   }

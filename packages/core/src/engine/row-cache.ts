@@ -67,12 +67,13 @@ export class RowCache implements KnownRows {
 
   /** Takes over what a commit has changed, and stored as `encoded`; forgets the oldest rows if there are too many. Only between drafts. */
   apply(draft: Draft, encoded: ReadonlyMap<RowKey, Bytes | null>): void {
+    const isHalfFull = this.#rows.size > MOST_ROWS >> 1 || this.#bytes > MOST_BYTES >> 1
     for (const [key, row] of draft.changed) {
       const kind = key[0]
       // Timers, windows and jobs have indexes of their own in the owner.
       if (kind === 'T' || kind === 'W' || kind === 'X') continue
-      // Written again: youngest again.
-      this.#rows.delete(key)
+      // Written again: youngest again, where that matters.
+      if (isHalfFull) this.#rows.delete(key)
       this.#rows.set(key, row)
       this.#weigh(key, encoded.get(key))
     }

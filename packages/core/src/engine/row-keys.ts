@@ -26,27 +26,57 @@ export class RunKeys {
     return this.#prefix
   }
 
-  chain = (base: string): RowKey => `${this.#prefix}c${base}`
-  page = (frame: string, page: number): RowKey => `${this.#prefix}d${frame}#${page}`
-  groups = (): string => `${this.#prefix}g`
-  group = (entry: string): RowKey => `${this.#prefix}g${entry}`
-  chunk = (entry: string, index: number): RowKey => `${this.#prefix}b${entry}#${(index / CHUNK) | 0}`
+  chain(base: string): RowKey {
+    return `${this.#prefix}c${base}`
+  }
+  page(frame: string, page: number): RowKey {
+    return `${this.#prefix}d${frame}#${page}`
+  }
+  groups(): string {
+    return `${this.#prefix}g`
+  }
+  group(entry: string): RowKey {
+    return `${this.#prefix}g${entry}`
+  }
+  chunk(entry: string, index: number): RowKey {
+    return `${this.#prefix}b${entry}#${(index / CHUNK) | 0}`
+  }
   /** Sorted by chunk, so that a scan meets the results of a chunk together. */
-  results = (entry: string, index: number, seq: number): RowKey =>
-    `${this.#prefix}r${entry}#${digits((index / CHUNK) | 0, 5)}.${digits(seq, 1)}`
+  results(entry: string, index: number, seq: number): RowKey {
+    return `${this.#prefix}r${entry}#${digits((index / CHUNK) | 0, 5)}.${digits(seq, 1)}`
+  }
   /** Sorted by commit. */
-  unorderedResults = (entry: string, seq: number): RowKey => `${this.#prefix}r${entry}#00000.${digits(seq, 9)}`
-  resultsPrefix = (entry: string): string => `${this.#prefix}r${entry}#`
-  held = (entry: string): RowKey => `${this.#prefix}h${entry}`
-  final = (base: string): RowKey => `${this.#prefix}f${base}`
-  wait = (entry: string): RowKey => `${this.#prefix}w${entry}`
-  isWait = (key: RowKey): boolean => key.startsWith(`${this.#prefix}w`)
-  heldPrefix = (): string => `${this.#prefix}h`
-  finalsPrefix = (): string => `${this.#prefix}f`
+  unorderedResults(entry: string, seq: number): RowKey {
+    return `${this.#prefix}r${entry}#00000.${digits(seq, 9)}`
+  }
+  resultsPrefix(entry: string): string {
+    return `${this.#prefix}r${entry}#`
+  }
+  held(entry: string): RowKey {
+    return `${this.#prefix}h${entry}`
+  }
+  final(base: string): RowKey {
+    return `${this.#prefix}f${base}`
+  }
+  wait(entry: string): RowKey {
+    return `${this.#prefix}w${entry}`
+  }
+  isWait(key: RowKey): boolean {
+    return key.startsWith(`${this.#prefix}w`)
+  }
+  heldPrefix(): string {
+    return `${this.#prefix}h`
+  }
+  finalsPrefix(): string {
+    return `${this.#prefix}f`
+  }
   /** A key has whole milliseconds: a fraction would be longer, and sort behind everything. */
-  timer = (due: number, what: string): RowKey =>
-    `T/${digits(Math.min(Math.max(0, Math.ceil(due)), LATEST_MS), 9)}/${this.#suffix}${what}`
-  job = (kind: JobRow['kind'], path: string): RowKey => `X/${this.#suffix}${kind}${path}`
+  timer(due: number, what: string): RowKey {
+    return `T/${digits(Math.min(Math.max(0, Math.ceil(due)), LATEST_MS), 9)}/${this.#suffix}${what}`
+  }
+  job(kind: JobRow['kind'], path: string): RowKey {
+    return `X/${this.#suffix}${kind}${path}`
+  }
 }
 
 /** Keys of the box of one address. */
@@ -62,17 +92,36 @@ export class BoxKeys {
   }
 
   /** By the part behind the entity, as jobs and timers name it. */
-  row = (name: string): RowKey => this.#prefix + name
-  waiterRow = ({ id, run, path }: { readonly id: string; readonly run: string; readonly path: string }): string =>
-    `w${escapeId(id)}/${escapeId(run)}${path}`
-  waiter = (name: Parameters<BoxKeys['waiterRow']>[0]): RowKey => this.row(this.waiterRow(name))
-  waiters = (): string => this.row('w')
-  event = (number: number): RowKey => this.row(`k${digits(number, 9)}`)
-  events = (): string => this.row('k')
-  seenRow = (eventId: string): string => `i${escapeId(eventId)}`
-  seen = (eventId: string): RowKey => this.row(this.seenRow(eventId))
-  isSeen = (key: RowKey): boolean => key.startsWith(this.row('i'))
-  numberOf = (eventKey: RowKey): number => Number.parseInt(eventKey.slice(this.#prefix.length + 1), 36)
+  row(name: string): RowKey {
+    return this.#prefix + name
+  }
+  waiterRow({ id, run, path }: { readonly id: string; readonly run: string; readonly path: string }): string {
+    return `w${escapeId(id)}/${escapeId(run)}${path}`
+  }
+  waiter(name: Parameters<BoxKeys['waiterRow']>[0]): RowKey {
+    return this.row(this.waiterRow(name))
+  }
+  waiters(): string {
+    return this.row('w')
+  }
+  event(number: number): RowKey {
+    return this.row(`k${digits(number, 9)}`)
+  }
+  events(): string {
+    return this.row('k')
+  }
+  seenRow(eventId: string): string {
+    return `i${escapeId(eventId)}`
+  }
+  seen(eventId: string): RowKey {
+    return this.row(this.seenRow(eventId))
+  }
+  isSeen(key: RowKey): boolean {
+    return key.startsWith(this.row('i'))
+  }
+  numberOf(eventKey: RowKey): number {
+    return Number.parseInt(eventKey.slice(this.#prefix.length + 1), 36)
+  }
 }
 
 /** The rows that a `clean` job deletes. */

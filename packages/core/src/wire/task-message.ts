@@ -30,7 +30,7 @@ export interface TaskMessage {
   /** The entry's own arguments: kind `spread`, `reference` or `none`. */
   readonly args: Value
   /** In place of `args`, of a task that was handed over in memory: as its definition has them. Never sent. */
-  readonly argsText?: string
+  readonly argsText?: string | undefined
   /** The pipeline's state, see state.ts. */
   readonly state: State
 }
@@ -105,6 +105,7 @@ function loneTask(id: string, header: readonly unknown[], payload: Payload): Tas
     options: options === 0 ? NO_OPTIONS : options,
     input: NONE,
     args: { kind, bytes: payload.take(payload.left) },
+    argsText: undefined,
     state: undefined,
   }
 }
@@ -156,6 +157,7 @@ function pipelineTask(header: readonly unknown[], payload: Payload): TaskMessage
     options: options === 0 ? NO_OPTIONS : options,
     input: { kind: inputKind, bytes: payload.take(inputLength) },
     args: { kind: argsKind, bytes: payload.take(argsLength) },
+    argsText: undefined,
     state: stateLength === undefined ? undefined : payload.take(stateLength),
   }
 }

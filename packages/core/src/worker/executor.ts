@@ -357,19 +357,22 @@ export class Executor implements LocalLane {
   #startLocal(item: LocalItem): void {
     const { partition, dispatch } = item
     const { id, run, path, attempt, resends, step, input, args, state } = dispatch
+    const isText = typeof args === 'string'
+    // In the order of those that come from queues: objects of one shape are read faster.
     const message: TaskMessage = {
       type: 'task',
       id,
       run,
       path,
       attempt,
+      task: step.task,
       resends,
       sentAt: 0,
-      task: step.task,
       options: taskOptions(dispatch),
       input: step.open === 1 ? input : NONE,
       // Text stays text: the codec may take it as it is.
-      ...(typeof args === 'string' ? { args: NONE, argsText: args } : { args: argsValue(args) }),
+      args: isText ? NONE : argsValue(args),
+      argsText: isText ? args : undefined,
       state,
     }
     this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {
