@@ -74,6 +74,10 @@ interface AnyTask {
 
 const untyped = (pipeline: unknown): AnyPipeline => pipeline as AnyPipeline
 
+/** Where a worker's tasks run, and what they are noted in. */
+type Place = Pick<Process, 'name' | 'clock' | 'dead'>
+type Notes = Pick<History, 'add'>
+
 /** Where a program is made into a pipeline: a client, which knows of tasks only by name, or a worker, whose tasks return some. */
 export class Author {
   readonly tasks: Tasks
@@ -90,7 +94,7 @@ export class Author {
   }
 
   /** @param knows how many of the tasks it knows: an old version does not know all */
-  static worker(process: Process, history: History, knows: number): Author {
+  static worker(process: Place, history: Notes, knows: number): Author {
     const author = new Author()
     for (const { name, retries, pure } of TASKS) {
       if (author.#byName.size >= knows) {
@@ -164,7 +168,7 @@ export class Author {
     return this.#byName.get(nameOf(policy === 'bound' ? retries : undefined, pure === true))!
   }
 
-  #act(process: Process, history: History, args: readonly unknown[]): unknown {
+  #act(process: Place, history: Notes, args: readonly unknown[]): unknown {
     // The code that was at hand when its process died goes on to its next await; a process does not.
     if (process.dead) return new Promise(() => undefined)
     const unit = args.at(-1) as TaskUnit
