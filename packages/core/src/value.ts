@@ -146,22 +146,37 @@ export class FrameReader {
     throw new TaskError('TASKS_UNDECODABLE', 'a frame ends early')
   }
 
+  /** Of the next value. */
+  get kind(): Kind {
+    return this.#bytes[this.#at] as Kind
+  }
+
   value(): Value {
-    const kind = this.#bytes[this.#at++] as Kind
+    const { kind } = this
+    const from = this.skip()
+    return { kind, bytes: this.#bytes.subarray(from, this.#at) }
+  }
+
+  /** Passes over a value, without an object for it. Returns where its bytes begin. */
+  skip(): number {
+    const { kind } = this
+    this.#at++
     const length = this.number()
-    const to = this.#at + length
-    if (to > this.#bytes.length || kind > Kind.state) throw new TaskError('TASKS_UNDECODABLE', 'a frame ends early')
-    const bytes = this.#bytes.subarray(this.#at, to)
-    this.#at = to
-    return { kind, bytes }
+    const from = this.#at
+    if (from + length > this.#bytes.length || kind > Kind.state)
+      throw new TaskError('TASKS_UNDECODABLE', 'a frame ends early')
+    this.#at = from + length
+    return from
   }
 }
 
 /** Whether a set, or a set in it, holds a reference. */
 export function holdsReference(set: Value): boolean {
   for (const reader = new FrameReader(set.bytes); !reader.done;) {
-    const value = reader.value()
-    if (value.kind === Kind.reference || (value.kind === Kind.set && holdsReference(value))) return true
+    const { kind } = reader
+    if (kind === Kind.reference) return true
+    if (kind !== Kind.set) reader.skip()
+    else if (holdsReference(reader.value())) return true
   }
   return false
 }
