@@ -34,6 +34,8 @@ export interface ConnectionOptions {
   readonly silenceMs: number
   /** The server, for messages. */
   readonly name: string
+  /** Called when it has been silent for too long: what is the matter may be with other connections too. */
+  readonly onSilence: () => void
 }
 
 /** What settles a call that the server has not answered. */
@@ -45,6 +47,7 @@ export class Connection {
   readonly #patienceMs: number
   readonly #silenceMs: number
   readonly #name: string
+  readonly #onSilence: () => void
   readonly #pending = new Set<Fail>()
   readonly #waitingForReady = new Set<() => void>()
   #heardAt = 0
@@ -53,12 +56,13 @@ export class Connection {
   #lastError: unknown
   #closed: TaskError | undefined
 
-  constructor({ client, clock, patienceMs, silenceMs, name }: ConnectionOptions) {
+  constructor({ client, clock, patienceMs, silenceMs, name, onSilence }: ConnectionOptions) {
     this.#client = client
     this.#clock = clock
     this.#patienceMs = patienceMs
     this.#silenceMs = silenceMs
     this.#name = name
+    this.#onSilence = onSilence
     client.on('error', (error: unknown) => (this.#lastError = error))
     client.on('ready', () => {
       this.#lastError = undefined
@@ -100,6 +104,11 @@ export class Connection {
     return this.#insist(name, () => this.#send(new Call(name, args)), true)
   }
 
+  /** Without a good-bye, which a dead socket would never deliver. ioredis then connects again. */
+  reconnect(): void {
+    this.#client.stream?.destroy()
+  }
+
   close(): void {
     this.#closed ??= new TaskError('TASKS_CLOSED', `${this.#name}: the transport is closed`)
     for (const fail of this.#pending) fail(this.#closed)
@@ -128,7 +137,7 @@ export class Connection {
           if (isOver || !(repeatable || isCertain(error))) throw error
         } else {
           if (isOver || !isPassing(error)) throw refused(error, `${this.#name}: ${what}`)
-          if (wantsAnotherServer(error)) this.#reconnect()
+          if (wantsAnotherServer(error)) this.reconnect()
         }
         // Also lets the event loop go on: a socket that is about to close still looks ready.
         await sleep(this.#clock, RETRY_MS)
@@ -215,7 +224,8 @@ export class Connection {
       const left = this.#heardAt + this.#silenceMs - this.#clock.monotonic()
       if (left <= 0) {
         this.#failAll(`no answer for ${this.#silenceMs} ms`)
-        this.#reconnect()
+        this.reconnect()
+        this.#onSilence()
       } else this.#cancelWatch = this.#clock.after(left, look, { unref: true })
     }
     this.#cancelWatch = this.#clock.after(this.#silenceMs, look, { unref: true })
@@ -223,10 +233,5 @@ export class Connection {
 
   #failAll(why: string): void {
     for (const fail of this.#pending) fail(unavailable(this.#name, why, 'unknown', this.#lastError))
-  }
-
-  /** Not with a good-bye, which a dead socket would never deliver. ioredis then connects again. */
-  #reconnect(): void {
-    this.#client.stream?.destroy()
   }
 }

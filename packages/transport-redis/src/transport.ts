@@ -160,6 +160,11 @@ class RedisTransport implements Transport {
       patienceMs,
       silenceMs: Math.min(MOST_SILENCE_MS, patienceMs / 2),
       name: 'Redis',
+      // Both lead to the same server.
+      onSilence() {
+        connection.reconnect()
+        onMessages.reconnect()
+      },
     }
     const connection = new Connection({ ...shared, client: this.#newClient(false) })
     const forMessages = this.#newClient(true)

@@ -34,10 +34,15 @@ test('pipelines run over TLS, with certificates on both sides and a password', a
   const { certFile, keyFile } = makeCertificate(ctx)
   const port = await freePort()
   const files = ['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', certFile]
-  await newServer(ctx, { settings: ['--tls-port', String(port), ...files, '--user', 'tasks on >secret ~* &* +@all'] })
+  await newServer(ctx, {
+    settings: ['--tls-port', String(port), ...files, '--user', 'tasks', 'on', '>secret', '~*', '&*', '+@all'],
+  })
   const [ca, cert, key] = [certFile, certFile, keyFile].map((file) => readFileSync(file))
   const open = (tls: object) =>
-    redisTransport({ connection: { host: '127.0.0.1', port, username: 'tasks', password: 'secret', tls }, patienceMs: 5_000 })
+    redisTransport({
+      connection: { host: '127.0.0.1', port, username: 'tasks', password: 'secret', tls },
+      patienceMs: 5_000,
+    })
 
   const transport = open({ ca, cert, key })
   onTestFinished(() => transport.close())

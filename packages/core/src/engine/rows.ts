@@ -142,7 +142,11 @@ export function firstStep(input: Value): ChainRow {
 }
 
 /** The same chain at another entry, which takes this value. */
-export function atEntry({ hop, since, definition, state, saved, caught }: ChainRow, at: number, input: Value): ChainRow {
+export function atEntry(
+  { hop, since, definition, state, saved, caught }: ChainRow,
+  at: number,
+  input: Value,
+): ChainRow {
   return { hop, at, phase: 'sent', attempt: 1, resends: 0, since, input, definition, state, saved, caught }
 }
 

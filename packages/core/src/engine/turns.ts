@@ -9,13 +9,16 @@ export interface TakesTurns {
 
 /** Turns follow each other for this long before timers and I/O have theirs. */
 const SLICE_MS = 10
+/** For this long nobody looks whether they have: to be told of it takes a round of the event loop. */
+const FREE_MS = 5
 
 export class Turns {
   readonly #clock: Clock
   #waiting = new Set<TakesTurns>()
   #scheduled: 'no' | 'soon' | 'now' = 'no'
-  /** When the event loop last had its turn; undefined if turns have only begun since. */
+  /** The event loop has not had its turn since; undefined if that is not looked at. */
   #sliceBegan: number | undefined
+  #freeUntil = -Infinity
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -36,9 +39,14 @@ export class Turns {
 
   // With a transport that answers without I/O, a partition with much to do would keep the loop to itself: leases would run out.
   #isSliceOver(): boolean {
-    if (this.#sliceBegan !== undefined) return this.#clock.monotonic() - this.#sliceBegan > SLICE_MS
-    this.#sliceBegan = this.#clock.monotonic()
-    this.#clock.soon(() => (this.#sliceBegan = undefined))
+    const now = this.#clock.monotonic()
+    if (this.#sliceBegan !== undefined) return now - this.#sliceBegan > SLICE_MS
+    if (now < this.#freeUntil) return false
+    this.#sliceBegan = now
+    this.#clock.soon(() => {
+      this.#sliceBegan = undefined
+      this.#freeUntil = this.#clock.monotonic() + FREE_MS
+    })
     return false
   }
 

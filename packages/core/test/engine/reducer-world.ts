@@ -130,7 +130,7 @@ export class ReducerWorld {
       this.fold([{ type: 'woken', job, waiters: page, done }])
     } else if (job.kind === 'seek') {
       const box = new BoxKeys(job.id)
-      this.fold([{ type: 'sought', job, events: this.keys(box.events()).map(box.numberOf), done: true }])
+      this.fold([{ type: 'sought', job, events: this.keys(box.events()).map((key) => box.numberOf(key)), done: true }])
     } else {
       const keys = this.keys(cleanedBy(job)).slice(0, 7)
       this.fold([{ type: 'cleaned', job, keys, done: keys.length < 7 }])
