@@ -6,7 +6,7 @@
 //   offer    to a pipeline: take this                taken    its answer
 //
 // B1. An event is offered to each waiter at most once, and counts as taken if one of them has said so. Else it is kept again, until its time is over.
-// B2. An event that is kept is offered to one waiter at a time; one that comes is offered to all who were registered before it.
+// B2. An event that is kept, or is for one (`forOne`), is offered to one waiter at a time; any other that comes is offered to all who were registered before it.
 // B3. Whatever is repeated finds the row that it would make, or the trace of one, and changes nothing.
 import { partitionOf } from '../ids'
 import type { RowKey } from '../transport'
@@ -24,7 +24,7 @@ type WakeJob = JobRow & { readonly kind: 'wake' }
 type SeekJob = JobRow & { readonly kind: 'seek' }
 
 export function eventSent(draft: Draft, message: EventMessage): void {
-  const { pipelineId, key, eventId, value, fields, keepMs } = message
+  const { pipelineId, key, eventId, value, fields, forOne, keepMs } = message
   const address = eventAddress(pipelineId, key)
   const keys = new BoxKeys(address)
   if (draft.get<SeenEvent>(keys.seen(eventId)) !== undefined) return
@@ -39,9 +39,9 @@ export function eventSent(draft: Draft, message: EventMessage): void {
     run: '',
     path: keys.seenRow(eventId),
   })
-  const event: KeptEvent = { number, eventId, value, fields, search: 'none', out: 0, taken: false, kept: false }
+  const event: KeptEvent = { number, eventId, value, fields, forOne, search: 'none', out: 0, taken: false, kept: false }
   draft.put(keys.event(number), event)
-  if (box.waiting > 0) search(draft, address, event, 'all')
+  if (box.waiting > 0) search(draft, address, event, forOne ? 'one' : 'all')
   else keep(box, event)
 }
 
@@ -51,6 +51,11 @@ export function woken(draft: Draft, job: WakeJob, waiters: readonly RowKey[], do
   const sent = draft.get<KeptEvent>(keys.event(Number(job.path)))
   if (sent === undefined || sent.search === 'none') return draft.endJob(job)
   const isForAll = sent.search === 'all'
+  if (!isForAll && sent.out > 0) {
+    // Somebody who came meanwhile is being asked.
+    editEvent(draft, keys, sent.number)!.search = 'none'
+    return draft.endJob(job)
+  }
   const takers = waiters.filter((key) => {
     const waiter = draft.get<Waiter>(key)
     if (waiter === undefined || !isFree(waiter) || (isForAll && waiter.number > sent.number)) return false
@@ -197,8 +202,8 @@ function settle(draft: Draft, keys: BoxKeys, box: BoxRow, event: KeptEvent): voi
   }
   if (event.kept) return
   keep(box, event)
-  // Somebody may have come while others were asked.
-  if (box.lastWait > event.number && box.waiting > 0) search(draft, keys.address, event, 'one')
+  // Somebody may have come while others were asked, or has not been asked.
+  if ((event.forOne || box.lastWait > event.number) && box.waiting > 0) search(draft, keys.address, event, 'one')
 }
 
 function keep(box: BoxRow, event: KeptEvent): void {

@@ -315,6 +315,8 @@ export interface KeptEvent {
   readonly value: Value
   /** What it shows of its value. */
   readonly fields: Readonly<Record<string, Scalar>> | undefined
+  /** It is for one of those who wait, whoever came first. */
+  readonly forOne?: true | undefined
   /** A job looks for those who take it: all who waited when it came, or one. */
   search: 'none' | 'all' | 'one'
   /** Waiters that have been asked, and have not answered. */

@@ -17,6 +17,8 @@ export interface SendEventOptions {
   readonly pipelineId?: string
   /** Sent again under the same id it has no effect, for as long as it is kept. Default: a new one. */
   readonly id?: string
+  /** Who gets it of those who wait by then: all, or one of them, as a message of a queue. Default `all`. */
+  readonly wakes?: 'all' | 'one'
   /** How long it is kept for whoever waits for it later, in ms. Default 7 days. */
   readonly keepMs?: number
   /** What `match` may look at. Default: the texts, numbers, booleans and nulls in the value, by path. They are sent beside it as they are. */
@@ -24,7 +26,7 @@ export interface SendEventOptions {
 }
 
 const KEPT_MS = 7 * 24 * 3_600_000
-const OPTIONS = ['key', 'value', 'pipelineId', 'id', 'keepMs', 'fields']
+const OPTIONS = ['key', 'value', 'pipelineId', 'id', 'wakes', 'keepMs', 'fields']
 
 /** What `match` can look at of a value: so much, so deep, and no longer texts. */
 const MOST_FIELDS = 100
@@ -43,10 +45,11 @@ export function eventSend(
   newId: () => string,
 ): { readonly id: string; readonly send: Send } {
   checkOptions('sendEvent', options, OPTIONS)
-  const { key, value, pipelineId, keepMs = KEPT_MS } = options
+  const { key, value, pipelineId, wakes = 'all', keepMs = KEPT_MS } = options
   checkId('event key', key)
   if (pipelineId !== undefined) checkId('pipeline id', pipelineId)
   const id = options.id === undefined ? newId() : checkId('event id', options.id)
+  if (wakes !== 'all' && wakes !== 'one') throw badOption('wakes', "'all' or 'one'", wakes)
   checkMs('keepMs', keepMs)
   const encoded = value === undefined ? NONE : { kind: Kind.one, bytes: codec.encode(value) }
   if (encoded.bytes.length > inlineBytes) {
@@ -64,6 +67,7 @@ export function eventSend(
     eventId: id,
     value: encoded,
     ...(fields === undefined ? {} : { fields }),
+    ...(wakes === 'one' && { forOne: true }),
     keepMs,
   })
   return { id, send: { target: { to: 'inbox', partition }, id, body } }

@@ -151,6 +151,8 @@ export interface EventMessage {
   readonly value: Value
   /** What `match` may look at. */
   readonly fields?: Readonly<Record<string, Scalar>>
+  /** Wakes one of those who wait, not all of them. */
+  readonly forOne?: true
   /** How long it is kept for whoever waits for it later, and its id remembered, in ms. */
   readonly keepMs: number
 }

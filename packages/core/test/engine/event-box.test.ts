@@ -111,13 +111,14 @@ class Cluster {
   }
 }
 
-const eventOf = (name: string, key: string, pipelineId: string | undefined): EventMessage => ({
+const eventOf = (name: string, key: string, pipelineId: string | undefined, forOne = false): EventMessage => ({
   type: 'event',
   key,
   eventId: name,
   value: { kind: Kind.one, bytes: codec.encode(name) },
   fields: { '': name, parity: name.length % 2 },
   keepMs: 1e9,
+  ...(forOne && { forOne }),
   ...(pipelineId === undefined ? {} : { pipelineId }),
 })
 
@@ -133,7 +134,8 @@ test('no event is lost, none is taken late by a second one, and nobody waits bes
         const key = KEYS[act % 2]!
         const own = act % 5 === 0
         if (act < 45) {
-          const event = eventOf(`e${events.length}${'x'.repeat(act % 2)}`, key, own ? `p${act % 4}` : undefined)
+          const name = `e${events.length}${'x'.repeat(act % 2)}`
+          const event = eventOf(name, key, own ? `p${act % 4}` : undefined, act % 3 === 0)
           events.push(event)
           cluster.send(partitionOfAddress(eventAddress(event.pipelineId, key), PARTITIONS), event)
         } else if (act < 85) {
@@ -151,6 +153,8 @@ test('no event is lost, none is taken late by a second one, and nobody waits bes
       const takers = cluster.takers()
       const kept = cluster.keptEvents()
       expect(kept.filter((event) => !event.kept || event.out > 0 || event.search !== 'none')).toEqual([])
+      const forOne = events.filter((event) => event.forOne).map(({ eventId }) => eventId)
+      expect(forOne.filter((eventId) => (takers.get(eventId)?.length ?? 0) > 1)).toEqual([])
       for (const { eventId } of events) {
         const isKept = kept.filter((event) => event.eventId === eventId).length
         expect([eventId, isKept + Math.min(1, takers.get(eventId)?.length ?? 0)]).toEqual([eventId, 1])

@@ -51,6 +51,21 @@ describe('a pipeline that waits for an event', () => {
     expect(new Set(await Promise.all(runs.map((run) => run.result())))).toEqual(new Set(['now']))
   })
 
+  test('is woken alone by an event for one', async () => {
+    const sys = system()
+    await sys.worker({ roles: ['owner'] })
+    const client = sys.client()
+    const runs = await Promise.all(
+      Array.from({ length: 5 }, (_, index) => client.submit(waitForEvent<number>({ key: 'job' }), { id: `p${index}` })),
+    )
+    await eventually(async () => expect(await waiting(sys)).toBe(5))
+    for (let job = 0; job < 5; job++) await client.sendEvent({ key: 'job', value: job, wakes: 'one' })
+    expect((await Promise.all(runs.map((run) => run.result()))).sort()).toEqual([0, 1, 2, 3, 4])
+    await expect(client.sendEvent({ key: 'job', wakes: 'two' as 'one' })).rejects.toMatchObject({
+      code: 'TASKS_OPTIONS',
+    })
+  })
+
   test('takes only what matches', async () => {
     const sys = system()
     await sys.worker({ roles: ['owner'] })
