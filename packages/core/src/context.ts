@@ -36,6 +36,8 @@ export interface TaskContext<State extends object = Record<string, unknown>> {
   readonly run: string
   /** Counts from 1. */
   readonly attempt: number
+  /** Ms since the epoch, by the clock of the worker: which jumps where a test has a virtual one. */
+  now(): number
   /** Ms since the epoch at which the task times out; undefined without `timeoutMs`. */
   readonly deadline: number | undefined
   /**

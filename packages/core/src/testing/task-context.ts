@@ -1,4 +1,5 @@
 // A context for a task that is called in a plain unit test.
+import { systemClock } from '../clock'
 import { runInContext, type TaskContext, type TaskState } from '../context'
 import { checkStateKey } from '../state'
 
@@ -23,6 +24,7 @@ export function withTaskContext<R>(context: TestContext, fn: () => R): R {
       parentId: undefined,
       run: 'test',
       attempt: 1,
+      now: () => systemClock.now(),
       deadline: undefined,
       signal: controller.signal,
       progress: silent,

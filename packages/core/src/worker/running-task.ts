@@ -85,6 +85,10 @@ export class RunningTask implements TaskContext {
     return this.message.attempt
   }
 
+  now(): number {
+    return this.#worker.clock.now()
+  }
+
   get meta(): Readonly<Record<string, unknown>> {
     return this.message.options.meta ?? NO_META
   }
