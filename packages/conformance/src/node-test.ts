@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { TransportHarness } from './harness'
+import { listenerCases } from './listener/listener-cases'
+import type { ListenerHarness } from './listener/listener-harness'
 import type { SuiteOptions } from './plan'
 import { planSuite } from './plan'
 import { Recorder } from './recorder'
 
-export type { TransportHarness, SuiteOptions }
+export type { ListenerHarness, TransportHarness, SuiteOptions }
+
+/** Cases end by themselves when something does not happen. */
+const CASE_MS = 120_000
 
 /** Holds a transport to every promise, as tests of node:test. */
 export function describeTransport(name: string, harness: TransportHarness, options: SuiteOptions = {}): void {
@@ -21,5 +26,13 @@ export function describeTransport(name: string, harness: TransportHarness, optio
         context.skip(planned.skip)
       })
     }
+  })
+}
+
+/** Holds a listener to every promise, as tests of node:test. */
+export function describeListener(name: string, harness: ListenerHarness): void {
+  void describe(`${name} keeps the promises of a listener`, () => {
+    after(() => harness.dispose?.())
+    for (const one of listenerCases) void test(one.name, { timeout: CASE_MS }, () => one.run(harness))
   })
 }

@@ -2,11 +2,16 @@ import assert from 'node:assert/strict'
 import type { PartitionSession, Space } from '@tasks/core'
 import { afterAll, describe, onTestFinished, test, type TestContext } from 'vitest'
 import type { TransportHarness } from './harness'
+import { listenerCases } from './listener/listener-cases'
+import type { ListenerHarness } from './listener/listener-harness'
 import type { SuiteOptions } from './plan'
 import { planSuite } from './plan'
 import { Recorder } from './recorder'
 
-export type { TransportHarness, SuiteOptions }
+export type { ListenerHarness, TransportHarness, SuiteOptions }
+
+/** Cases end by themselves when something does not happen. */
+const CASE_MS = 120_000
 
 export interface VitestSuiteOptions extends SuiteOptions {
   /** Runs as many cases at a time as vitest's `maxConcurrency` says: most of them mostly wait. Default: one after the other. */
@@ -32,6 +37,17 @@ export function describeTransport(name: string, harness: TransportHarness, optio
           skip(planned.skip)
         },
       )
+    }
+  })
+}
+
+/** Holds a listener to every promise, as vitest tests. */
+export function describeListener(name: string, harness: ListenerHarness): void {
+  describe(`${name} keeps the promises of a listener`, () => {
+    afterAll(() => harness.dispose?.())
+    for (const one of listenerCases) {
+      // oxlint-disable-next-line vitest/expect-expect -- the case asserts
+      test(`${one.name}`, { timeout: CASE_MS }, () => one.run(harness))
     }
   })
 }

@@ -1,0 +1,144 @@
+// Where cases of listeners play: workers as processes would be, each with a registry and a connection of its own, on one store in memory.
+import {
+  createClient,
+  createTasks,
+  startWorker,
+  type Client,
+  type Logger,
+  type Pipeline,
+  type PipelineHandle,
+  type Task,
+  type Worker,
+} from '@tasks/core'
+import { memoryStore, memoryTransport, type MemoryFaults } from '@tasks/core/memory'
+import { eventually, pause, within } from '../patience'
+import type { ListenerHarness, ListenerProcess, ListenerSource } from './listener-harness'
+
+const NAMESPACE = 'listening'
+const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+
+export interface ProcessOptions {
+  readonly localLane?: boolean
+  /** It dies at its nth call that changes something, counted from 1: before it has an effect, or after. */
+  readonly crash?: { readonly at: number; readonly how: 'lost' | 'unanswered' }
+}
+
+export interface StageProcess {
+  readonly worker: Worker
+  /** Resolves when it has died of its `crash`. */
+  readonly died: Promise<void>
+}
+
+export class ListenerStage {
+  readonly patienceMs: number
+  /** What came behind a wait: the event, and how many the source kept when it was handed on. */
+  readonly notes: { readonly event: unknown; readonly held: number }[] = []
+  readonly #settleMs: number
+  readonly #leaseMs: number
+  readonly #store = memoryStore()
+  readonly #client: Client
+  readonly #cleanUps: (() => unknown)[] = []
+  #source: ListenerSource | undefined
+  #describing: { readonly process: ListenerProcess; readonly note: Task<[unknown], Promise<unknown>> } | undefined
+
+  private constructor({ leaseMs = 500, eventuallyMs = 20_000, settleMs = 50 }: ListenerHarness) {
+    this.patienceMs = eventuallyMs
+    this.#settleMs = settleMs
+    this.#leaseMs = leaseMs
+    const transport = memoryTransport({ store: this.#store })
+    this.#client = createClient({ namespace: NAMESPACE, transport, logger: silent })
+    this.#cleanUps.push(
+      () => transport.close(),
+      () => this.#client.close(),
+    )
+  }
+
+  /** Plays on a stage of its own. */
+  static async play<T>(harness: ListenerHarness, part: (stage: ListenerStage) => Promise<T>): Promise<T> {
+    const stage = new ListenerStage(harness)
+    try {
+      stage.#source = await harness.create({ namespace: NAMESPACE, client: stage.#client })
+      return await part(stage)
+    } finally {
+      await stage.#end()
+    }
+  }
+
+  get source(): ListenerSource {
+    return this.#source!
+  }
+
+  /** A worker that listens. */
+  async process({ localLane = true, crash }: ProcessOptions = {}): Promise<StageProcess> {
+    const tasks = createTasks({ namespace: NAMESPACE })
+    const process = this.source.process(tasks)
+    const note = tasks.bind('note', async (event: unknown) => {
+      this.notes.push({ event, held: (await this.source.held?.()) ?? 0 })
+      return event
+    })
+    this.#describing ??= { process, note }
+    let die!: () => void
+    const died = new Promise<void>((resolve) => (die = resolve))
+    let calls = 0
+    const step = (): 'lost' | 'unanswered' | undefined => {
+      if (crash === undefined || ++calls !== crash.at) return undefined
+      // When the call has had its effect, if it is to have one.
+      queueMicrotask(() => {
+        process.die?.()
+        transport.crash()
+        die()
+      })
+      return crash.how
+    }
+    const faults: MemoryFaults = crash === undefined ? {} : { commit: step, settle: step }
+    const transport = memoryTransport({ store: this.#store, faults })
+    const worker = await startWorker({
+      tasks,
+      transport,
+      localLane,
+      logger: silent,
+      leaseMs: this.#leaseMs,
+      partitions: 2,
+      drainMs: 1_000,
+    })
+    this.#cleanUps.push(
+      () => process.die?.(),
+      () => transport.close(),
+      () => worker.close({ drainMs: 0 }),
+    )
+    return { worker, died }
+  }
+
+  /** Waits for an event, and notes it. */
+  wait(nth: number): Pipeline<unknown> {
+    const { process, note } = this.#describing!
+    return process.wait(nth).continueWith(note)
+  }
+
+  submit(id: string, pipeline: Pipeline<unknown>): Promise<PipelineHandle<unknown>> {
+    return this.#client.submit(pipeline, { id }) as Promise<PipelineHandle<unknown>>
+  }
+
+  result(run: PipelineHandle<unknown>): Promise<unknown> {
+    return run.result({ timeoutMs: this.patienceMs })
+  }
+
+  eventually<T>(attempt: () => T | Promise<T>): Promise<T> {
+    return eventually(this.patienceMs, attempt)
+  }
+
+  within<T>(what: string, promise: Promise<T>): Promise<T> {
+    return within(this.patienceMs, what, promise)
+  }
+
+  /** Long enough for what should not happen to happen. */
+  quiet(): Promise<void> {
+    return pause(this.#settleMs)
+  }
+
+  async #end(): Promise<void> {
+    for (const cleanUp of this.#cleanUps.reverse())
+      await within(this.patienceMs, 'the end', Promise.resolve(cleanUp())).catch(() => undefined)
+    await this.#source?.close?.()
+  }
+}
