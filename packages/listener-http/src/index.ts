@@ -1,0 +1,6 @@
+export type { Check, HmacOptions, WebhookOptions } from './checks'
+export { bearerSecret, hmacSignature, standardWebhook } from './checks'
+export type { HttpEvents, HttpEventsOptions } from './http-events'
+export { httpEvents } from './http-events'
+export type { EventServer, ServeOptions } from './serve'
+export { serveEvents } from './serve'
