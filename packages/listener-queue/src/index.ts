@@ -1,0 +1,7 @@
+export type { QueueDriver, QueueMessage } from './queue-driver'
+export type { QueueEvent, QueueListenerOptions } from './queue-listener'
+export { queueListener } from './queue-listener'
+export type { MessageReceiver, ReceivedMessage, ReceiveMessagesOptions } from './receive-messages'
+export { receiveMessages } from './receive-messages'
+export type { TransportQueue, TransportQueueOptions } from './transport-queue'
+export { transportQueue } from './transport-queue'

@@ -1,0 +1,36 @@
+// Messages on a queue of the transport itself. A message is a lone task, whose function hands it to one of the pipelines that wait, as an event; it is acknowledged when
+// the event is durable. The event has the id of the message: one that is handed out again has no effect.
+import { taskContext, waitForEvent, type BoundListener, type Task, type Tasks } from '@tasks/core'
+
+export interface TransportQueueOptions {
+  /** How long a message is kept that nobody waits for, in ms. Default 7 days. */
+  readonly keepMs?: number
+}
+
+export interface TransportQueue<Value> extends BoundListener<[], Value> {
+  /** What sends a message: `client.enqueue(orders.message, value)`. */
+  readonly message: Task<[value: Value], Promise<void>>
+}
+
+const RETRY = { maxRetries: 20, delayMs: 1_000 }
+
+/**
+ * A queue of this name, and how pipelines wait for its messages: `waitForEvent(orders)`. Each message goes to one of them.
+ * @throws TaskError TASKS_DUPLICATE_TASK, TASKS_ID_INVALID
+ */
+export function transportQueue<Value>(
+  tasks: Pick<Tasks, 'bind'>,
+  name: string,
+  { keepMs }: TransportQueueOptions = {},
+): TransportQueue<Value> {
+  const key = `queue:${name}`
+  const kept = keepMs === undefined ? {} : { keepMs }
+  const message = tasks.bind(
+    key,
+    async (value: Value): Promise<void> => {
+      await taskContext().sendEvent({ key, value, wakes: 'one', ...kept })
+    },
+    { queue: name, retry: RETRY },
+  ) as Task<[value: Value], Promise<void>>
+  return { listenerName: name, message, wait: () => waitForEvent<Value>({ key }) }
+}
