@@ -12,7 +12,8 @@ export const submitToResult: Workload = {
     const { client, worker } = await bed.start()
     await timeEach(bed, client, bed.size(1_000, 10))
     bed.startProfile()
-    noteTimes(bed, 'one process', await timeEach(bed, client, count))
+    const floorMs = await stepOfFloor(bed)
+    noteTimes(bed, 'one process', await timeEach(bed, client, count), (floorMs + (await stepOfFloor(bed))) / 2)
     await bed.checkNoDeadLetters(client)
     if (!bed.transport.capabilities.shared) return
 
@@ -21,7 +22,9 @@ export const submitToResult: Workload = {
     await everyPartitionAnswers(client)
     const before = bed.size(500, 10)
     await timeEach(bed, client, before, 'elsewhere')
-    noteTimes(bed, 'two processes', await timeEach(bed, client, count, 'elsewhere'))
+    const floorAgainMs = await stepOfFloor(bed)
+    const times = await timeEach(bed, client, count, 'elsewhere')
+    noteTimes(bed, 'two processes', times, (floorAgainMs + (await stepOfFloor(bed))) / 2)
     const { step } = await elsewhere.counts()
     assert.equal(step, before + count, 'tasks did not run once each')
     await bed.checkNoDeadLetters(client)
@@ -51,7 +54,16 @@ async function timeEach(
   return times
 }
 
-function noteTimes(bed: Bed, where: string, times: readonly number[]): void {
-  bed.note(`p50, ${where}`, quantile(times, 0.5), 'ms')
+/** The mean of some, in ms; NaN where there is no floor. Taken before and after. */
+async function stepOfFloor(bed: Bed): Promise<number> {
+  const count = bed.size(1_000, 10)
+  const cost = await bed.floors?.steps.run(count)
+  return cost === undefined ? Number.NaN : (cost.seconds / count) * 1000
+}
+
+function noteTimes(bed: Bed, where: string, times: readonly number[], floorMs: number): void {
+  const p50 = quantile(times, 0.5)
+  bed.note(`p50, ${where}`, p50, 'ms')
   bed.note(`p99, ${where}`, quantile(times, 0.99), 'ms')
+  if (!Number.isNaN(floorMs)) bed.note(`p50, ${where}: against a step of the floor`, p50 / floorMs, 'x')
 }
