@@ -41,6 +41,7 @@ const RETRY_MS = 50
 const LEAST_OF_LEASE = 3 / 4
 /** What was asked for is answered by then, or comes later. */
 const LOOK_MS = 2_000
+const REST_MS = 50
 /** What the server says of a request may be lost. */
 const ASK_AGAIN_MS = 3_000
 const MAX_WAITING = 2_048
@@ -202,9 +203,17 @@ export class Consumer implements TaskConsumer {
     )
   }
 
-  /** For what there is, no longer than an answer may take. */
+  /**
+   * For what there is. Whoever asks in the moment in which others take the last of it is not told so by the server, and gets what comes next: so an
+   * answer is waited for until the server has read the question, and not much longer.
+   */
   async #askAll(shelves: readonly Stocked[], tasks: number): Promise<void> {
-    await waitAtMost(this.#parts.clock, LOOK_MS, Promise.all(shelves.map((shelf) => this.#ask(shelf, tasks, 0))))
+    const { clock, jetstream } = this.#parts
+    const asked = shelves.filter((shelf) => !this.#pulls.isAsking(shelf))
+    if (asked.length === 0) return
+    const answers = Promise.all(asked.map((shelf) => this.#ask(shelf, tasks, 0)))
+    if (await waitAtMost(clock, LOOK_MS, Promise.race([answers, jetstream.connection.flush()])))
+      await waitAtMost(clock, REST_MS, answers)
   }
 
   /** For so many tasks; of suspects, for one. */

@@ -8,7 +8,7 @@ import { SHARED_BYTES } from './outbox'
 
 /** Sends on their way at a time; a commit waits until there are fewer. */
 const MOST = 20_000
-/** What has an order leaves at once, and then so often at most: what comes meanwhile shares a message. */
+/** What has an order, events, is waited for by nobody who waits for a result: it leaves a little later, and shares a message with what comes meanwhile. */
 const PACE_MS = 5
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
@@ -107,8 +107,9 @@ export class Relay {
   }
 
   async #makeAll(subject: string, line: InLine[]): Promise<void> {
-    while (line.length > 0 && !this.#stopped) {
-      const since = this.#clock.monotonic()
+    for (;;) {
+      await sleep(this.#clock, PACE_MS)
+      if (line.length === 0 || this.#stopped) break
       let bytes = 0
       let count = 0
       while (count < line.length && (count === 0 || bytes + line[count]!.parcel.data.length <= SHARED_BYTES))
@@ -117,7 +118,6 @@ export class Relay {
       const [{ parcel }] = together as [InLine]
       const data = count === 1 ? parcel.data : Buffer.concat(together.map((each) => each.parcel.data))
       await this.#make({ ...parcel, data }, ...together.map((each) => each.unmade))
-      await sleep(this.#clock, since + PACE_MS - this.#clock.monotonic())
     }
     this.#lines.delete(subject)
   }

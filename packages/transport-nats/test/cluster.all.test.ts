@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { natsTransport } from '../src/index'
 
-const VERSION = '2.12.1'
+const VERSIONS = ['2.10.27', '2.12.1', '2.15.2']
 const PATIENCE_MS = 60_000
 
 /** The servers choose leaders at first, and after each death. */
@@ -62,12 +62,13 @@ async function whole({ url }: Server): Promise<void> {
   }
 }
 
-test(
-  'a cluster of three loses nothing when one of its servers is killed, one after the other',
-  async (ctx) => {
+test.for(VERSIONS)(
+  'a cluster of three with nats-server %s loses nothing when one of its servers is killed, one after the other',
+  { timeout: 10 * PATIENCE_MS },
+  async (version, ctx) => {
     let servers: readonly Server[]
     try {
-      servers = await startNatsCluster({ version: VERSION })
+      servers = await startNatsCluster({ version })
     } catch (error) {
       if (error instanceof NoBroker) return ctx.skip(error.message)
       throw error
@@ -112,5 +113,4 @@ test(
     await client.close()
     for (const worker of workers) await worker.close()
   },
-  10 * PATIENCE_MS,
 )
