@@ -58,8 +58,6 @@ export interface SoakOptions {
   readonly seed: number
   /** Default: all. */
   readonly only?: readonly (keyof typeof harms)[]
-  /** Whether workers say on the event log all that they can, which is held against what happened. */
-  readonly tell?: boolean
 }
 
 /** Asks again while owners are being replaced: where nobody else can read rows, nobody answers then. */
@@ -76,11 +74,11 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Two workers in processes of their own, ten pipelines a round, and one harm in the middle of each. For a test of vitest.
+ * Two workers in processes of their own, ten pipelines a round, and one harm in the middle of each; what the event log tells of them is held against what happened. For a test
+ * of vitest.
  * Answers how many pipelines have ended.
  */
-export async function soak(soakOptions: SoakOptions): Promise<number> {
-  const { server, place, transport, rounds, leaseMs, seed, only, tell = false } = soakOptions
+export async function soak({ server, place, transport, rounds, leaseMs, seed, only }: SoakOptions): Promise<number> {
   console.log(`TASKS_SEED=${seed}`)
   const { random } = virtualClock({ seed })
   // The owner that was asked for a result may be killed: ask again soon.
@@ -90,14 +88,9 @@ export async function soak(soakOptions: SoakOptions): Promise<number> {
     await transport.close()
   })
   // The one hands over in memory, the other goes through the queue, so that both ways are cut.
-  const options = {
-    leaseMs,
-    concurrency: 5,
-    partitions: 4,
-    ...(tell ? ({ events: 'tasks', durableWorkerEvents: true } as const) : {}),
-  }
+  const options = { leaseMs, concurrency: 5, partitions: 4, events: 'tasks', durableWorkerEvents: true } as const
   const workers = await Promise.all([supervise(place, options), supervise(place, { ...options, localLane: false })])
-  const tasks = new Map<string, number>()
+  let told = 'beginning'
   const names = only ?? (Object.keys(harms) as (keyof typeof harms)[])
   for (let round = 0; round < rounds; round++) {
     const wanted = Array.from({ length: PIPELINES }, (_, index) => ({
@@ -118,6 +111,7 @@ export async function soak(soakOptions: SoakOptions): Promise<number> {
     await sleep(random() * 250)
     const name = round < names.length ? names[round]! : names[Math.floor(random() * names.length)]!
     await harms[name]({ server, workers, random, leaseMs })
+    const tasks = new Map<string, number>()
     for (const { work, run } of await Promise.all(accepted)) {
       const outcome: unknown = await run.result({ timeoutMs: PATIENCE_MS }).catch((error: unknown) => error)
       expect(outcome, `round ${round} (${name}), pipeline ${run.id}`).toBe(work.expected)
@@ -128,11 +122,11 @@ export async function soak(soakOptions: SoakOptions): Promise<number> {
       })
       tasks.set(run.id, work.tasks)
     }
+    told = await answered(() => checkTold(client, told, tasks))
   }
   const { pipelines: ended } = await answered(() => client.list({ limit: 10_000 }))
   expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['COMPLETED']))
   expect(await client.deadLetters.list()).toEqual([])
-  if (tell) await checkTold(client, tasks)
   expect(workers.map(({ deaths }) => deaths)).toEqual([0, 0])
   return ended.length
 }

@@ -1,4 +1,4 @@
-// What the event log has to say in the end of pipelines that all ended well: the whole story of each, whoever was killed meanwhile.
+// What the event log has to say of pipelines that all ended well: the whole story of each, whoever was killed meanwhile.
 import type { Client, CloudEvent } from '@tasks/core'
 import { expect } from 'vitest'
 
@@ -6,11 +6,15 @@ const WORKER = 'dev.tasks.worker.'
 
 /**
  * Workers were asked for `events: 'tasks'` and `durableWorkerEvents`.
- * @param expected how many task entries of each pipeline have ended well
+ * @param from where these pipelines begin, at the latest
+ * @param expected how many task entries of each have ended well
+ * @returns where to begin with those that come next
  */
-export async function checkTold(client: Client, expected: ReadonlyMap<string, number>): Promise<void> {
+export async function checkTold(client: Client, from: string, expected: ReadonlyMap<string, number>): Promise<string> {
   const told = new Map<string, CloudEvent[]>()
-  for await (const item of await client.subscribe({ from: 'beginning', follow: false })) {
+  let end = from
+  for await (const item of await client.subscribe({ from, follow: false })) {
+    end = item.position
     expect(item.kind, 'retention has dropped nothing yet').toBe('event')
     if (item.kind !== 'event') continue
     // Trouble with the server is of no pipeline.
@@ -33,4 +37,5 @@ export async function checkTold(client: Client, expected: ReadonlyMap<string, nu
     const missing = completed.filter((subject) => !finished.has(subject))
     expect(missing, `what no worker has said to have finished of ${id}`).toEqual([])
   }
+  return end
 }

@@ -17,7 +17,6 @@ test(
       rounds: ROUNDS,
       leaseMs: 1_000,
       seed: SEED,
-      tell: true,
     })
     expect(ended).toBe(ROUNDS * PIPELINES)
   },
