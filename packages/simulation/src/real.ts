@@ -10,7 +10,7 @@ const PATIENCE_MS = 60_000
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 export interface RealOptions {
-  /** A connection of its own for each worker, and one for the client. */
+  /** A connection of its own for each worker, and one for a client. */
   readonly connect: () => Transport
   readonly seed: number
   readonly programs: number
@@ -38,7 +38,10 @@ export async function playOnReal({ connect, seed, programs }: RealOptions): Prom
   )
   const transport = connect()
   const author = Author.client()
-  const client = createClient({ namespace: NAMESPACE, transport, logger: silent })
+  // One on its own, and one in the process of a worker, whose owners it finds.
+  const clients = [transport, workers[0]!.transport].map((each) =>
+    createClient({ namespace: NAMESPACE, transport: each, logger: silent }),
+  )
   const { below } = randomOf(seed, 'real')
   const play = async (index: number): Promise<readonly string[]> => {
     const program = generateProgram(below, {
@@ -54,7 +57,7 @@ export async function playOnReal({ connect, seed, programs }: RealOptions): Prom
       variants: true,
     })
     const expected = interpret(program)
-    const run = await client.submit(author.pipeline(program))
+    const run = await clients[index % clients.length]!.submit(author.pipeline(program))
     const outcome = await outcomeOf(run.result({ timeoutMs: PATIENCE_MS }))
     const [told, wanted] = isLoose(program)
       ? [inAnyOrder(outcome), inAnyOrder(expected.outcome)]
@@ -77,7 +80,7 @@ export async function playOnReal({ connect, seed, programs }: RealOptions): Prom
   try {
     return (await Promise.all(Array.from({ length: programs }, (_, index) => play(index)))).flat()
   } finally {
-    await client.close()
+    for (const client of clients) await client.close()
     await transport.close()
     for (const each of workers) {
       await each.worker.close()

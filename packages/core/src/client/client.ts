@@ -5,6 +5,7 @@ import { connect, connectOptionsOf, type Connection, type ConnectOptions } from 
 import { decodeFailure, decodeValue } from '../decoding'
 import type { PipelineDescription } from '../engine/describe'
 import type { PipelineStatus } from '../engine/queries'
+import { ownerHere } from '../engine/owners-here'
 import { decodeRow } from '../engine/row-codec'
 import { blobPrefix, pipelineKey } from '../engine/row-keys'
 import { isOver, type PipelineRow } from '../engine/rows'
@@ -21,7 +22,13 @@ import type { Plain } from '../passing'
 import type { Tasks } from '../tasks'
 import type { Send, Space, Transport } from '../transport'
 import { isFailure } from '../value'
-import { encodeInbox, type Command, type MeantRun, type SubmitOptions as WireOptions } from '../wire/inbox-message'
+import {
+  encodeInbox,
+  type Command,
+  type MeantRun,
+  type SubmitMessage,
+  type SubmitOptions as WireOptions,
+} from '../wire/inbox-message'
 import { openEventStream, type EventItem, type EventStream } from '../events/event-stream'
 import { eventSend, type SendEventOptions } from '../events/sent-event'
 import { giveCommand, type CancelOptions, type Obeyed } from './commands'
@@ -288,7 +295,7 @@ class ConnectedClient implements Client {
   ): Promise<PipelineHandle<never>> {
     const meta = checkMeta(options.meta)
     const runAt = dueOf(options, this.#clock)
-    const { space, values, replies, sender } = await this.#connect()
+    const { connection, space, values, replies, sender } = await this.#connect()
     const definition = await packPipeline(pipeline, this.#codec, space, values, blobPrefix(id, run))
     if (options.id !== undefined) await this.#checkConflict(space, id, definition.hash, options)
     const replyTo = await replies.address()
@@ -300,13 +307,16 @@ class ConnectedClient implements Client {
       ...(options.retentionMs === undefined ? {} : { retentionMs: options.retentionMs }),
       ...(runAt === undefined ? {} : { runAt }),
     }
-    const body = encodeInbox({ type: 'submit', id, run, options: wire, definition })
+    const message: SubmitMessage = { type: 'submit', id, run, options: wire, definition }
     const accepted = asks ? replies.accepted(run, this.#answerMs) : undefined
     // The refusal may come before the send has resolved; it is awaited below.
     accepted?.promise.catch(() => undefined)
     replies.expect({ id, run })
     try {
-      await sender.send({ target: { to: 'inbox', partition: partitionOf(id, space.partitions) }, id: run, body })
+      const partition = partitionOf(id, space.partitions)
+      const taken = ownerHere(connection.transport, this.namespace, partition)?.submit(message)
+      if (taken === undefined || !(await taken))
+        await sender.send({ target: { to: 'inbox', partition }, id: run, body: encodeInbox(message) })
       await accepted?.promise
     } catch (error) {
       accepted?.forget()

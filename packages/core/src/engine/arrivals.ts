@@ -1,6 +1,6 @@
 // What an owner has been given and has not folded yet: inbox messages, outcomes from its own process, and what it says to itself.
 import type { Capabilities, InboxMessage, Position } from '../transport'
-import { decodeInbox, type Outcome } from '../wire/inbox-message'
+import { decodeInbox, type Outcome, type SubmitMessage } from '../wire/inbox-message'
 import type { Input } from './reducer'
 
 export interface Arrived {
@@ -10,7 +10,7 @@ export interface Arrived {
   /** How much it counts towards a batch. */
   readonly weight: number
   readonly bytes: number
-  /** The owner's own inputs: called when the commit with it has succeeded. */
+  /** The owner's own inputs, and submits of its process: called when the commit with it has succeeded. */
   readonly done?: () => void
 }
 
@@ -44,6 +44,19 @@ export class Arrivals {
       this.#inbox.push(arrivedOf(message))
       this.#inboxBytes += message.body.length
     }
+  }
+
+  /** A submit of this process, in one line with those of others. */
+  addSubmit(input: SubmitMessage, done: () => void): void {
+    let bytes = 0
+    for (const page of input.definition.pages) bytes += page.length
+    this.#inbox.push({ input, weight: 1, bytes, done })
+    this.#inboxBytes += bytes
+  }
+
+  /** More waits than the next batch can take. */
+  get isBehind(): boolean {
+    return this.#inbox.length >= FEW_WAITING.count || this.#inboxBytes >= FEW_WAITING.bytes
   }
 
   /** Back-pressure: resolves when few enough messages wait here; what does not stays with the transport. */

@@ -25,7 +25,9 @@ export function condemn(draft: Draft, { arrived: { input, message }, error }: Po
   const text = error instanceof Error ? error.message : String(error)
   const code = TaskError.is(error) ? error.code : 'TASKS_UNDECODABLE'
   const failure = { code, name: 'TaskError', message: text }
-  const body = input.type === 'outcomes' ? encodeInbox(input) : message?.body
+  // A submit of this process has not been a message yet.
+  const isOwn = input.type === 'outcomes' || (input.type === 'submit' && message === undefined)
+  const body = isOwn ? encodeInbox(input) : message?.body
   if (body === undefined) return refuse(input, failure, error, owned)
   logger.error({ partition, message: message?.id, error }, `what has arrived became a dead letter: ${input.type}`)
   const reason = code === 'TASKS_TOO_LARGE' ? 'too-large' : 'undecodable'

@@ -18,7 +18,7 @@ export interface Folded {
   readonly draft: Draft
   readonly batch: readonly Arrived[]
   readonly poison: readonly Poison[]
-  /** Those of the dispatches that need nothing but a message of the inbox: the first of pipelines that are submitted. */
+  /** Those of the dispatches that need nothing but a submit: the first of pipelines. */
   readonly first: readonly Dispatch[]
 }
 
@@ -61,7 +61,7 @@ function foldLoaded(
     const before = draft.dispatches.length
     try {
       step(draft, arrived.input)
-      if (arrived.input.type === 'submit' && arrived.message !== undefined)
+      if (arrived.input.type === 'submit')
         for (let at = before; at < draft.dispatches.length; at++) first.push(draft.dispatches[at]!)
     } catch (error) {
       if (error instanceof MissingRow) for (const key of error.keys) missing.push(key)

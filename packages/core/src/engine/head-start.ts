@@ -1,5 +1,5 @@
 // A head start: the first tasks of a pipeline begin before the commit that notes them, and what has ended by then goes into that commit. Their input is the submit,
-// which the inbox keeps: who reads it again begins them again. No later task may: it would see a result that is not committed, and that may be another next time.
+// which the inbox, or a client of this process, keeps: who gets it again begins them again. No later task may: it would see a result that is not committed, and that may be another next time.
 //
 // H1. Only for messages that came since this session can be the only one to have read them: an earlier one may have been killed by that task, with nothing to count it.
 // H2. What was begun is not begun again by the same turn, however often its batch is folded.

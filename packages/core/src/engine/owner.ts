@@ -14,7 +14,7 @@ import type { EventLevel } from '../events/pipeline-event'
 import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import type { Bytes, PartitionSession, RowKey, Send, Space } from '../transport'
-import type { Outcome } from '../wire/inbox-message'
+import type { Outcome, SubmitMessage } from '../wire/inbox-message'
 import { encodeReply } from '../wire/reply'
 import { encodeSignal } from '../wire/signal'
 import { answerTo, refusalOf } from './answers'
@@ -32,6 +32,7 @@ import { Jobs } from './jobs'
 import type { LaneOwner, LocalLane } from './local-lane'
 import { Markers } from './markers'
 import { PartitionClock } from './partition-clock'
+import type { OwnerHere } from './owners-here'
 import { Passed } from './passed'
 import { encodeRows, planCommit, repliesOf } from './commit-plan'
 import { step, type Input } from './reducer'
@@ -63,7 +64,7 @@ export interface OwnerOptions {
 
 const RESTORE_PAGE = 500
 
-export class Owner implements LaneOwner, TakesTurns {
+export class Owner implements LaneOwner, OwnerHere, TakesTurns {
   readonly partition: number
   readonly #session: PartitionSession
   readonly #space: Space
@@ -99,6 +100,9 @@ export class Owner implements LaneOwner, TakesTurns {
   #busy = true
   /** While a turn was under way. */
   #roomCame = false
+  /** Submits of this process that are not committed yet. */
+  readonly #submitting = new Set<(isCommitted: boolean) => void>()
+  #takesSubmits = false
   /** Nothing more is taken in. */
   #ending = false
   /** Nothing more can be committed. */
@@ -163,6 +167,7 @@ export class Owner implements LaneOwner, TakesTurns {
           () => undefined,
         )
       this.#busy = false
+      this.#takesSubmits = true
       this.#request('now')
       await new Promise<void>((resolve) => {
         // From here on the hand-over has the commits to itself.
@@ -179,6 +184,7 @@ export class Owner implements LaneOwner, TakesTurns {
       this.#logger.warn({ partition: this.partition, error }, 'a partition was lost')
     } finally {
       this.#over = true
+      for (const settle of this.#submitting) settle(false)
       this.#watch.stop()
       this.#dailySweep.stop()
       this.#cancelAlarm()
@@ -193,6 +199,19 @@ export class Owner implements LaneOwner, TakesTurns {
     this.#arrivals.addOutcome(outcome)
     this.#headStart.ended(outcome)
     this.#request(quiet ? 'now' : 'soon')
+  }
+
+  submit(message: SubmitMessage): Promise<boolean> | undefined {
+    if (!this.#takesSubmits || this.#arrivals.isBehind) return undefined
+    return new Promise((resolve) => {
+      const settle = (isCommitted: boolean): void => {
+        this.#submitting.delete(settle)
+        resolve(isCommitted)
+      }
+      this.#submitting.add(settle)
+      this.#arrivals.addSubmit(message, () => settle(true))
+      this.#request('now')
+    })
   }
 
   requeue(dispatches: readonly Dispatch[]): void {
@@ -520,6 +539,7 @@ export class Owner implements LaneOwner, TakesTurns {
   }
 
   #stopTaking(): void {
+    this.#takesSubmits = false
     this.#stopPolling.abort()
     this.#arrivals.stop()
   }

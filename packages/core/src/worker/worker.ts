@@ -3,6 +3,7 @@ import { waitAtMost, type Clock } from '../clock'
 import type { Codec } from '../codec'
 import { connect, connectOptionsOf, type ConnectOptions } from '../connect'
 import { Owner } from '../engine/owner'
+import { joinOwners } from '../engine/owners-here'
 import { Turns } from '../engine/turns'
 import type { EventLevel } from '../events/pipeline-event'
 import { TaskError } from '../errors'
@@ -148,22 +149,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     ? Promise.resolve()
     : space
         .own({ leaseMs })
-        .run(
-          (session) =>
-            new Owner({
-              session,
-              space,
-              values,
-              lane,
-              turns,
-              clock,
-              logger,
-              leaseMs,
-              events: settings.events,
-              announcer,
-            }).run(),
-          stopOwning.signal,
-        )
+        .run((session) => {
+          const { events } = settings
+          const owner = new Owner({ session, space, values, lane, turns, clock, logger, leaseMs, events, announcer })
+          const leave = joinOwners(connection.transport, tasks.namespace, session.partition, owner)
+          return owner.run().finally(leave)
+        }, stopOwning.signal)
         .catch((error: unknown) =>
           logger.error({ error, namespace: tasks.namespace }, 'this worker owns no partitions any more'),
         )
