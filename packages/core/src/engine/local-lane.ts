@@ -38,6 +38,6 @@ export interface LaneOwner {
   outcome(outcome: Outcome, quiet: boolean): void
   /** These were handed over and not started: let others have them. */
   requeue(dispatches: readonly Dispatch[]): void
-  /** There is room in the lane. */
+  /** There is room in the lane, or it is busy. */
   roomAgain(): void
 }

@@ -127,7 +127,7 @@ export class Executor implements LocalLane {
   }
 
   isBusy(): boolean {
-    return this.#closed || (this.#active >= this.concurrency && this.#ahead() === 0)
+    return this.#closed || (this.#active >= this.concurrency && (this.#averageMs > SOON_MS || this.#ahead() === 0))
   }
 
   reserve(count: number): void {
@@ -322,7 +322,9 @@ export class Executor implements LocalLane {
     }
     this.#draining = false
     if (this.#closed) return
-    if (this.#localWaiting === 0 && this.room() > 0) for (const owner of this.#owners.values()) owner.roomAgain()
+    // An owner hears of it too when nothing fits in and nothing will soon: what it has left is for other processes.
+    if (this.#localWaiting === 0 && (this.room() > 0 || this.isBusy()))
+      for (const owner of this.#owners.values()) owner.roomAgain()
     if (this.wanted > 0) this.onSlot()
     this.#watch()
   }
