@@ -96,7 +96,8 @@ async function checkCommands({ manifest }) {
 /** @param {readonly { name: string, folder: string }[]} places */
 async function checkExamples(places) {
   for (const { name, folder } of places) {
-    const example = exampleIn(join(folder, 'README.md'))
+    const readme = join(folder, 'README.md')
+    const example = exampleIn(readme)
     if (example === undefined) {
       const failure = 'its README has no ```ts block between <!-- example:start --> and <!-- example:end -->'
       console.log(`✗ ${name}: ${failure}`)
@@ -119,6 +120,12 @@ async function checkExamples(places) {
         node('example.cjs', wrap(transpile(example, ts.ModuleKind.CommonJS)), example),
       )
     }
+    const [, file, command] = readFileSync(readme, 'utf8').match(/^Saved as `(.+?)`, it runs with `npx (.+?)`/m) ?? []
+    if (file !== undefined && command !== undefined)
+      await check(`npx ${command}`, async () => {
+        writeFileSync(join(project, file), example)
+        expectPrints(await must('npx', ['--no-install', ...command.split(' ')], { capture: true }), example)
+      })
     await broker?.stop()
   }
 }
@@ -173,7 +180,11 @@ async function typecheck(example) {
  */
 async function node(file, script, example = '') {
   writeFileSync(join(project, file), script)
-  const stdout = await must(process.execPath, [file], { capture: true, timeoutMs: 60_000 })
+  expectPrints(await must(process.execPath, [file], { capture: true, timeoutMs: 60_000 }), example)
+}
+
+/** @param {string} stdout @param {string} example */
+function expectPrints(stdout, example) {
   for (const [, text = ''] of example.matchAll(/\/\/ prints: (.+)$/gm)) {
     if (!stdout.includes(text.trim())) throw new Error(`"${text.trim()}" is not in what it printed: ${stdout}`)
   }
