@@ -1,6 +1,7 @@
 // When a failed task is tried again. The worker judges the error, because only it has the task's classes and predicates; the owner
 // computes the delay from data. All of it is pure.
 import { RetryAfterError, TaskError } from './errors'
+import { checkKeys } from './option-checks'
 
 export interface RetryPolicy {
   /** How often to try again after the first attempt: an integer of at least 0. */
@@ -41,6 +42,7 @@ export interface RetryData {
  */
 export function resolveRetry(policy: RetryPolicy): RetryData {
   if (typeof policy !== 'object' || policy === null) throw bad('retry', 'an object like { maxRetries: 3 }', policy)
+  checkKeys('retry', policy, ['maxRetries', 'delayMs', 'factor', 'maxDelayMs', 'jitter', 'retryFor'])
   const { maxRetries, delayMs = 1000, factor = 2, jitter = 'full', retryFor } = policy
   if (!Number.isSafeInteger(maxRetries) || maxRetries < 0)
     throw bad('retry.maxRetries', 'an integer of at least 0', maxRetries)

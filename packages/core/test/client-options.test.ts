@@ -146,6 +146,10 @@ test.each([
 test.each([
   [undefined, /createClient needs options/],
   [{}, /namespace undefined must have/],
+  [
+    { namespace: 'x', tasks: createTasks({ namespace: 'y' }) },
+    /the tasks are those of namespace "y", the client's is "x"/,
+  ],
   [{ namespace: 'x', transport: 5 }, /transport must be a URL or a transport, not 5/],
   [{ namespace: 'x', transprot: 'memory:' }, /no option "transprot"/],
   [{ namespace: 'x', answerMs: -1 }, /answerMs must be .* not -1/],

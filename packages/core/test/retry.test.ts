@@ -34,6 +34,10 @@ describe('the policy', () => {
     [{ maxRetries: 1, jitter: 2 }, "retry.jitter must be 'full', 'none' or a number from 0 to 1, not 2"],
     [{ maxRetries: 1, jitter: 'some' }, "retry.jitter must be 'full', 'none' or a number from 0 to 1, not some"],
     [{ maxRetries: 1, retryFor: ['RangeError'] }, 'retry.retryFor[0] must be an error class, not RangeError'],
+    [
+      { maxRetries: 1, maxDelay: 5 },
+      'retry: there is no option "maxDelay"; known: maxRetries, delayMs, factor, maxDelayMs, jitter, retryFor',
+    ],
     [3, 'retry must be an object like { maxRetries: 3 }, not 3'],
   ])('%j is refused', (policy, message) => {
     expect(() => resolveRetry(policy as never)).toThrow(expect.objectContaining({ code: 'TASKS_OPTIONS', message }))

@@ -56,15 +56,19 @@ export const identity: readonly EngineCase[] = [
         await new Promise((resolve) => setTimeout(resolve, 150))
         return value
       })
+      let finals = 0
+      const final = tasks.bind('final', () => void finals++)
       await stage.workers(tasks)
       const client = await stage.client()
-      const old = await client.submit(slow.send('old', 100).continueWith(end), { id: 'one' })
+      const old = await client.submit(slow.send('old', 100).continueWith(end).finallyDo(final), { id: 'one' })
       const oldResult = code(old.result({ timeoutMs: stage.patienceMs }))
       await eventually(stage.patienceMs, async () => assert.equal((await old.status()).status, 'RUNNING'))
       const fresh = await client.submit(slow.send('new', 1).continueWith(end), { id: 'one', onDuplicate: 'restart' })
       assert.equal(await fresh.result({ timeoutMs: stage.patienceMs }), 'new')
       assert.equal(await oldResult, 'TASKS_CANCELLED')
       assert.equal((await fresh.status()).done, 2)
+      // That of the old run would end after the new one has begun.
+      assert.equal(finals, 0)
     },
   },
   {

@@ -78,7 +78,7 @@ export interface SubmitOptions {
   readonly meta?: Readonly<Record<string, unknown>>
   /**
    * What to do if the id exists. `return` (default): its run, if the definition is the same, else `TASKS_ID_CONFLICT`. `reject`:
-   * `TASKS_ID_EXISTS`. `restart`: a new run; a live one is cancelled first. The last two wait for the owner's answer.
+   * `TASKS_ID_EXISTS`. `restart`: a new run; a live one is CANCELLED at once, and its finally does not run. The last two wait for the owner's answer.
    */
   readonly onDuplicate?: 'return' | 'reject' | 'restart'
   /** How long the outcome is kept after the end, in ms. Default 24 h. The id is free again after that. */
@@ -206,6 +206,12 @@ export function createClient(options: ClientOptions): Client {
   checkTransport(options.transport)
   checkParts(options)
   checkAnswerMs(options.answerMs)
+  const { namespace, tasks } = options
+  if (tasks !== undefined && tasks.namespace !== namespace)
+    throw new TaskError(
+      'TASKS_OPTIONS',
+      `the tasks are those of namespace "${tasks.namespace}", the client's is "${namespace}"`,
+    )
   return new ConnectedClient(options)
 }
 

@@ -83,7 +83,7 @@ export class DeadLetterBox {
 
   /**
    * Sends it again, to where it was. Its deliveries count from one.
-   * @throws TaskError TASKS_NOT_FOUND; TASKS_UNSUPPORTED for a letter that belongs to a pipeline (its entry has failed: submit or retry the
+   * @throws TaskError TASKS_NOT_FOUND; TASKS_UNSUPPORTED for a letter that belongs to a pipeline (its entry has failed: retry the
    *   pipeline) or that cannot be read
    */
   async redrive(id: string): Promise<void> {
@@ -92,7 +92,7 @@ export class DeadLetterBox {
     if (info.pipelineId !== undefined) {
       throw new TaskError(
         'TASKS_UNSUPPORTED',
-        `the dead letter "${id}" belongs to the pipeline "${info.pipelineId}", whose entry has failed: submit the pipeline again`,
+        `the dead letter "${id}" belongs to the pipeline "${info.pipelineId}", whose entry has failed: retry the pipeline`,
       )
     }
     const inbox = /^inbox\/(\d+)$/.exec(info.source)

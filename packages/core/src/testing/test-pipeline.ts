@@ -3,6 +3,7 @@ import { createClient } from '../client/client'
 import type { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import { memoryTransport } from '../memory/memory-transport'
+import { checkMethods, checkOptions } from '../option-checks'
 import type { Plain } from '../passing'
 import type { Submittable } from '../pipeline'
 import type { Tasks } from '../tasks'
@@ -55,13 +56,15 @@ const silent: Logger = { debug: () => undefined, info: () => undefined, warn: ()
 
 /**
  * Runs a pipeline in this process on a virtual clock: a week of retries takes milliseconds.
- * @throws TaskError TASKS_UNKNOWN_TASK if the pipeline, `override` or `failOn` names a task that is not bound
+ * @throws TaskError TASKS_OPTIONS; TASKS_UNKNOWN_TASK if the pipeline, `override` or `failOn` names a task that is not bound
  */
 export async function testPipeline<Out>(
   pipeline: Submittable<Out, void>,
   options: TestOptions,
 ): Promise<TestRun<Plain<Out>>> {
+  checkOptions('testPipeline', options, ['tasks', 'override', 'failOn', 'meta', 'seed', 'timeoutMs'])
   const { tasks, meta, seed = 1, timeoutMs = 30 * DAY_MS } = options
+  checkMethods('testPipeline: tasks', tasks, ['bind', 'assertKnows'])
   tasks.assertKnows(pipeline as Submittable<unknown, never>)
   const clock = virtualClock({ seed })
   const timeline: TimelineEntry[] = []

@@ -200,3 +200,13 @@ test('a task that nobody knows is found in handlers, templates and a finally', a
   ])
     await expect(testPipeline(pipeline, { tasks })).rejects.toMatchObject({ code: 'TASKS_UNKNOWN_TASK' })
 })
+
+test.each([
+  [{}, /testPipeline: tasks must be an object with the functions bind, assertKnows, not undefined/],
+  [{ tasks, overide: {} }, /testPipeline: there is no option "overide"/],
+])('options %# are refused', async (options, message) => {
+  await expect(testPipeline(risk(['A']), options as never)).rejects.toMatchObject({
+    code: 'TASKS_OPTIONS',
+    message: expect.stringMatching(message) as string,
+  })
+})
