@@ -162,7 +162,7 @@ export class Jobs {
     if (this.#pumps.size === 0) return []
     const { lane, space } = this.#options
     const room = lane?.room() ?? 0
-    const overflow = lane === undefined || lane.isBusy() ? MOST_INPUTS >> 1 : 0
+    const overflow = lane === undefined || lane.isBusy() ? MOST_INPUTS : 0
     const share = Math.min(Math.ceil(Math.max(room, overflow) / this.#pumps.size), mostInputs(space.capabilities))
     if (share === 0) return []
     const due: (readonly [PumpJob, number])[] = []

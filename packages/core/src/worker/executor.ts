@@ -4,6 +4,7 @@
 // E2. What is handed over and cannot be started soon is given back, so that other workers have it.
 // E3. An outcome goes to the owner that this process has for the partition now, whichever session handed the task over; else to the inbox.
 import type { Clock } from '../clock'
+import { MOST_INPUTS } from '../engine/arrivals'
 import type { EntryName, Dispatch } from '../engine/draft'
 import { argsValue, taskOptions } from '../engine/dispatch'
 import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
@@ -20,8 +21,8 @@ import type { RunningTask } from './running-task'
 const SOON_MS = 5
 /** What has waited this long is given back. */
 const TOO_LONG_MS = 10
-/** The most that waits here, however quick the tasks. */
-const MOST_AHEAD = 1_000
+/** The most that waits here, however quick the tasks: what two commits start, so that one runs while the other is stored. */
+const MOST_AHEAD = 2 * MOST_INPUTS
 /** How many late ends are remembered. */
 const MOST_LATE = 1_000
 const MOST_CANCELLED = 10_000
