@@ -1,7 +1,8 @@
 // The event logs of a namespace. A partition has two: of events of commits, and of events that are sent alone, which a stopped owner is not to hold up. So a position is a place in both.
 //
 // E1. Whoever reads on after a position sees everything of both that was not before it, and nothing that was.
-// E2. What is followed is only that there is something: events are read when somebody asks, so that a reader of last week costs no memory.
+// E2. What was sent alone before something was committed is told before it: whoever says what a worker did, and then commits what follows from it, is heard in that order.
+// E3. What is followed is only that there is something: events are read when somebody asks, so that a reader of last week costs no memory.
 import type { EventPage, Position, ReadEvents, StoredEvent } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { takeOrWait, TaskError } from '@tasks/core/adapter'
@@ -91,24 +92,34 @@ export class Events {
         : [...cursorsOf(after)]
     const events: StoredEvent[] = []
     let gap = false
-    for (const log of [0, 1] as const) {
+    const take = (log: 0 | 1, chunk: Chunk): void => {
       const cursor = cursors[log]
-      const chunk = events.length < max ? await heads[log]!.read(cursor.offset) : undefined
-      if (chunk === undefined) continue
       if (after !== undefined && chunk.range.start > cursor.offset) gap = true
       for (const { offset, value } of chunk.records) {
         const messages = value === null ? [] : decodeFrames(value)
         for (let index = offset === cursor.offset ? cursor.index : 0; index < messages.length; index++) {
-          if (events.length === max) break
+          if (events.length === max) return
           cursors[log] = { offset, index: index + 1 }
           const { id, body } = messages[index]!
           // A copy: what a reader does to it must not change what another is given.
           events.push({ position: positionOf(cursors), id, body: Buffer.from(body) })
         }
       }
-      if (gap && cursors[log] === cursor && chunk.range.start > cursor.offset)
-        cursors[log] = { offset: chunk.range.start, index: 0 }
+      cursors[log] = {
+        offset: Math.max(chunk.next, cursor.offset),
+        index: chunk.next > cursor.offset ? 0 : cursor.index,
+      }
     }
+    const [committed, alone] = heads as [Head, Head]
+    const commits = await committed.read(cursors[0].offset)
+    // Behind everything that was sent before these were committed.
+    const upTo = commits === undefined ? undefined : await alone.endNow()
+    for (let before = -1; cursors[1].offset > before && events.length < max;) {
+      before = cursors[1].offset
+      const chunk = await alone.read(before, upTo)
+      if (chunk !== undefined) take(1, chunk)
+    }
+    if (commits !== undefined && events.length < max) take(0, commits)
     return events.length === 0 && !gap ? undefined : { partition, gap, events, position: positionOf(cursors) }
   }
 
@@ -172,8 +183,14 @@ class Head {
     return this.#started
   }
 
-  async read(from: number): Promise<Chunk | undefined> {
-    if (from >= this.#end || (from >= this.#blank.from && this.#blank.to >= this.#end)) return undefined
+  /** The end as the broker knows it, and not only as far as was heard. */
+  async endNow(): Promise<number> {
+    return (await this.#driver.range(this.#place)).end
+  }
+
+  /** What follows an offset; undefined if there is nothing before the end. */
+  async read(from: number, end = this.#end): Promise<Chunk | undefined> {
+    if (from >= end || (from >= this.#blank.from && this.#blank.to >= end)) return undefined
     if (this.#last !== undefined && from >= this.#last.from && from < this.#last.next) {
       const records = this.#last.records.filter(({ offset }) => offset >= from)
       return { ...this.#last, records }
