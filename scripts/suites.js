@@ -8,6 +8,7 @@
  * @property {string[]} files    for vitest, filters (none: all files); for node:test, how they end; for a script, the script and its arguments
  * @property {string} [after]    the suite that must have ended first, if it was chosen
  * @property {'all'} [tier]      only in `npm run test:all`
+ * @property {Record<string, string>} [env]   settings of its tests
  * @property {string} [node]     a version of Node other than the one in use
  */
 
@@ -38,6 +39,7 @@ export const suites = [
   vitest('oracle', 'packages/oracle'),
   { name: 'scripts', runner: 'node:test', cwd: 'scripts', files: ['.test.js'] },
 
+  { ...vitest('core-queue-lane', 'packages/core'), tier: 'all', env: { TASKS_LANE: 'queue' } },
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
   { ...vitest('core-node-24', 'packages/core'), tier: 'all', node: NODE_24 },
   { ...vitest('conformance-node-22', 'packages/conformance'), tier: 'all', node: NODE_22 },

@@ -76,7 +76,7 @@ function choose(names) {
 async function start(suite) {
   const cwd = join(root, suite.cwd ?? '.')
   const colours = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}
-  const env = { TASKS_SUITE: suite.name, TASKS_TIER: tier, ...(lanes > 1 ? colours : {}) }
+  const env = { TASKS_SUITE: suite.name, TASKS_TIER: tier, ...suite.env, ...(lanes > 1 ? colours : {}) }
   const node = suite.node === undefined ? process.execPath : await nodeBinary(suite.node)
   return run(node, argsOf(suite, cwd), {
     cwd,

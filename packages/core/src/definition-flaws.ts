@@ -94,11 +94,11 @@ function stepFlaw(step: unknown): Flaw | undefined {
 
 function checkRetryData(retry: unknown): void {
   if (!isObject(retry)) throw new TaskError('TASKS_OPTIONS', 'must be an object')
+  const unknown = unknownKey(retry, ['maxRetries', 'delayMs', 'factor', 'maxDelayMs', 'jitter'])
+  if (unknown !== undefined) throw new TaskError('TASKS_OPTIONS', unknown.why)
   for (const [key, value] of Object.entries(resolveRetry(retry as unknown as RetryData))) {
     if (retry[key] !== value) throw new TaskError('TASKS_OPTIONS', `${key} must be given`)
   }
-  const unknown = unknownKey(retry, ['maxRetries', 'delayMs', 'factor', 'maxDelayMs', 'jitter'])
-  if (unknown !== undefined) throw new TaskError('TASKS_OPTIONS', unknown.why)
 }
 
 function refusal(path: string, check: () => void): Flaw | undefined {

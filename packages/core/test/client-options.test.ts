@@ -39,6 +39,13 @@ test.each([
   ['a negative delay', [task.send(1), { delayMs: -1 }], 'TASKS_OPTIONS', /delayMs .* not -1/],
   ['two times', [task.send(1), { delayMs: 1, runAt: 1 }], 'TASKS_OPTIONS', /delayMs or runAt/],
   ['meta that is a list', [task.send(1), { meta: [] }], 'TASKS_OPTIONS', /meta must be an object/],
+  [
+    'meta with a function',
+    [task.send(1), { meta: { by: () => 1 } }],
+    'TASKS_OPTIONS',
+    /meta must be an object of JSON/,
+  ],
+  ['meta with NaN', [task.send(1), { meta: { by: NaN } }], 'TASKS_OPTIONS', /meta must be an object of JSON/],
   ['meta that is cyclic', [task.send(1), { meta: cyclic }], 'TASKS_OPTIONS', /meta must be an object of JSON/],
   [
     'meta that is too large',

@@ -29,10 +29,7 @@ const harness = {
 // Of these there is nothing to see in several processes, or they arm a fault in the process of a transport: conformance.test.ts has them.
 const elsewhere = ({ promise, requires = [] }: ConformanceCase): boolean =>
   promise === 'S8' || requires.some((ability) => /^(stall|faults)/.test(ability))
-// Owners and workers are in this process all the same. What is worth it in the short tier is that their connections really die.
-const whole =
-  process.env['TASKS_TIER'] === 'all' ? engineCases : engineCases.filter(({ requires }) => requires?.includes('crash'))
 
 describeTransport('sqlite, each connection in a process of its own', harness, {
-  cases: [...transportCases, ...whole].filter((each) => !elsewhere(each)),
+  cases: [...transportCases, ...engineCases].filter((each) => !elsewhere(each)),
 })

@@ -120,7 +120,16 @@ export function checkMeta(meta: unknown): Readonly<Record<string, unknown>> | un
     throw badOption('meta', 'an object of JSON values', meta)
   let text: string
   try {
-    text = JSON.stringify(meta)
+    text = JSON.stringify(meta, (key, value: unknown) => {
+      // What JSON leaves out or makes null of would not arrive.
+      if (
+        typeof value === 'function' ||
+        typeof value === 'symbol' ||
+        (typeof value === 'number' && !Number.isFinite(value))
+      )
+        throw new TypeError(`${key} is ${String(value)}`)
+      return value
+    })
   } catch (cause) {
     throw new TaskError('TASKS_OPTIONS', 'meta must be an object of JSON values', { cause })
   }

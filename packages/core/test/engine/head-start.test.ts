@@ -21,7 +21,7 @@ function watched() {
     commits,
     onCommit: (next: typeof look) => (look = next),
     start: async () => {
-      await worker({ concurrency: 4 }, connect({ faults }))
+      await worker({ localLane: true, concurrency: 4 }, connect({ faults }))
       // Every session has read its own marker: what comes now may begin at once.
       await later(50)
     },

@@ -24,7 +24,7 @@ function together() {
     faults,
     submits,
     async start() {
-      const running = await worker({ concurrency: 4 }, transport)
+      const running = await worker({ localLane: true, concurrency: 4 }, transport)
       // Until then an owner lets no task begin before it is noted.
       await later(50)
       return { running, client: client({}, transport) }
@@ -82,7 +82,7 @@ test('what its owner has not committed when the worker closes is not lost', asyn
   const closing = running.close()
   const accepted = await Promise.all(runs)
   await closing
-  await worker()
+  await worker({ localLane: true })
   expect(await Promise.all(accepted.map((run) => run.result(waiting)))).toEqual(accepted.map((_, index) => index))
 })
 

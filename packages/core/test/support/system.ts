@@ -62,7 +62,16 @@ export function system(options: SystemOptions = {}): System {
     tasks,
     connect,
     async worker(given = {}, transport = connect()) {
-      const worker = await startWorker({ tasks, transport, logger: silent, leaseMs: 2_000, ...timed, ...given })
+      const localLane = process.env['TASKS_LANE'] !== 'queue'
+      const worker = await startWorker({
+        tasks,
+        transport,
+        logger: silent,
+        leaseMs: 2_000,
+        localLane,
+        ...timed,
+        ...given,
+      })
       onTestFinished(async () => {
         await worker.close({ drainMs: 0 })
         await transport.close()

@@ -90,7 +90,7 @@ test('a blob that is gone fails its task', async () => {
 test('tasks of this process go on while nothing can be received from the queues', async () => {
   const { tasks, worker, client, connect } = system()
   const next = tasks.bind('next', async (value: number) => value + 1)
-  await worker({ concurrency: 1 }, connect({ faults: { receive: () => 'lost' } }))
+  await worker({ localLane: true, concurrency: 1 }, connect({ faults: { receive: () => 'lost' } }))
   // One at a time: what has no room here goes to a queue.
   let chain = next.send(0)
   for (let step = 1; step < 20; step++) chain = chain.continueWith(next)
