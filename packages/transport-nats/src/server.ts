@@ -2,7 +2,7 @@
 import type { Capabilities } from '@tasks/core'
 import { TaskError } from '@tasks/core/adapter'
 import type { Connection } from './connection'
-import type { StreamInfo } from './jetstream'
+import type { StreamConfig, StreamInfo } from './jetstream'
 import { isPayloadTooSmall } from './limits'
 
 export type Durability = Capabilities['durability']
@@ -45,9 +45,12 @@ export async function syncsAlways(monitor: string | undefined): Promise<boolean>
 }
 
 /** What survives once this stream's server has answered. */
-export function durabilityOf({ config }: StreamInfo, syncAlways: boolean): Durability {
-  if (config.storage === 'memory') return 'none'
-  if ((config.num_replicas ?? 1) >= 3) return 'replicated'
+export function durabilityOf(
+  { storage, num_replicas = 1 }: Pick<StreamConfig, 'storage' | 'num_replicas'>,
+  syncAlways: boolean,
+): Durability {
+  if (storage === 'memory') return 'none'
+  if (num_replicas >= 3) return 'replicated'
   return syncAlways ? 'fsync' : 'process'
 }
 

@@ -132,7 +132,7 @@ class NatsTransport implements Transport {
     const connection = await this.connect()
     const jetstream = new JetStream(connection)
     const names = new Names(this.#prefix, options.namespace)
-    const replicas = this.#replicas ?? (connection.info.cluster === undefined ? 1 : 3)
+    const replicas = this.#replicasOn(connection)
     const retention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes: EVENTS_KEPT_BYTES, ...options.retention }
     const { partitions, streams } = await openNamespace(jetstream, names, options, replicas, retention)
     await this.#look(streams)
@@ -170,8 +170,10 @@ class NatsTransport implements Transport {
       patienceMs,
       silenceMs: Math.min(MOST_SILENCE_MS, patienceMs / 2),
     })
+    let syncs: boolean
     try {
       checkServer(connection)
+      syncs = await syncsAlways(this.#monitor)
     } catch (error) {
       await connection.close()
       throw error
@@ -179,10 +181,16 @@ class NatsTransport implements Transport {
     const { version, max_payload } = connection.info
     this.#capabilities = {
       ...this.#capabilities,
+      // Of what would be created; streams that are there say it themselves.
+      durability: durabilityOf({ num_replicas: this.#replicasOn(connection) }, syncs),
       maxMessageBytes: maxMessageBytes(max_payload),
       server: `nats-server ${version}`,
     }
     return connection
+  }
+
+  #replicasOn({ info }: Connection): number {
+    return this.#replicas ?? (info.cluster === undefined ? 1 : 3)
   }
 
   /** At streams that hold what must not be lost. */
@@ -190,7 +198,7 @@ class NatsTransport implements Transport {
     const syncs = await syncsAlways(this.#monitor)
     for (const stream of streams) {
       checkLimits(stream)
-      const durability = durabilityOf(stream, syncs)
+      const durability = durabilityOf(stream.config, syncs)
       checkDurability(durability, this.#durability)
       this.#capabilities = { ...this.#capabilities, durability }
     }

@@ -15,6 +15,10 @@ test('with sync_interval: always, and a monitoring port that says so, the stream
   })
   const transport = natsTransport({ url: `${server.url}?durability=fsync&monitor=${monitor}` })
   onTestFinished(() => transport.close())
+  await expect(transport.open({ namespace: 'synced', provision: 'verify' })).rejects.toMatchObject({
+    code: 'TASKS_NOT_FOUND',
+  })
+  expect(transport.capabilities.durability).toBe('fsync')
   const tasks = createTasks({ namespace: 'synced' })
   const double = tasks.bind('double', (n: number) => n * 2)
   const worker = await startWorker({ tasks, transport, partitions: 2 })
