@@ -18,6 +18,7 @@ const MARKS: Readonly<Record<EntryState, string>> = {
   done: '✓',
   skipped: '–',
   failed: '✗',
+  cancelled: '✗',
 }
 
 const STYLES: Readonly<Partial<Record<EntryState, Style>>> = {
@@ -28,6 +29,7 @@ const STYLES: Readonly<Partial<Record<EntryState, Style>>> = {
   held: 'yellow',
   done: 'green',
   failed: 'red',
+  cancelled: 'yellow',
 }
 
 /** @param now ms since the epoch */
@@ -37,7 +39,8 @@ export function drawDescription(told: PipelineDescription, now: number): readonl
   const head = `${status}  ${id}  ${name}  ${done} of ${tasks} tasks, ${attempts} attempts${took}`
   const lines: Line[] = [{ text: plain(head), style: 'bold' }]
   if (chain !== undefined) new Drawing(lines, now).chain(chain, '', '')
-  else if (error !== undefined) lines.push({ text: messageOf(error), style: 'red' })
+  // Of what has failed the entry says it.
+  if (error !== undefined && chain?.state !== 'failed') lines.push({ text: messageOf(error), style: 'red' })
   return lines
 }
 
@@ -89,20 +92,26 @@ class Drawing {
   }
 
   #entry(entry: EntryDescription): string {
-    const { name, kind, state, attempt, since, error, progress, sleepMs, sleepUntil, group, returned, pauses } = entry
+    const { name, kind, state, attempt, since, tookMs, error, progress, sleepMs, sleepUntil, group } = entry
+    const { returned, pauses } = entry
     const title = kind === 'handler' ? `on error: ${name}` : kind === 'finally' ? `finally: ${name}` : name
     const facts = [
       sleepMs === undefined ? '' : showDuration(sleepMs),
       sleepUntil === undefined ? '' : `until ${new Date(sleepUntil).toISOString()}`,
       group === undefined ? '' : countsOf(group),
       attempt === undefined || attempt === 1 ? '' : `attempt ${attempt}`,
-      since === undefined || state === 'failed' ? '' : showDuration(Math.max(0, this.#now - since)),
+      tookMs !== undefined ? showDuration(tookMs) : this.#goesOn(state, since),
       progress === undefined ? '' : `${Math.round(100 * progress.fraction)}% ${progress.note}`,
       pauses === true ? 'then pauses' : '',
       // Of what is below it, that tells.
       error === undefined || returned !== undefined || group !== undefined ? '' : messageOf(error),
     ].filter((fact) => fact !== '')
     return `${MARKS[state]} ${title}${facts.length === 0 ? '' : `  ${facts.join(', ')}`}`
+  }
+
+  #goesOn(state: EntryState, since: number | undefined): string {
+    const isOver = state === 'failed' || state === 'done' || state === 'cancelled'
+    return since === undefined || isOver ? '' : showDuration(Math.max(0, this.#now - since))
   }
 }
 

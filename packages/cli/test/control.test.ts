@@ -27,7 +27,7 @@ test('a pipeline is paused, shown, resumed, cancelled and deleted by its id', as
   writeFileSync(file, '')
   const watched = await watching.ended
   expect(watched).toMatchObject({ code: 0, stderr: '' })
-  expect(watched.stdout).toMatch(/^COMPLETED {2}a {2}held {2}1 of 1 tasks, 1 attempts, .*\n$/)
+  expect(watched.stdout).toMatch(/^COMPLETED {2}a {2}held {2}1 of 1 tasks, 1 attempts, .*\n✓ held .*\n$/)
   const late = await run('cancel', 'a', '--json')
   expect(late.code).toBe(5)
   expect(documentOf(late)).toMatchObject({ error: { code: 'TASKS_STATUS' } })
@@ -39,7 +39,9 @@ test('a pipeline is paused, shown, resumed, cancelled and deleted by its id', as
   await submit('b')
   expect((await run('cancel', 'b', '--grace', '1ms')).stdout).toMatch(/^b is CANCELL(ING|ED)\n$/)
   expect(await run('result', 'b')).toMatchObject({ code: 1, stdout: '' })
-  expect((await run('show', 'b')).stdout).toMatch(/^CANCELLED {2}b .*\nTaskError: the pipeline "b" was cancelled\n$/)
+  expect((await run('show', 'b')).stdout).toMatch(
+    /^CANCELLED {2}b .*\n✗ held\nTaskError: the pipeline "b" was cancelled\n$/,
+  )
 })
 
 test('a failed pipeline is shown down to what failed, and retried', async () => {

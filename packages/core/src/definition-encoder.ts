@@ -12,6 +12,7 @@ import {
   isEachUse,
   isSleepUse,
   isTaskUse,
+  isValueUse,
   MAX_DEPTH,
   MAX_TASKS,
   whatIs,
@@ -24,6 +25,7 @@ import {
   type TaskRef,
   type TaskUse,
   type Use,
+  type ValueUse,
   type Whole,
 } from './plan'
 import { asBuffer } from './record'
@@ -174,8 +176,7 @@ class Encoder {
 
   #chain(plan: Plan, tight: boolean): string {
     const { use, before } = plan
-    const { inlineBytes } = this.#options
-    const most = tight ? Math.min(SPILL_BYTES, inlineBytes) : inlineBytes
+    const most = this.#most(tight)
     // Most chains of large groups.
     if (before === undefined && isTaskUse(use)) {
       this.#mix('[')
@@ -198,9 +199,21 @@ class Encoder {
   #structure(use: Exclude<Use, TaskUse>, tight: boolean): string {
     if (isGroupUse(use)) return this.#group(use, tight)
     if (isEachUse(use)) return this.#eachOf(use, tight)
+    if (isValueUse(use)) return this.#valueOf(use, tight)
     return this.#plain(
       isSleepUse(use) ? sleepEntry(use) : { ...use, pipeline: oneIf(use.pipeline), pauseAfter: oneIf(use.pauseAfter) },
     )
+  }
+
+  #valueOf({ value }: ValueUse, tight: boolean): string {
+    this.#mix('{"value"')
+    return `{"value":${this.#data(value, 'an element of a fan-out', this.#most(tight))}}`
+  }
+
+  /** Arguments of more bytes become blobs. */
+  #most(tight: boolean): number {
+    const { inlineBytes } = this.#options
+    return tight ? Math.min(SPILL_BYTES, inlineBytes) : inlineBytes
   }
 
   #plain(entry: object): string {
@@ -222,6 +235,7 @@ class Encoder {
   #group(use: GroupUse, tight: boolean): string {
     const { pageBytes } = this.#options
     const { chains } = use
+    if (chains.length > MAX_TASKS) throw tooLarge(`has a group of ${chains.length} chains`, `${MAX_TASKS}`)
     const inlineBytes = tight ? SPILL_BYTES : pageBytes / 2
     const size = `"group":${chains.length}`
     const options = parallel(use)

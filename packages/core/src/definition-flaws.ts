@@ -190,6 +190,7 @@ function structureFlaw(entry: unknown, scope: Scope, depth: number): Flaw | unde
   if (!isObject(entry)) return { path: '', why: `must be an entry, not ${show(entry)}` }
   if ('group' in entry) return groupFlaw(entry, scope, depth)
   if ('each' in entry) return eachFlaw(entry, scope, depth)
+  if ('value' in entry) return unknownKey(entry, ['value']) ?? within('.value', dataFlaw(entry['value']))
   if ('sleep' in entry) return sleepFlaw(entry, 'sleep')
   if ('sleepUntil' in entry) return sleepFlaw(entry, 'sleepUntil')
   if ('event' in entry) return eventFlaw(entry)
@@ -251,7 +252,8 @@ function groupFlaw(entry: Record<string, unknown>, scope: Scope, depth: number):
   const unknown = unknownKey(entry, GROUP_KEYS) ?? parallelFlaw(entry)
   if (unknown !== undefined) return unknown
   const { group, chains, pages, index } = entry
-  if (!isCount(group)) return { path: '.group', why: `must be an integer of at least 0, not ${show(group)}` }
+  if (!isCount(group) || group > MAX_TASKS)
+    return { path: '.group', why: `must be an integer from 0 to ${MAX_TASKS}, not ${show(group)}` }
   if (depth >= MAX_DEPTH) return { path: '', why: `is nested more than ${MAX_DEPTH} groups deep` }
   if ([chains, pages, index].filter((x) => x !== undefined).length !== 1) {
     return { path: '', why: 'must have one of chains, pages and index' }

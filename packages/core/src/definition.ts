@@ -10,6 +10,7 @@
 //                "pages": [[page, index of its first chain]…] or, of very many pages,
 //                "index": [[page, index of its first chain]…], where each page is [[{ "group", "pages" or "index" }]]: a part of the group
 //             { "each": [entry…], parallel… }: the chain once for each element of the upstream array, which is its upstream value
+//             { "value": data }: gives this, whatever comes from upstream: what a chain of a fan-out begins with that does not begin with a task
 //             { "sleep": ms, "pauseAfter": 1? } | { "sleepUntil": ms since the epoch, "pauseAfter": 1? }: pass their upstream value on
 //             { "event": key, "pipeline": 1?, "match": { path: text, number, boolean or null }?, "timeoutMs": ms?, "pauseAfter": 1? }: waits for an event of
 //                this key, of the namespace or sent to this pipeline, and takes its value for its result
@@ -57,15 +58,15 @@ export interface Step {
   readonly taskId?: string
   /** The pipeline is paused when the entry has ended. */
   readonly pauseAfter?: 1
-  /** Its result need not be stored: it may run again to be had again. */
+  /** Its result need not be stored: what follows runs with it. */
   readonly checkpoint?: 0
 }
 
 export type Chain = readonly Entry[]
-export type Entry = TaskEntry | GroupEntry | EachEntry | SleepEntry | EventEntry
+export type Entry = TaskEntry | GroupEntry | EachEntry | ValueEntry | SleepEntry | EventEntry
 export type TaskEntry = readonly [step: number] | readonly [step: number, args: ArgsData]
 
-/** The codec's bytes of a list of arguments, or of a state. */
+/** The codec's bytes of a list of arguments, of an element, or of a state. */
 export type ArgsData =
   | string
   | { readonly b64: string }
@@ -105,6 +106,12 @@ export interface EachEntry extends Parallel {
   readonly each: Chain
 }
 
+/** Gives a value, at once and without a worker: the element that its chain is for. */
+export interface ValueEntry {
+  readonly value: ArgsData
+  readonly pauseAfter?: never
+}
+
 /** Waits this long from its start, or until this time; both in whole ms. Passes on what it got. */
 export type SleepEntry = ({ readonly sleep: number } | { readonly sleepUntil: number }) & { readonly pauseAfter?: 1 }
 
@@ -136,6 +143,11 @@ export function isHandler({ steps }: Definition, entry: Entry): boolean {
   return isTask(entry) && steps[entry[0]]!.catch === 1
 }
 
+/** Whether the result of a task need not be stored. */
+export function isPure({ steps }: Definition, [step]: TaskEntry): boolean {
+  return steps[step]!.checkpoint === 0
+}
+
 /** Whether the pipeline is paused when the entry has ended. */
 export function pausesAfter({ steps }: Definition, entry: Entry): boolean {
   return (isTask(entry) ? steps[entry[0]]! : entry).pauseAfter === 1
@@ -143,6 +155,10 @@ export function pausesAfter({ steps }: Definition, entry: Entry): boolean {
 
 export function isEach(entry: Entry): entry is EachEntry {
   return 'each' in entry
+}
+
+export function isValue(entry: Entry): entry is ValueEntry {
+  return 'value' in entry
 }
 
 export function isSleep(entry: Entry): entry is SleepEntry {

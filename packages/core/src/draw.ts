@@ -5,10 +5,12 @@ import {
   isEvent,
   isSleep,
   isTask,
+  isValue,
   type Chain,
   type Definition,
   type Entry,
   type Step,
+  type ValueEntry,
 } from './definition'
 import { TaskError } from './errors'
 import {
@@ -18,10 +20,12 @@ import {
   isPlan,
   isSleepUse,
   isTaskUse,
+  isValueUse,
   type EventUse,
   type Plan,
   type TaskUse,
   type Use,
+  type ValueUse,
 } from './plan'
 
 export interface DrawOptions {
@@ -82,10 +86,10 @@ function drawn(work: object, options: DrawOptions): readonly Drawn[] {
 }
 
 function fromPlan(plan: Plan): readonly Drawn[] {
-  return entriesOf(plan).flatMap((use) => withPause(fromUse(use), pausesAfter(use)))
+  return entriesOf(plan).flatMap((use) => (isValueUse(use) ? [] : withPause(fromUse(use), pausesAfter(use))))
 }
 
-function fromUse(use: Use): Drawn {
+function fromUse(use: Exclude<Use, ValueUse>): Drawn {
   if (isTaskUse(use)) return taskBox(nameOf(use), use.catches === true)
   if (isSleepUse(use)) return sleepBox(use)
   if (isEventUse(use)) return eventBox(use)
@@ -105,12 +109,13 @@ const pausesAfter = (use: Use): boolean => (isTaskUse(use) ? use.overrides?.paus
 
 function fromChain(chain: Chain, definition: Definition, options: DrawOptions): readonly Drawn[] {
   return chain.flatMap((entry) => {
+    if (isValue(entry)) return []
     const pause = isTask(entry) ? definition.steps[entry[0]]!.pauseAfter : entry.pauseAfter
     return withPause(fromEntry(entry, definition, options), pause === 1)
   })
 }
 
-function fromEntry(entry: Entry, definition: Definition, options: DrawOptions): Drawn {
+function fromEntry(entry: Exclude<Entry, ValueEntry>, definition: Definition, options: DrawOptions): Drawn {
   if (isTask(entry)) {
     const step = definition.steps[entry[0]]!
     return taskBox(nameOfStep(step), step.catch === 1)

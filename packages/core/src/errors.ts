@@ -36,7 +36,7 @@ export const taskErrorCodes = {
   TASKS_NOT_FOUND: 'There is no pipeline, result, letter or store of that name; it may have expired.',
   TASKS_ID_CONFLICT: 'The id belongs to a run with another definition.',
   TASKS_ID_EXISTS: 'The id is taken, and `onDuplicate` is `reject`.',
-  TASKS_FULL: 'The partition of that id has as many pipelines that go on as it may have; nothing was started.',
+  TASKS_FULL: 'The partition has as many pipelines that go on, or entries that wait for a time, as it may have.',
   TASKS_STATUS: 'A command was given that is not for the status that the pipeline has; the message names both.',
   TASKS_STATE_CONFLICT: "Chains of a group have set a key of the pipeline's state to different values.",
   TASKS_NO_TASKS: 'A worker was started without tasks.',

@@ -499,7 +499,7 @@ class PipelineValue extends Plan {
   pauseAfter(): Plan {
     this.#checkOpenEnded('pauseAfter')
     const { before, use, whole } = this
-    if (!isTaskUse(use)) return new PipelineValue(before, { ...use, pauseAfter: true }, whole)
+    if (!isTaskUse(use)) return new PipelineValue(before, { ...use, pauseAfter: true } as Use, whole)
     return new PipelineValue(before, { ...use, overrides: { ...use.overrides, pauseAfter: true } }, whole)
   }
 

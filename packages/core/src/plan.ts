@@ -25,7 +25,7 @@ export interface StepOptions {
   readonly taskId?: string
   /** The pipeline is paused when the entry has ended. */
   readonly pauseAfter?: true
-  /** Its result need not be stored: it may run again to be had again. */
+  /** Its result need not be stored: what follows runs with it. */
   readonly checkpoint?: false
 }
 
@@ -65,6 +65,12 @@ export interface EachUse extends ParallelOptions {
   readonly each: Plan
 }
 
+/** Gives this. No author writes it: a fan-out begins chains with it that do not begin with a task. */
+export interface ValueUse {
+  readonly value: unknown
+  readonly pauseAfter?: never
+}
+
 /** Waits, and passes on what it got. */
 export interface SleepUse {
   /** Ms from its start, or the time of its end: whole ones. */
@@ -83,7 +89,7 @@ export interface EventUse {
   readonly pauseAfter?: true
 }
 
-export type Use = TaskUse | GroupUse | EachUse | SleepUse | EventUse
+export type Use = TaskUse | GroupUse | EachUse | ValueUse | SleepUse | EventUse
 
 /** What is said of a pipeline as a whole, so that it can be no part of another. */
 export interface Whole {
@@ -120,7 +126,7 @@ export class Plan {
         tasks += chain.tasks
         if (chain.depth >= depth) depth = chain.depth + 1
       }
-      if (depth === 0 && !isSleepUse(use) && !isEventUse(use)) depth = 1
+      if (depth === 0 && (isGroupUse(use) || isEachUse(use))) depth = 1
     }
     this.before = before
     this.use = use
@@ -168,6 +174,10 @@ export function isGroupUse(use: Use): use is GroupUse {
 
 export function isEachUse(use: Use): use is EachUse {
   return 'each' in use
+}
+
+export function isValueUse(use: Use): use is ValueUse {
+  return 'value' in use
 }
 
 export function isSleepUse(use: Use): use is SleepUse {

@@ -16,8 +16,8 @@ export interface TaskOptions<Args extends readonly unknown[] = readonly unknown[
   /** A schema for each argument, in order; checked in the worker before the function runs. `undefined` leaves one out. */
   readonly inputs?: { readonly [K in keyof Args]?: StandardSchema<unknown, Args[K]> | undefined }
   /**
-   * False for a pure, cheap task: it may run again to have its result again, so that this need not be stored for itself. It allows, and orders nothing: at
-   * present every result is stored, with the step that it leads to. Default true.
+   * False for a pure, cheap task. The task that follows it in its chain, in the same queue, is then run with it, by the same worker at once; what is passed on between
+   * them is stored nowhere, however large it is, unless the second one fails, or sets of the pipeline's state. If their process dies both run again. Default true.
    */
   readonly checkpoint?: boolean
   /** A schema of the pipeline's state, a plain object; checked in the worker before the function runs. What it makes of the state is not taken. */

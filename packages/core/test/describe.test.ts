@@ -93,6 +93,8 @@ test.each(ways)('each entry is told with its state while the pipeline runs, %s',
   const [first, second, third, fourth] = entries[5]!.group!.chains
   expect(first).toEqual({ index: 0, state: 'done', entries: [] })
   expect(second!.entries[1]).toMatchObject({ taskId: 'p/5.1/1', kind: 'task', attempt: 1 })
+  expect([told.chain!.pipelineId, second!.pipelineId]).toEqual(['p', undefined])
+  expect(third!.entries[0]!.returned!.pipelineId).toBe('p/5.2/0:')
   expect(third!.entries[0]!.returned!.entries[1]!.taskId).toBe('p/5.2/0:/1')
   expect(fourth!.entries[0]).toMatchObject({ kind: 'sleep', sleepMs: 3_600_000 })
   // What a task has said of itself comes with a report of its worker.
@@ -116,7 +118,77 @@ test.each(ways)('each entry is told with its state while the pipeline runs, %s',
   await expect(run.result()).rejects.toMatchObject({ code: 'TASKS_CANCELLED' })
   const over = (await client.describe('p'))!
   expect(over).toMatchObject({ status: 'CANCELLED', error: { code: 'TASKS_CANCELLED' } })
-  expect(over.chain).toBeUndefined()
+  // What was below its entries is gone.
+  expect(outline(over.chain!)).toBe(
+    'one:done mends:skipped fails:failed one:skipped mends:done in parallel:cancelled one:skipped one:done',
+  )
+  expect(over.chain!.state).toBe('cancelled')
+})
+
+test.each(ways)(
+  'of a run that has ended well its entries are told: when, how long, how often tried, %s',
+  async (way) => {
+    const { tasks, worker, client } = world(way)
+    const one = tasks.bind('one', () => 1)
+    const flaky = tasks.bind('flaky', () => {
+      if (taskContext().attempt < 3) throw new Error('not yet')
+      return 1
+    })
+    const fails = tasks.bind('fails', (): number => {
+      throw new Error('no luck')
+    })
+    const mends = tasks.bind('mends', (_: TaskError) => 1)
+    await worker()
+    const pipeline = flaky
+      .send()
+      .set({ retry: { maxRetries: 3, delayMs: 20, jitter: 'none' } })
+      .continueWith(sleep(30))
+      .continueWith(fails.send())
+      .continueWith(one.send())
+      .exceptionally(mends)
+      .continueWith(inParallel([one.send(), one.send()]))
+      .continueWith(one.send().set({ displayName: 'last' }))
+      .exceptionally(mends)
+      .finallyDo(one)
+    const run = await client.submit(pipeline, { id: 'p' })
+    await run.result({ timeoutMs: PATIENCE_MS })
+    const { chain, createdAt, finishedAt } = await run.describe()
+    expect([chain!.state, outline(chain!)]).toEqual([
+      'done',
+      'flaky:done sleep:done fails:failed one:skipped mends:done in parallel:done() last:done mends:skipped one:done',
+    ])
+    const [first, slept, , skipped, , group] = chain!.entries
+    expect(first).toMatchObject({ taskId: 'p/0', kind: 'task', attempt: 3 })
+    expect(first!.tookMs).toBeGreaterThanOrEqual(40)
+    expect(slept).toMatchObject({ kind: 'sleep', sleepMs: 30 })
+    expect(slept!.tookMs).toBeGreaterThanOrEqual(30)
+    expect(skipped!.since).toBeUndefined()
+    expect(group!.group).toEqual({ size: 2, started: 2, ended: 2, failed: 0, chains: [] })
+    const ends = chain!.entries.flatMap(({ since }) => since ?? [])
+    expect(ends).toEqual([...ends].sort((a, b) => a - b))
+    expect(ends[0]).toBeGreaterThanOrEqual(createdAt!)
+    expect(ends.at(-1)).toBeLessThanOrEqual(finishedAt!)
+    expect((await run.describe({ maxEntries: 2 })).chain).toMatchObject({ hidden: [0, 6] })
+  },
+)
+
+test('what is kept of a run that has ended is bounded', async () => {
+  const { tasks, worker, client } = system()
+  const step = tasks.bind('step', () => 1)
+  const long = (length: number): Pipeline<number, void> =>
+    Array.from({ length }).reduce<Pipeline<number, void>>((chain) => chain.continueWith(step.send()), step.send())
+  const kept = async (treeBytes: number): Promise<ChainDescription | undefined> => {
+    const running = await worker({ treeBytes })
+    const run = await client().submit(long(400))
+    await run.result({ timeoutMs: PATIENCE_MS })
+    await running.close()
+    return (await run.describe({ maxEntries: 1_000 })).chain
+  }
+  expect(await kept(0)).toBeUndefined()
+  const { entries, hidden } = (await kept(4_096))!
+  expect(entries.length).toBeGreaterThan(100)
+  expect(hidden).toEqual([0, 401 - entries.length])
+  expect((await kept(65_536))!.entries.length).toBe(401)
 })
 
 test.each(ways)('a failed pipeline is told down to what failed, and failures of groups by pages, %s', async (way) => {

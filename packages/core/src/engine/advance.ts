@@ -6,8 +6,10 @@ import {
   isEvent,
   isGroup,
   isHandler,
+  isPure,
   isSleep,
   isTask,
+  isValue,
   pausesAfter,
   type Chain,
   type EachEntry,
@@ -17,14 +19,16 @@ import {
 import { initialState, mergeState } from '../state'
 import { failureValue, isFailure, NONE, setOf, withSuppressed, type Value } from '../value'
 import type { PackedDefinition } from '../wire/packed-definition'
-import { argsValue, eachArgs, eachStep } from './dispatch'
+import { argsValue, eachArgs, eachStep, givenValue } from './dispatch'
 import type { Dispatch, Draft, RunView } from './draft'
 import { changeStatus, emitReturned, emitSent, emitSkipped } from './emit'
 import { eventAddress } from './event-address'
+import { followingOf } from './following'
 import { finish } from './finish'
+import { keptTree } from './kept-tree'
 import { deletePages, forgetFinally, noteFinally, openPages, sourceOf, writePages } from './frames'
 import { startGroup, viewGroup } from './groups'
-import { entryPath, frameOf, framePath, hopPath } from './paths'
+import { entryPath, frameOf, framePath, hopPath, ROOT } from './paths'
 import {
   entriesOf,
   entryAt,
@@ -40,6 +44,8 @@ import {
   type Place,
 } from './places'
 import { atEntry, firstStep, type Caught, type ChainRow } from './rows'
+import { beginning, passedBy } from './trail'
+import { timersFull } from './waiting'
 
 /** The longest path: pipelines that are returned within each other, other than in tail position, make it longer. */
 const MOST_PATH = 4_096
@@ -132,12 +138,15 @@ function start(
   const found = entriesOf(draft, view, place, row.hop)
   const { entries } = found
   if (hasEnded) pauseAfter(draft, view, found, index - 1)
+  // A chain that ends has nothing to remember, but for that of the pipeline.
+  const remembers = hasEnded && (entries[index] !== undefined || place.parent.kind === 'root')
+  const trail = remembers ? passedBy(row, age(draft, view)) : row.trail
   let at = index
   let value = input
   for (;;) {
     const entry = entries[at]
-    if (entry === undefined) return toFinally(draft, view, place, row, value, found)
-    const next = atEntry(row, at, value)
+    if (entry === undefined) return toFinally(draft, view, place, remembers ? { ...row, trail } : row, value, found)
+    const next = atEntry(row, at, value, trail)
     if (isGroup(entry)) {
       if (entry.group > 0) {
         const state = stateAt(draft, view, place, row)
@@ -148,12 +157,15 @@ function start(
       // An empty group ends at once with an empty list.
       value = setOf([])
       pauseAfter(draft, view, found, at)
+    } else if (isValue(entry)) {
+      value = givenValue(entry)
     } else if (isEvent(entry)) {
-      startWait(draft, view, place, next, entry)
-      return undefined
+      return startWait(draft, view, place, next, entry)
     } else if (isSleep(entry)) {
       const until = 'sleep' in entry ? draft.now + entry.sleep : entry.sleepUntil
       if (until > draft.now) {
+        const full = timersFull(draft, view.row.id)
+        if (full !== undefined) return { do: 'fail', place, row: next, failure: failureValue({ ...full }) }
         waitUntil(draft, view, place, next, until)
         return undefined
       }
@@ -173,7 +185,7 @@ function start(
 /** Sends the task of the entry that a chain is at, unless the pipeline is paused: then it is held. */
 export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
   const path = pathAt(place, row)
-  if (view.row.status === 'PAUSED') {
+  if (view.row.status === 'PAUSED' && !view.hasRun) {
     writeChain(draft, view, place, { ...row, phase: 'held', since: age(draft, view) })
     draft.put(view.keys.held(path), { path })
     return
@@ -199,19 +211,25 @@ export function send(draft: Draft, view: RunView, place: Place, row: ChainRow): 
     child: 0,
     shared: row.resends > 0,
     final: row.saved !== undefined,
+    following: isTask(entry) && isPure(definition, entry) && mayGoOn(row) ? followingOf(found, row.at) : undefined,
   }
   draft.dispatches.push(dispatch)
   emitSent(draft, view, dispatch)
 }
+
+/** What has been lost runs alone (F3), and so does a finally. */
+const mayGoOn = ({ saved, resends }: ChainRow): boolean => saved === undefined && resends === 0
 
 /** How old the pipeline is. */
 const age = (draft: Draft, { row }: RunView): number => draft.now - row.createdAt
 
 /** Goes on with the entry that a chain is at, as if it had just become due. */
 export function proceed(draft: Draft, view: RunView, place: Place, row: ChainRow): void {
-  if (row.attempt === 0) return startEntry(draft, view, place, row, row.at, row.input)
   const entry = entriesOf(draft, view, place, row.hop).entries[row.at]
-  if (row.saved === undefined && isEvent(entry!)) return startWait(draft, view, place, row, entry)
+  const hasBegun = !(row.saved === undefined && isEvent(entry!))
+  if (row.attempt === 0)
+    return startEntry(draft, view, place, { ...row, trail: beginning(age(draft, view)) }, row.at, row.input)
+  if (!hasBegun) return startEntry(draft, view, place, row, row.at, row.input)
   // A sleep that was waited for has ended.
   if (row.saved === undefined && isSleep(entry!)) goOn(draft, view, place, row, row.input)
   else send(draft, view, place, row)
@@ -221,7 +239,7 @@ export function proceed(draft: Draft, view: RunView, place: Place, row: ChainRow
 export function waitUntil(draft: Draft, view: RunView, place: Place, row: ChainRow, due: number): void {
   writeChain(draft, view, place, { ...row, phase: 'waiting', since: age(draft, view) })
   const path = pathAt(place, row)
-  draft.put(view.keys.timer(due, `d${path}`), {
+  draft.putTimer(view.keys.timer(due, `d${path}`), {
     kind: 'dispatch',
     id: view.row.id,
     run: view.row.run,
@@ -237,16 +255,19 @@ function startWait(
   place: Place,
   row: ChainRow,
   { event: key, pipeline, match, timeoutMs }: EventEntry,
-): void {
+): Next | undefined {
   const { id, run } = view.row
+  const full = timeoutMs === undefined ? undefined : timersFull(draft, id)
+  if (full !== undefined) return { do: 'fail', place, row, failure: failureValue({ ...full }) }
   const path = pathAt(place, row)
   const address = eventAddress(pipeline === 1 ? id : undefined, key)
   const dueAt = timeoutMs === undefined ? 0 : draft.now + timeoutMs
   writeChain(draft, view, place, { ...row, phase: 'event', since: age(draft, view), input: NONE })
   view.row.waits++
   draft.put(view.keys.wait(path), { id, run, path, address, key, dueAt, timeoutMs: timeoutMs ?? 0 })
-  if (dueAt > 0) draft.put(view.keys.timer(dueAt, `w${path}`), { kind: 'event', id, run, path })
+  if (dueAt > 0) draft.putTimer(view.keys.timer(dueAt, `w${path}`), { kind: 'event', id, run, path })
   draft.tellBox(address, { type: 'wait', address, id, run, path, match })
+  return undefined
 }
 
 function pauseAfter(draft: Draft, view: RunView, { definition, entries }: Entries, at: number): void {
@@ -268,7 +289,8 @@ function fail(draft: Draft, view: RunView, place: Place, row: ChainRow, failure:
     if (!isHandler(definition, entries[at]!)) continue
     skip(at)
     const caught: Caught[] = [...(row.caught ?? []).slice(1 - MOST_CAUGHT), [row.at, at]]
-    send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure, caught })
+    const trail = passedBy(row, age(draft, view))
+    send(draft, view, place, { ...row, at, attempt: 1, resends: 0, input: failure, caught, trail })
     return undefined
   }
   skip(entries.length)
@@ -315,7 +337,8 @@ function end(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: 
   if (failed) park(draft, view, place, row)
   else leave(draft, view, place, row)
   if (parent.kind === 'root') {
-    finish(draft, view, failed ? 'FAILED' : 'COMPLETED', outcome)
+    if (failed) finish(draft, view, 'FAILED', outcome)
+    else finish(draft, view, 'COMPLETED', outcome, treeOfRoot(draft, view, row, true))
     return undefined
   }
   if (parent.kind === 'group') {
@@ -327,6 +350,12 @@ function end(draft: Draft, view: RunView, place: Place, row: ChainRow, outcome: 
   if (failed) return { do: 'fail', place: caller, row: callerRow, failure: outcome }
   const merged = { ...callerRow, state: mergeState(callerRow.state, state) }
   return { do: 'go on', place: caller, row: merged, value: outcome }
+}
+
+/** What is kept of a run that ends; nothing of a lone task. */
+export function treeOfRoot(draft: Draft, view: RunView, row: ChainRow, hasEnded: boolean) {
+  if (draft.treeBytes === 0 || view.row.lone) return undefined
+  return keptTree(entriesOf(draft, view, placeOf(ROOT), row.hop).definition, row, hasEnded, draft.treeBytes)
 }
 
 /** Whether what a chain has set of the state counts outside of it: a returned pipeline that is not inline has a state of its own. */
@@ -412,6 +441,7 @@ export function startFrame(draft: Draft, view: RunView, open: OpenEntry, packed:
     hop,
     definition: { ...sourceOf(packed), ...(shares ? { inline: 1 } : {}) },
     state: isTail && isInline ? mergeState(row.state, initialState(document)) : initialState(document),
+    trail: beginning(age(draft, view)),
   }
   const place = isTail ? (open as Place) : placeOf(base)
   if (isTail) deletePages(draft, view, hopPath(base, row.hop), row.definition)

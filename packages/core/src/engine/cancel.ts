@@ -2,7 +2,7 @@
 //
 // From the commit that folds the command on nothing else of the run starts, whatever workers have heard of it.
 import { failureValue, withSuppressed, type Value } from '../value'
-import { sendFinally } from './advance'
+import { sendFinally, treeOfRoot } from './advance'
 import type { Draft, RunView } from './draft'
 import { changeStatus, emitEnded } from './emit'
 import { finish } from './finish'
@@ -56,7 +56,13 @@ function startFinalsIfQuiet(draft: Draft, run: RunView): void {
 }
 
 function startRootFinally(draft: Draft, run: RunView): void {
-  if (!startFinally(draft, run, ROOT)) finish(draft, run, 'CANCELLED', cancelled(run))
+  if (!startFinally(draft, run, ROOT)) end(draft, run, cancelled(run))
+}
+
+function end(draft: Draft, run: RunView, outcome: Value): void {
+  const { chain } = run.row
+  const at = chain?.saved?.at ?? chain?.at ?? 0
+  finish(draft, run, 'CANCELLED', outcome, chain && treeOfRoot(draft, run, { ...chain, at }, false))
 }
 
 /** Whether there is one, running now. */
@@ -81,7 +87,7 @@ export function cancelledFinallyEnded(
 ): void {
   if (place.parent.kind === 'root') {
     const outcome = cancelled(run)
-    return finish(draft, run, 'CANCELLED', failure === undefined ? outcome : withSuppressed(outcome, failure))
+    return end(draft, run, failure === undefined ? outcome : withSuppressed(outcome, failure))
   }
   writeChain(draft, run, place, { ...row, phase: 'held', saved: undefined })
   forgetFinally(draft, run, place.base)

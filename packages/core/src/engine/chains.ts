@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib'
 import { isTask } from '../definition'
 import { retryDelay } from '../retry'
 import { mergeState, stateValues, type State } from '../state'
-import { failureValue, Kind, type Value } from '../value'
+import { failureValue, Kind, withSuppressed, type Value } from '../value'
 import { decodeDefinitionValue } from '../wire/packed-definition'
 import type { Verdict } from '../wire/inbox-message'
 import { failEntry, finallyEnded, goOn, proceed, send, startEntry, startFrame, waitUntil } from './advance'
@@ -18,6 +18,7 @@ import { emitEnded, emitFailed, noteScheduled } from './emit'
 import { splitEntry, splitHop } from './paths'
 import { entriesOf, entryAt, openEntry, pathAt, placeOf, readChain, sentEntry, type OpenEntry } from './places'
 import type { ChainRow } from './rows'
+import { timersFull } from './waiting'
 
 const LONE_PIPELINE = failureValue({
   code: 'TASKS_UNSUPPORTED',
@@ -43,6 +44,19 @@ export function entrySucceeded(draft: Draft, run: RunView, path: string, value: 
   else goOn(draft, run, open, row, value)
 }
 
+/**
+ * A task has returned, and its worker has gone on with `next`, of which it reports in the same message (F1): nobody else is to run that.
+ * If the entry is open no more, what has become of it since counts.
+ */
+export function entryPassed(draft: Draft, run: RunView, path: string, value: Value, next: string): void {
+  if (openEntry(draft, run, path) === undefined) return
+  run.hasRun = true
+  entrySucceeded(draft, run, path, value, undefined)
+  run.hasRun = false
+  const sent = draft.dispatches.at(-1)
+  if (sent?.path === next && sent.id === run.row.id) draft.dispatches.pop()
+}
+
 /** A task has failed. */
 export function entryFailed(
   draft: Draft,
@@ -61,11 +75,17 @@ export function entryFailed(
   if (verdict.retryable && retry !== undefined && attempt <= retry.maxRetries) {
     const chance = crc32(`${run.row.run}${path}#${attempt}`) / 0x1_0000_0000
     const due = draft.now + Math.ceil(verdict.retryAfterMs ?? retryDelay(retry, attempt, chance))
+    const full = timersFull(draft, run.row.id)
+    if (full !== undefined) return failedForGood(draft, run, open, withSuppressed(failureValue({ ...full }), failure))
     emitFailed(draft, run, open, failure, due)
     const row: ChainRow = { ...open.row, attempt: attempt + 1, resends: 0 }
     noteScheduled(draft, run, { ...open, row }, due, retry)
     return waitUntil(draft, run, open, row, due)
   }
+  failedForGood(draft, run, open, failure)
+}
+
+function failedForGood(draft: Draft, run: RunView, open: OpenEntry, failure: Value): void {
   emitFailed(draft, run, open, failure)
   if (open.row.saved !== undefined) endFinally(draft, run, open, failure)
   else failEntry(draft, run, open, open.row, failure)

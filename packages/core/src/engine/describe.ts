@@ -1,7 +1,7 @@
 // A pipeline as it stands, entry by entry: its definition beside what its rows say of each. Bounded, however large the pipeline is: of a group some
 // chains are told, and how many are not.
 //
-// What has ended well is told by its state alone: rows of what is below it are gone.
+// Of what has ended well its own entries are told, and nothing of what was below them: those rows are gone.
 import {
   childChain,
   isEach,
@@ -9,6 +9,7 @@ import {
   isGroup,
   isHandler,
   isTask,
+  isValue,
   type Chain,
   type Definition,
   type Entry,
@@ -28,18 +29,30 @@ import { entriesOf, finallyOf, groupAt, pathAt, placeOf, readChain, type Place }
 import { refusalFor, statusOf, type PipelineStatus } from './queries'
 import { pipelineKey } from './row-keys'
 import { looking, type RowSource } from './row-source'
-import { CHUNK, firstStep, hasBit, type ChainRow, type ChunkRow, type GroupRow, type PipelineRow } from './rows'
+import type { KeptTree } from './kept-tree'
+import { readTrail, type Passed } from './trail'
+import {
+  CHUNK,
+  firstStep,
+  hasBit,
+  type Caught,
+  type ChainRow,
+  type ChunkRow,
+  type GroupRow,
+  type PipelineRow,
+} from './rows'
 
 /**
  * `pending`: not come to yet. `waiting`: for its time, or a retry. `running`: with workers, or what is below it runs. `held`: due, and the pipeline
- * is paused, or being cancelled. `skipped`: passed over, because an entry before it failed, or, as a handler, because none did.
+ * is paused, or being cancelled. `skipped`: passed over, because an entry before it failed, or, as a handler, because none did. `cancelled`: at hand when the
+ * pipeline was cancelled.
  */
-export type EntryState = 'pending' | 'waiting' | 'running' | 'held' | 'done' | 'skipped' | 'failed'
+export type EntryState = 'pending' | 'waiting' | 'running' | 'held' | 'done' | 'skipped' | 'failed' | 'cancelled'
 
 export interface EntryDescription {
   /** The id of the pipeline that was submitted, and the entry's path: `taskContext().taskId`. */
   readonly taskId: string
-  readonly kind: 'task' | 'handler' | 'finally' | 'group' | 'each' | 'sleep' | 'event'
+  readonly kind: 'task' | 'handler' | 'finally' | 'group' | 'each' | 'value' | 'sleep' | 'event'
   /** Its display name, or that of its task; what it is, if it is no task. */
   readonly name: string
   readonly state: EntryState
@@ -47,6 +60,8 @@ export interface EntryDescription {
   readonly attempt?: number
   /** Since when it is in its state, in ms since the epoch, if that is known. */
   readonly since?: number
+  /** Of one that has ended: how long it took from when it was due, with its retries and what it had to wait for. */
+  readonly tookMs?: number
   readonly error?: DescribedError
   /** What its task has said of itself with `taskContext().progress()`. */
   readonly progress?: { readonly fraction: number; readonly note: string }
@@ -74,6 +89,8 @@ export interface GroupDescription {
 export interface ChainDescription {
   /** Which chain of its group. */
   readonly index?: number
+  /** Of the pipeline that was submitted, or of one that a task has returned: `taskContext().pipelineId`. */
+  readonly pipelineId?: string
   readonly state: EntryState
   /** How often its last entry has gone on to another pipeline: the entries are those of the latest. */
   readonly hops?: number
@@ -86,7 +103,7 @@ export interface ChainDescription {
 }
 
 export interface PipelineDescription extends PipelineStatus {
-  /** Of a run that goes on, or has failed: of others nothing is kept but their outcome. */
+  /** Of a run that has ended well, or was cancelled: only its own entries, as far as its owner has kept them (`treeBytes`). */
   readonly chain?: ChainDescription
   readonly error?: DescribedError
   /** If asked for by `failuresAfter`. */
@@ -155,7 +172,10 @@ function describe(
   const run = draft.run(question.id)!
   const description = new Description(draft, run, question, failed, mostBytes)
   const error = isFailure(row.outcome) ? describeError(row.outcome) : undefined
-  const chain = row.chain === undefined ? undefined : description.chain(placeOf(ROOT), row.chain, error)
+  const chain =
+    row.chain !== undefined
+      ? description.chain(placeOf(ROOT), row.chain, error)
+      : row.tree && describeKept(row, row.tree, question.maxEntries)
   return {
     description: {
       ...status,
@@ -216,6 +236,7 @@ class Description {
     const { definition, entries } = entriesOf(this.#draft, this.#run, place, row.hop)
     const at = row.saved?.at ?? row.at
     const path = hopPath(place.base, row.hop)
+    const passed = readTrail(row.trail, place.parent.kind === 'root' ? 0 : undefined)
     // While its finally runs it has failed already.
     const saved = row.saved !== undefined && isFailure(row.saved.value) ? describeError(row.saved.value) : undefined
     // What failed may be the finally alone.
@@ -223,12 +244,13 @@ class Description {
     const error = ofFinally === undefined ? (failure ?? saved) : undefined
     const last = finallyOf(place, row.hop, { definition })
     return {
+      ...(place.parent.kind === 'group' && row.hop === 0 ? {} : { pipelineId: this.#run.row.id + path }),
       state: failure === undefined ? stateOf(row) : 'failed',
       ...(row.hop === 0 ? {} : { hops: row.hop }),
       ...this.#entries(entries, at, (entry, index) =>
         this.#entry(definition, entry, entryPath(path, index), {
           state: entryState(definition, entry, index, row, error !== undefined),
-          ...(index === at ? { row, error } : {}),
+          ...(index === at ? { row, error } : { passed: passed.get(index) }),
         }),
       ),
       ...(last !== undefined
@@ -283,7 +305,7 @@ class Description {
   // ---- Entries ------------------------------------------------------------------------------------------------------
 
   #entry(definition: Definition, entry: Entry, path: string, known: Known): EntryDescription {
-    const { kind, state, row, error } = known
+    const { kind, state, row, error, passed } = known
     const { row: pipeline } = this.#run
     const taskId = pipeline.id + path
     const what = describeKind(definition, entry)
@@ -299,11 +321,13 @@ class Description {
       state,
       ...(isAt && (isTask(entry) || isEach(entry)) ? { attempt: row.attempt } : {}),
       ...(isAt && row.since >= 0 ? { since: pipeline.createdAt + row.since } : {}),
+      ...(passed === undefined ? {} : passedFacts(passed, pipeline.createdAt, isTask(entry) || isEach(entry))),
       ...(error === undefined ? {} : { error }),
       ...(note === undefined ? {} : { progress: { fraction: note[0], note: note[1] } }),
       ...(isGroup(entry) && state !== 'done' && state !== 'skipped'
         ? { group: this.#group(definition, entry, path, row !== undefined) }
         : {}),
+      ...(isGroup(entry) && state === 'done' && entry.returnExceptions !== 1 ? { group: wholeGroup(entry.group) } : {}),
       ...(isFrame ? this.#returned(path, error) : {}),
     }
   }
@@ -409,6 +433,72 @@ interface Known {
   /** Of its chain, if that is at the entry. */
   readonly row?: ChainRow
   readonly error?: DescribedError | undefined
+  /** If its chain is behind it. */
+  readonly passed?: Passed | undefined
+}
+
+/** Of what a chain remembers of an entry. */
+function passedFacts({ age, attempt, tookMs }: Passed, createdAt: number, isTried: boolean) {
+  return {
+    ...(isTried ? { attempt } : {}),
+    since: createdAt + age,
+    ...(tookMs === undefined ? {} : { tookMs }),
+  }
+}
+
+/** Of which every chain has ended well. */
+const wholeGroup = (size: number): GroupDescription => ({ size, started: size, ended: size, failed: 0, chains: [] })
+
+// ---- Runs that are over -------------------------------------------------------------------------------------------
+
+const KEPT_KINDS = {
+  t: 'task',
+  h: 'handler',
+  g: 'group',
+  e: 'each',
+  v: 'value',
+  s: 'sleep',
+  u: 'sleep',
+  w: 'event',
+} as const
+
+/** What is kept of a run that has ended well, or was cancelled. */
+function describeKept(
+  { id, createdAt, status }: PipelineRow,
+  { hops, at, trail, caught, entries, count, finally: last }: KeptTree,
+  maxEntries: number,
+): ChainDescription {
+  const passed = readTrail(trail, 0)
+  const path = hopPath(ROOT, hops)
+  const told = entries.slice(0, maxEntries).map(([letter, name, fact], index): EntryDescription => {
+    const kind = KEPT_KINDS[letter]
+    const state = keptState(kind, index, at, caught)
+    const over = passed.get(index)
+    return {
+      taskId: id + entryPath(path, index),
+      kind,
+      name: name || NAMES[kind] || kind,
+      state,
+      ...(over === undefined ? {} : passedFacts(over, createdAt, kind === 'task' || kind === 'handler')),
+      ...(letter === 's' ? { sleepMs: fact! } : letter === 'u' ? { sleepUntil: fact! } : {}),
+      ...(letter === 'g' && fact !== undefined && state === 'done' ? { group: wholeGroup(fact) } : {}),
+    }
+  })
+  const hidden = count - told.length
+  const taskId = id + entryPath(path, count)
+  return {
+    pipelineId: id + path,
+    state: status === 'CANCELLED' ? 'cancelled' : 'done',
+    ...(hops === 0 ? {} : { hops }),
+    entries: told,
+    ...(hidden === 0 ? {} : { hidden: [0, hidden] }),
+    ...(last === undefined ? {} : { finally: { taskId, kind: 'finally', name: last, state: 'done' } }),
+  }
+}
+
+function keptState(kind: EntryDescription['kind'], index: number, at: number, caught: KeptTree['caught']): EntryState {
+  if (index === at) return 'cancelled'
+  return index > at ? 'skipped' : passedState(kind === 'handler', index, caught)
 }
 
 function stateOf({ phase }: ChainRow): EntryState {
@@ -428,11 +518,21 @@ function entryState(
   const at = saved?.at ?? row.at
   if (index > at) return hasFailed ? 'skipped' : 'pending'
   if (index === at && (hasFailed || saved === undefined)) return hasFailed ? 'failed' : stateOf(row)
+  return passedState(isHandler(definition, entry), index, caught)
+}
+
+/** Of an entry that its chain is behind. */
+function passedState(handles: boolean, index: number, caught: readonly Caught[]): EntryState {
   if (caught.some(([failed]) => failed === index)) return 'failed'
   if (caught.some(([, handler]) => handler === index)) return 'done'
-  return isHandler(definition, entry) || caught.some(([failed, handler]) => failed < index && index < handler)
-    ? 'skipped'
-    : 'done'
+  return handles || caught.some(([failed, handler]) => failed < index && index < handler) ? 'skipped' : 'done'
+}
+
+/** Of what has none of its own. */
+const NAMES: Readonly<Partial<Record<EntryDescription['kind'], string>>> = {
+  group: 'in parallel',
+  each: 'for each',
+  value: 'element',
 }
 
 function describeKind(
@@ -444,9 +544,10 @@ function describeKind(
     const name = (displayName ?? task).slice(0, MOST_NAME)
     return { kind: handles === 1 ? 'handler' : 'task', name, ...pauses(pauseAfter) }
   }
+  if (isValue(entry)) return { kind: 'value', name: NAMES.value! }
   const rest = pauses(entry.pauseAfter)
-  if (isGroup(entry)) return { kind: 'group', name: 'in parallel', ...rest }
-  if (isEach(entry)) return { kind: 'each', name: 'for each', ...rest }
+  if (isGroup(entry)) return { kind: 'group', name: NAMES.group!, ...rest }
+  if (isEach(entry)) return { kind: 'each', name: NAMES.each!, ...rest }
   if (isEvent(entry)) return { kind: 'event', name: entry.event.slice(0, MOST_NAME), ...rest }
   return 'sleep' in entry
     ? { kind: 'sleep', name: 'sleep', sleepMs: entry.sleep, ...rest }

@@ -5,38 +5,55 @@ import {
   isEvent,
   isSleep,
   isTask,
+  isValue,
   type ArgsData,
   type Chain,
   type Definition,
   type EachEntry,
   type Step,
   type TaskEntry,
+  type ValueEntry,
 } from '../definition'
 import { encodeReference, Kind, NONE, type Value } from '../value'
-import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire/task-message'
+import { encodeTask, NO_OPTIONS, type TaskMessage, type TaskMessageOptions } from '../wire/task-message'
 import type { Bytes } from '../transport'
 import type { Dispatch } from './draft'
 
 /** An entry's own arguments as a value: always a list, whoever decodes it. */
 export function argsValue(args: ArgsData | undefined): Value {
-  if (args === undefined) return NONE
-  if (typeof args === 'string' || 'b64' in args) return { kind: Kind.spread, bytes: dataBytes(args) }
-  const [name, length, crc32] = args.ref
-  return encodeReference({ name, kind: Kind.spread, length, crc32 })
+  return args === undefined ? NONE : valueOf(args, Kind.spread)
 }
 
-export function taskOptions(dispatch: Dispatch): TaskMessageOptions {
-  const { step, meta, final } = dispatch
+export const givenValue = ({ value }: ValueEntry): Value => valueOf(value, Kind.one)
+
+function valueOf(data: ArgsData, kind: Kind): Value {
+  if (typeof data === 'string' || 'b64' in data) return { kind, bytes: dataBytes(data) }
+  const [name, length, crc32] = data.ref
+  return encodeReference({ name, kind, length, crc32 })
+}
+
+export function taskOptions({
+  step,
+  meta,
+  final,
+  following,
+}: Pick<Dispatch, 'step' | 'meta' | 'final' | 'following'>): TaskMessageOptions {
   const { timeoutMs, retry, taskId } = step
-  if (timeoutMs === undefined && retry === undefined && taskId === undefined && meta === undefined && !final)
-    return NO_OPTIONS
+  const isPlain = timeoutMs === undefined && retry === undefined && taskId === undefined && following === undefined
+  if (isPlain && meta === undefined && !final) return NO_OPTIONS
   return {
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(retry === undefined ? {} : { retry }),
     ...(taskId === undefined ? {} : { taskId }),
     ...(meta === undefined ? {} : { meta }),
     ...(final ? { final: 1 } : {}),
+    ...(following === undefined ? {} : { following }),
   }
+}
+
+/** An entry's own arguments for a worker of this process: text stays text, which the codec may take as it is. */
+export function argsInMemory(args: ArgsData | undefined): Pick<TaskMessage, 'args' | 'argsText'> {
+  return typeof args === 'string' ? { args: NONE, argsText: args } : { args: argsValue(args), argsText: undefined }
 }
 
 /** The task that every worker knows: gives the group that an `each` entry stands for. */
@@ -48,7 +65,7 @@ export function eachStep({ steps }: Definition, { each }: EachEntry): Step {
 }
 
 /** The queue of the first task of a template, if that is not the default one. */
-export function queueOf(steps: readonly Step[], template: Chain): Pick<Step, 'queue'> {
+function queueOf(steps: readonly Step[], template: Chain): Pick<Step, 'queue'> {
   const first = firstTask(template)
   const queue = first && steps[first[0]]!.queue
   return queue === undefined ? {} : { queue }
@@ -57,7 +74,11 @@ export function queueOf(steps: readonly Step[], template: Chain): Pick<Step, 'qu
 function firstTask(chain: Chain): TaskEntry | undefined {
   for (const entry of chain) {
     const inner =
-      isTask(entry) || isSleep(entry) || isEvent(entry) ? [] : isEach(entry) ? [entry.each] : (entry.chains ?? [])
+      isTask(entry) || isValue(entry) || isSleep(entry) || isEvent(entry)
+        ? []
+        : isEach(entry)
+          ? [entry.each]
+          : (entry.chains ?? [])
     const first = isTask(entry) ? entry : inner.map(firstTask).find((task) => task !== undefined)
     if (first !== undefined) return first
   }

@@ -6,12 +6,13 @@ import type { Bytes, RowKey, Target } from '../transport'
 import { FrameWriter, Kind, type Value } from '../value'
 import { encodeReply, type ReplyBody, type Status } from '../wire/reply'
 import { encodeInbox, type Look, type TalkMessage } from '../wire/inbox-message'
+import type { Following } from '../wire/task-message'
 import { partitionOfAddress } from './event-address'
 import type { SentEventData } from '../events/pipeline-event'
 import type { Emitted } from './emit'
 import type { GroupView } from './groups'
 import { pipelineKey, RunKeys, TALLY } from './row-keys'
-import type { JobRow, PipelineRow, Row, TallyRow } from './rows'
+import type { JobRow, PipelineRow, Row, TallyRow, TimerRow } from './rows'
 
 /** Committed rows as far as they are known: null is known to be absent, undefined is not loaded. */
 export interface KnownRows {
@@ -71,6 +72,8 @@ export interface Dispatch {
   readonly shared: boolean
   /** A finally. */
   readonly final: boolean
+  /** What runs with it. */
+  readonly following: readonly Following[] | undefined
 }
 
 /** A task that waits for its time. */
@@ -105,10 +108,14 @@ export interface RunView {
   readonly keys: RunKeys
   readonly row: PipelineRow
   readonly groups: Map<string, GroupView>
+  /** What is sent now has run already: a pause does not hold it. */
+  hasRun: boolean
 }
 
 /** A job, whichever run it is for. */
 type Work = JobRow extends infer Job ? (Job extends JobRow ? Omit<Job, 'id' | 'run' | 'gen'> : never) : never
+
+const NOTHING_LIVE: TallyRow = { live: 0, timers: 0 }
 
 export class Draft {
   /** Rows that are taken to be absent, and were not looked at: the commit makes sure of it. */
@@ -152,6 +159,8 @@ export class Draft {
     readonly home: Home = { partition: 0, partitions: 1 },
     /** Whether it is to say which tasks wait for their time. */
     readonly notesScheduled = false,
+    /** How many bytes of the entries of a run are kept when it has ended. */
+    readonly treeBytes = 0,
   ) {
     this.#known = known
   }
@@ -177,18 +186,39 @@ export class Draft {
     return mine
   }
 
-  /** Pipelines of the partition that go on. */
-  get live(): number {
-    return this.get<TallyRow>(TALLY)?.live ?? 0
+  /** What goes on in the partition. */
+  get tally(): TallyRow {
+    const { live, timers } = this.get<TallyRow>(TALLY) ?? NOTHING_LIVE
+    return { live, timers: timers ?? 0 }
   }
 
   /** One has begun, or ended. */
-  countLive(by: 1 | -1): void {
-    const live = this.live + by
-    const before = (this.#known.get(TALLY) as TallyRow | null | undefined)?.live ?? 0
-    if (live === before) this.changed.delete(TALLY)
-    else if (live > 0) this.put(TALLY, { live })
+  count(what: keyof TallyRow, by: 1 | -1): void {
+    const { live, timers } = this.tally
+    const counted =
+      what === 'live' ? { live: Math.max(0, live + by), timers } : { live, timers: Math.max(0, timers + by) }
+    const before = (this.#known.get(TALLY) as TallyRow | null | undefined) ?? NOTHING_LIVE
+    if (counted.live === before.live && counted.timers === before.timers) this.changed.delete(TALLY)
+    else if (counted.live + counted.timers > 0) this.put(TALLY, counted)
     else this.delete(TALLY)
+  }
+
+  /** A timer of an entry: of them there may be only so many. */
+  putTimer(key: RowKey, row: TimerRow): void {
+    this.put(key, row)
+    this.count('timers', 1)
+  }
+
+  /** Such a timer is needed no longer. */
+  dropTimer(key: RowKey): void {
+    this.delete(key)
+    this.count('timers', -1)
+  }
+
+  /** A timer has fired, whatever it was for. */
+  fired(key: RowKey, { kind }: TimerRow): void {
+    if (kind === 'dispatch' || kind === 'event') this.dropTimer(key)
+    else this.delete(key)
   }
 
   put(key: RowKey, row: Row): void {
@@ -231,7 +261,7 @@ export class Draft {
   }
 
   #remember(row: PipelineRow): RunView {
-    const view: RunView = { keys: new RunKeys(row.id, row.gen), row, groups: new Map() }
+    const view: RunView = { keys: new RunKeys(row.id, row.gen), row, groups: new Map(), hasRun: false }
     this.#runs.set(row.id, view)
     return view
   }

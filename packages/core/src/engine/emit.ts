@@ -7,10 +7,12 @@ import {
   isHandler,
   isSleep,
   isTask,
+  isValue,
   nameOf,
   type Chain,
   type Definition,
   type Entry,
+  type ValueEntry,
 } from '../definition'
 import type {
   EntryInfo,
@@ -145,13 +147,22 @@ function infosOf(
 ): EntryInfo[] {
   const infos: EntryInfo[] = []
   for (let i = 0; i < entries.length; i++) {
+    // It is the beginning of a chain, and no step of it.
+    const entry = entries[i]!
+    if (isValue(entry)) continue
     if (--budget.left < 0) break
-    infos.push(infoOf(id, entryPath(chain, first + i), definition, entries[i]!, budget))
+    infos.push(infoOf(id, entryPath(chain, first + i), definition, entry, budget))
   }
   return infos
 }
 
-function infoOf(id: string, path: string, definition: Definition, entry: Entry, budget: { left: number }): EntryInfo {
+function infoOf(
+  id: string,
+  path: string,
+  definition: Definition,
+  entry: Exclude<Entry, ValueEntry>,
+  budget: { left: number },
+): EntryInfo {
   const taskId = id + path
   if (isTask(entry)) {
     const { task } = definition.steps[entry[0]]!

@@ -58,7 +58,7 @@ function endWait(draft: Draft, run: RunView, path: string): void {
   const mark = draft.get<WaitMark>(key)
   draft.delete(key)
   run.row.waits--
-  if (mark !== undefined && mark.dueAt > 0) draft.delete(run.keys.timer(mark.dueAt, `w${path}`))
+  if (mark !== undefined && mark.dueAt > 0) draft.dropTimer(run.keys.timer(mark.dueAt, `w${path}`))
 }
 
 /** The chain that waits at this entry, if it does. */

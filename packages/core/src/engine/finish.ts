@@ -8,6 +8,7 @@ import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
 import { changeStatus } from './emit'
 import { deletePages } from './frames'
+import type { KeptTree } from './kept-tree'
 import { hopPath, ROOT } from './paths'
 import type { RowKey } from '../transport'
 import type { DefinitionPage } from './rows'
@@ -15,15 +16,23 @@ import type { DefinitionPage } from './rows'
 /** How long a promoted lone task that ended well is remembered, so that its message, delivered again, does nothing. */
 const TOMBSTONE_MS = 3_600_000
 
-export function finish(draft: Draft, run: RunView, status: 'COMPLETED' | 'FAILED' | 'CANCELLED', outcome: Value): void {
+/** @param tree what is kept of its entries */
+export function finish(
+  draft: Draft,
+  run: RunView,
+  status: 'COMPLETED' | 'FAILED' | 'CANCELLED',
+  outcome: Value,
+  tree?: KeptTree,
+): void {
   const { row } = run
   const { chain } = row
   if (row.lone && status === 'FAILED') deadLetterLoneTask(draft, run, outcome)
   // A failed run keeps what a retry would need until its retention ends.
   const isKept = status === 'FAILED' && !row.lone
   changeStatus(draft, run, status, outcome)
-  draft.countLive(-1)
+  draft.count('live', -1)
   row.outcome = outcome
+  row.tree = tree
   row.finishedAt = draft.now
   if (!isKept) row.chain = undefined
   row.notes = undefined

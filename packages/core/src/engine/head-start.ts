@@ -8,6 +8,7 @@ import type { Clock } from '../clock'
 import { DEFAULT_QUEUE } from '../task-options'
 import type { Outcome } from '../wire/inbox-message'
 import type { Dispatch, Draft, EntryName } from './draft'
+import { sentEntryOf } from './following'
 import type { LocalItem, LocalLane } from './local-lane'
 import { nameOf } from './windows'
 
@@ -68,7 +69,7 @@ export class HeadStart {
     return ended.size === 0 ? dispatches : dispatches.filter((dispatch) => !ended.has(nameOf(dispatch)))
   }
 
-  readonly isOf = (outcome: Outcome): boolean => this.hasBegun(outcome)
+  readonly isOf = (outcome: Outcome): boolean => this.#begun.size > 0 && this.hasBegun(sentEntryOf(outcome))
 
   /** The turn is over. */
   end(): void {

@@ -60,6 +60,8 @@ export interface OwnerOptions {
   readonly events: EventLevel
   /** Undefined: nobody publishes what workers say. */
   readonly announcer: CommitAnnouncer | undefined
+  /** How many bytes of the entries of a run are kept when it has ended. */
+  readonly treeBytes: number
 }
 
 const RESTORE_PAGE = 500
@@ -76,6 +78,7 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
   readonly #level: number
   readonly #announcer: CommitAnnouncer | undefined
   readonly #home: Home
+  readonly #treeBytes: number
   readonly #eventSource: string
 
   readonly #time: PartitionClock
@@ -112,7 +115,8 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
   #alarmAt = Infinity
   readonly #stopPolling = new AbortController()
 
-  constructor({ session, space, values, lane, turns, clock, logger, leaseMs, events, announcer }: OwnerOptions) {
+  constructor(options: OwnerOptions) {
+    const { session, space, values, lane, turns, clock, logger, leaseMs, events, announcer, treeBytes } = options
     this.#session = session
     this.#space = space
     this.#lane = lane
@@ -122,6 +126,7 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
     this.#leaseMs = leaseMs
     this.#level = levelOf(events)
     this.#announcer = announcer
+    this.#treeBytes = treeBytes
     this.#home = { partition: session.partition, partitions: space.partitions }
     this.#eventSource = sourceOf(space.namespace)
     this.partition = session.partition
@@ -302,7 +307,8 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
 
   #newDraft(): Draft {
     const notesScheduled = this.#announcer !== undefined
-    return new Draft(this.#cache, this.#seq + 1, this.#time.now(), this.#level, this.#home, notesScheduled)
+    const now = this.#time.now()
+    return new Draft(this.#cache, this.#seq + 1, now, this.#level, this.#home, notesScheduled, this.#treeBytes)
   }
 
   async #process(batch: readonly Arrived[]): Promise<boolean> {

@@ -1,9 +1,10 @@
 // The pump starts the chains of a group, a few at a time, from a cursor: so a group of a million neither floods the queue nor
 // makes a commit that is too large. How many at a time is the owner's to say; which, is the cursor's.
-import { childChain, isTask } from '../definition'
+import { childChain, isPure, isTask } from '../definition'
 import { startEntry } from './advance'
 import type { Dispatch, Draft } from './draft'
 import { emitSent } from './emit'
+import { followingOf } from './following'
 import { viewGroup } from './groups'
 import { childPath, entryPath } from './paths'
 import { groupAt, placeOf } from './places'
@@ -63,6 +64,7 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
       child: index,
       shared: false,
       final: false,
+      following: isPure(definition, first) ? followingOf({ definition, entries: chain }, 0) : undefined,
     }
     draft.dispatches.push(dispatch)
     emitSent(draft, run, dispatch)

@@ -8,7 +8,7 @@ import type { RowKey } from '../transport'
 import { isFailure, type Value } from '../value'
 import type { InboxBody, Question, WaiterName } from '../wire/inbox-message'
 import { finalsDue, startFinals } from './cancel'
-import { entryDue, entryFailed, entrySucceeded, requeueEntry, resendEntry } from './chains'
+import { entryDue, entryFailed, entryPassed, entrySucceeded, requeueEntry, resendEntry } from './chains'
 import { command, released } from './control'
 import { forEachRow, type Dispatch, type Draft } from './draft'
 import { eventAddress } from './event-address'
@@ -82,9 +82,10 @@ function take(draft: Draft, input: Input, remote: boolean): void {
     case 'submit':
       return submit(draft, input)
     case 'outcomes':
-      return forEachRow(input.outcomes, ({ id, run: runId, path, attempt, value, verdict, state }) => {
+      return forEachRow(input.outcomes, ({ id, run: runId, path, attempt, value, verdict, state, passed }) => {
         const run = draft.run(id)
         if (run === undefined || run.row.run !== runId) return
+        passed?.forEach((one, at) => entryPassed(draft, run, one.path, one.value, passed[at + 1]?.path ?? path))
         if (!isFailure(value)) entrySucceeded(draft, run, path, value, state)
         else entryFailed(draft, run, path, attempt, value, verdict ?? { retryable: false })
       })
@@ -166,7 +167,7 @@ function requeue(draft: Draft, dispatch: Dispatch): void {
 }
 
 function timer(draft: Draft, key: RowKey, row: TimerRow): void {
-  draft.delete(key)
+  draft.fired(key, row)
   if (row.kind === 'forget') return forgotten(draft, row.id, row.path)
   const run = draft.run(row.id)
   if (run === undefined || run.row.run !== row.run) return
@@ -250,7 +251,7 @@ export function needs(input: Input): readonly RowKey[] {
     case 'outcomes':
       return input.outcomes.map(({ id }) => pipelineKey(id))
     case 'timer':
-      return input.timer.kind === 'forget' ? [] : [pipelineKey(input.timer.id)]
+      return input.timer.kind === 'forget' ? [] : [TALLY, pipelineKey(input.timer.id)]
     case 'pump':
     case 'joined':
     case 'cleaned':

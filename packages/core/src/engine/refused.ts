@@ -36,7 +36,7 @@ export function refused(draft: Draft, input: Input, failure: Value): void {
     return groupJoined(draft, input.job, { ...input.joined, value: failure, failed: true, state: undefined })
   if (input.type === 'pump') return failNextChain(draft, run, input.job, failure)
   if (input.type === 'timer' && input.timer.kind === 'dispatch') {
-    draft.delete(input.key)
+    draft.fired(input.key, input.timer)
     return failOpen(draft, run, input.timer.path, failure)
   }
   if (input.type !== 'released') return abandoned(draft, input, failure)
@@ -66,7 +66,7 @@ function failOpen(draft: Draft, run: RunView, path: string, failure: Value): voi
 /** The run that an input is for has failed: nothing can be said of its entries. */
 export function abandoned(draft: Draft, input: Input, failure: Value): void {
   if ('job' in input) draft.endJob(input.job)
-  if (input.type === 'timer') draft.delete(input.key)
+  if (input.type === 'timer') draft.fired(input.key, input.timer)
   const subject = subjectOf(input)
   const run = subject && draft.run(subject.id)
   if (run === undefined || run.row.run !== subject!.run || isOver(run.row.status)) return

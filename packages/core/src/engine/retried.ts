@@ -20,7 +20,7 @@ export function retryRun(draft: Draft, run: RunView): void {
   draft.delete(expiryKey(run))
   row.run = nextRun(row.run)
   changeStatus(draft, run, 'RUNNING')
-  draft.countLive(1)
+  draft.count('live', 1)
   row.outcome = NONE
   row.finishedAt = 0
   restart(draft, run, placeOf(ROOT), row.chain!)

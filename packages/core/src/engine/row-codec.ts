@@ -3,6 +3,7 @@ import { TaskError } from '../errors'
 import { decodeRecord, encodeRecord, type Payload } from '../record'
 import type { Bytes, RowKey } from '../transport'
 import { NONE, type Kind, type Value } from '../value'
+import type { KeptEntry, KeptTree } from './kept-tree'
 import {
   CHUNK,
   DefinitionPage,
@@ -51,6 +52,8 @@ type Rare = [
   caught: readonly Caught[] | 0,
 ]
 
+const NOTHING_RARE: Rare = [0, 0, 0, -1, 0, 0]
+
 type ChainHeader = [
   hop: number,
   at: number,
@@ -61,11 +64,22 @@ type ChainHeader = [
   kind: Kind,
   length: number,
   definition: DefinitionSource | 0,
-  rare?: Rare,
+  rare?: Rare | 0,
+  trail?: string,
+]
+
+type TreeHeader = [
+  hops: number,
+  at: number,
+  trail: string | 0,
+  caught: readonly Caught[],
+  entries: readonly KeptEntry[],
+  count: number,
+  last?: string,
 ]
 
 function chainHeader(row: ChainRow): ChainHeader {
-  const { hop, at, phase, attempt, resends, since, input, definition, state, saved, caught } = row
+  const { hop, at, phase, attempt, resends, since, input, definition, state, saved, caught, trail } = row
   const header: ChainHeader = [
     hop,
     at,
@@ -80,8 +94,19 @@ function chainHeader(row: ChainRow): ChainHeader {
   if (state !== undefined || saved !== undefined || caught !== undefined) {
     const { value, at: savedAt, phase: savedPhase } = saved ?? { value: NONE, at: -1, phase: 'sent' }
     header.push([state?.length ?? 0, value.kind, value.bytes.length, savedAt, PHASES.indexOf(savedPhase), caught ?? 0])
-  }
+  } else if (trail !== undefined) header.push(0)
+  if (trail !== undefined) header.push(trail)
   return header
+}
+
+function treeHeader({ hops, at, trail, caught, entries, count, finally: last }: KeptTree): TreeHeader {
+  const header: TreeHeader = [hops, at, trail ?? 0, caught, entries, count]
+  if (last !== undefined) header.push(last)
+  return header
+}
+
+function treeOf([hops, at, trail, caught, entries, count, last]: TreeHeader): KeptTree {
+  return { hops, at, trail: trail === 0 ? undefined : trail, caught, entries, count, finally: last }
 }
 
 function chainParts({ input, state, saved }: ChainRow): Bytes[] {
@@ -92,9 +117,9 @@ function chainParts({ input, state, saved }: ChainRow): Bytes[] {
 }
 
 function chainOf(header: ChainHeader, payload: Payload): ChainRow {
-  const [hop, at, phase, attempt, resends, since, kind, length, definition, rare] = header
+  const [hop, at, phase, attempt, resends, since, kind, length, definition, rare, trail] = header
   const input = valueOf(kind, length, payload)
-  const [stateLength, savedKind, savedLength, savedAt, savedPhase, caught] = rare ?? [0, 0, 0, -1, 0, 0]
+  const [stateLength, savedKind, savedLength, savedAt, savedPhase, caught] = rare || NOTHING_RARE
   const state = stateLength === 0 ? undefined : payload.take(stateLength)
   const saved =
     savedAt < 0
@@ -112,6 +137,7 @@ function chainOf(header: ChainHeader, payload: Payload): ChainRow {
     state,
     saved,
     caught: caught === 0 ? undefined : caught,
+    trail,
   }
 }
 
@@ -148,9 +174,13 @@ export function encodeRow(key: RowKey, row: Row): Bytes {
           r.outcome.kind,
           r.outcome.bytes.length,
           r.chain === undefined ? 0 : chainHeader(r.chain),
-          ...(r.earlier === undefined && r.events === 0 && r.waits === 0 && r.taken === undefined
+          ...(r.earlier === undefined &&
+          r.events === 0 &&
+          r.waits === 0 &&
+          r.taken === undefined &&
+          r.tree === undefined
             ? []
-            : [r.earlier ?? 0, r.events, r.waits, r.taken ?? 0]),
+            : [r.earlier ?? 0, r.events, r.waits, r.taken ?? 0, r.tree === undefined ? 0 : treeHeader(r.tree)]),
         ],
         r.chain === undefined ? [r.outcome.bytes] : [r.outcome.bytes, ...chainParts(r.chain)],
       )
@@ -247,6 +277,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         events,
         waits,
         taken,
+        tree,
       ] = header as [
         number,
         string,
@@ -276,6 +307,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         number?,
         number?,
         (readonly string[] | 0)?,
+        (TreeHeader | 0)?,
       ]
       const outcome = valueOf(kind, length, payload)
       return {
@@ -304,6 +336,7 @@ export function decodeRow(key: RowKey, bytes: Bytes): Row {
         events: events ?? 0,
         waits: waits ?? 0,
         taken: taken === 0 ? undefined : taken,
+        tree: tree === 0 || tree === undefined ? undefined : treeOf(tree),
         outcome,
         notes: notes === 0 ? undefined : notes,
         chain: chain === 0 ? undefined : chainOf(chain, payload),

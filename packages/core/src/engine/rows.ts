@@ -1,7 +1,7 @@
 // What an owner keeps. Each kind of row is one interface here, one key (row-keys.ts) and one encoding (row-codec.ts); nothing else is ever stored
 // in a partition.
 //
-//   N/live                          how many pipelines of the partition go on; none, no row           TallyRow
+//   N/live                          how many pipelines and timers of the partition go on; none, no row TallyRow
 //   M/<id>                          the pipeline: status, run, root chain, counters, outcome          PipelineRow
 //   P<id>/<gen>:c<chain>            a chain other than the root, unless in its default state          ChainRow
 //   P<id>/<gen>:d<frame>#<page>     pages of a frame's definition, written once                       DefinitionPage
@@ -26,6 +26,7 @@ import type { State } from '../state'
 import type { Bytes } from '../transport'
 import type { Value } from '../value'
 import type { Status } from '../wire/reply'
+import type { KeptTree } from './kept-tree'
 
 // ---- Pipelines -----------------------------------------------------------------------------------------------------
 
@@ -75,6 +76,8 @@ export interface PipelineRow {
   chain: ChainRow | undefined
   /** The result or failure, once ended. */
   outcome: Value
+  /** What is kept of its entries, once ended otherwise than by a failure. */
+  tree: KeptTree | undefined
 }
 
 /** The id of a command; of one that was refused, with the status that was in its way. */
@@ -112,6 +115,8 @@ export interface ChainRow {
   saved: { readonly value: Value; readonly at: number; readonly phase: Phase } | undefined
   /** Entries that have failed, each with the handler that took its error. */
   caught: readonly Caught[] | undefined
+  /** What it remembers of those that are over: see trail.ts. */
+  trail: string | undefined
 }
 
 export type Caught = readonly [failed: number, handler: number]
@@ -138,6 +143,7 @@ export function firstStep(input: Value): ChainRow {
     state: undefined,
     saved: undefined,
     caught: undefined,
+    trail: undefined,
   }
 }
 
@@ -146,13 +152,15 @@ export function atEntry(
   { hop, since, definition, state, saved, caught }: ChainRow,
   at: number,
   input: Value,
+  trail: string | undefined,
 ): ChainRow {
-  return { hop, at, phase: 'sent', attempt: 1, resends: 0, since, input, definition, state, saved, caught }
+  return { hop, at, phase: 'sent', attempt: 1, resends: 0, since, input, definition, state, saved, caught, trail }
 }
 
-/** Written with each commit in which pipelines begin or end. */
+/** How many there are: of pipelines that go on, and of timers of their entries. Written with each commit in which some begin or end. */
 export interface TallyRow {
   readonly live: number
+  readonly timers: number
 }
 
 // ---- Groups --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import { entryPath, ROOT } from './paths'
 import { conflictFailure, earlierFailure, existsFailure, isEarlier } from './queries'
 import { firstRun } from './row-keys'
 import { firstStep, isOver, type PipelineRow } from './rows'
+import { timersFull } from './waiting'
 
 export const DEFAULT_RETENTION_MS = 24 * 3_600_000
 /** A submit comes again within seconds, if at all. */
@@ -26,8 +27,8 @@ export function submit(draft: Draft, message: SubmitMessage): void {
   const existing = draft.run(id)
   if (existing === undefined) {
     // What has been promoted has been accepted already.
-    const isFull = options.lone !== 1 && draft.live >= MOST_LIVE
-    return isFull ? refuse(draft, message, fullFailure(id)) : start(draft, message, undefined)
+    const full = options.lone === 1 ? undefined : fullFailure(draft, message)
+    return full === undefined ? start(draft, message, undefined) : refuse(draft, message, full)
   }
   // The same submit again: its run exists, and whoever sent it is told what it would have been told.
   if (firstRun(existing.row.run) === message.run) return answer(draft, existing, message)
@@ -74,8 +75,9 @@ function start(draft: Draft, message: SubmitMessage, before: PipelineRow | undef
     taken: undefined,
     chain: undefined,
     outcome: NONE,
+    tree: undefined,
   }
-  draft.countLive(1)
+  draft.count('live', 1)
   const view = draft.create(row)
   const pages = openPages(draft, view, definition)
   const { document } = pages
@@ -113,11 +115,11 @@ function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: 
   else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
 }
 
-const fullFailure = (id: string): Failure => ({
-  code: 'TASKS_FULL',
-  name: 'TaskError',
-  message: `the partition of "${id}" has ${MOST_LIVE} pipelines that go on: submit it again when some have ended`,
-})
+function fullFailure(draft: Draft, { id, options: { runAt = 0 } }: SubmitMessage): Failure | undefined {
+  if (draft.tally.live < MOST_LIVE) return runAt > draft.now ? timersFull(draft, id) : undefined
+  const message = `the partition of "${id}" has ${MOST_LIVE} pipelines that go on: submit it again when some have ended`
+  return { code: 'TASKS_FULL', name: 'TaskError', message }
+}
 
 function refuse(draft: Draft, { id, run, options: { replyTo } }: SubmitMessage, failure: Failure): void {
   if (replyTo !== undefined) draft.reply(replyTo, { type: 'refused', id, run, failure })

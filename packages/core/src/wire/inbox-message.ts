@@ -1,7 +1,7 @@
 // To owners: submits, outcomes, commands, questions.
 import type { Scalar } from '../definition'
 import { TaskError } from '../errors'
-import { decodeRecord, encodeRecord } from '../record'
+import { decodeRecord, encodeRecord, type Payload } from '../record'
 import type { RetryData } from '../retry'
 import type { Bytes } from '../transport'
 import type { Kind, Value } from '../value'
@@ -52,6 +52,15 @@ export interface Outcome {
   readonly verdict?: Verdict
   /** What a task that succeeded has set of the pipeline's state. */
   readonly state?: Bytes | undefined
+  /** Entries before it that ran in the same go, and ended well: see engine/following.ts. */
+  readonly passed?: readonly PassedEntry[]
+}
+
+export interface PassedEntry {
+  readonly path: string
+  readonly attempt: number
+  /** None if nobody needs it again. */
+  readonly value: Value
 }
 
 export interface OutcomesMessage {
@@ -227,15 +236,31 @@ export function encodeInbox(message: InboxBody): Bytes {
         [
           WIRE_VERSION,
           'o',
-          message.outcomes.map(({ id, run, path, attempt, value, verdict, state }) =>
-            state !== undefined
-              ? [id, run, path, attempt, value.kind, value.bytes.length, 0, state.length]
-              : verdict === undefined
-                ? [id, run, path, attempt, value.kind, value.bytes.length]
-                : [id, run, path, attempt, value.kind, value.bytes.length, verdict],
+          message.outcomes.map(({ id, run, path, attempt, value, verdict, state, passed }) =>
+            passed !== undefined
+              ? [
+                  id,
+                  run,
+                  path,
+                  attempt,
+                  value.kind,
+                  value.bytes.length,
+                  verdict ?? 0,
+                  state?.length ?? -1,
+                  passed.map((one) => [one.path, one.attempt, one.value.kind, one.value.bytes.length]),
+                ]
+              : state !== undefined
+                ? [id, run, path, attempt, value.kind, value.bytes.length, 0, state.length]
+                : verdict === undefined
+                  ? [id, run, path, attempt, value.kind, value.bytes.length]
+                  : [id, run, path, attempt, value.kind, value.bytes.length, verdict],
           ),
         ],
-        message.outcomes.flatMap(({ value, state }) => (state === undefined ? value.bytes : [value.bytes, state])),
+        message.outcomes.flatMap(({ value, state, passed }) =>
+          state === undefined && passed === undefined
+            ? value.bytes
+            : [value.bytes, ...(state === undefined ? [] : [state]), ...(passed ?? []).map((one) => one.value.bytes)],
+        ),
       )
     case 'running':
       return encodeRecord([WIRE_VERSION, 'r', message.items])
@@ -269,7 +294,10 @@ type OutcomeHeader = [
   length: number,
   verdict?: Verdict | 0,
   stateLength?: number,
+  passed?: readonly PassedHeader[],
 ]
+
+type PassedHeader = readonly [path: string, attempt: number, kind: Kind, length: number]
 
 export function decodeInbox(bytes: Bytes): InboxBody {
   const { header, payload } = decodeRecord(bytes)
@@ -300,13 +328,18 @@ export function decodeInbox(bytes: Bytes): InboxBody {
     case 'o':
       return {
         type: 'outcomes',
-        outcomes: (header[2] as OutcomeHeader[]).map(([id, run, path, attempt, kind, length, verdict, stateLength]) => {
-          const value = { kind, bytes: payload.take(length) }
-          if (stateLength !== undefined) return { id, run, path, attempt, value, state: payload.take(stateLength) }
-          return verdict === undefined || verdict === 0
-            ? { id, run, path, attempt, value }
-            : { id, run, path, attempt, value, verdict }
-        }),
+        outcomes: (header[2] as OutcomeHeader[]).map(
+          ([id, run, path, attempt, kind, length, verdict, stateLength = -1, passed]) => {
+            const value = { kind, bytes: payload.take(length) }
+            const outcome: Outcome =
+              stateLength >= 0
+                ? { id, run, path, attempt, value, state: payload.take(stateLength) }
+                : verdict === undefined || verdict === 0
+                  ? { id, run, path, attempt, value }
+                  : { id, run, path, attempt, value, verdict }
+            return passed === undefined ? outcome : { ...outcome, passed: passed.map((one) => passedOf(one, payload)) }
+          },
+        ),
       }
     case 'r':
       return { type: 'running', items: header[2] as RunningMessage['items'] }
@@ -354,6 +387,10 @@ export function decodeInbox(bytes: Bytes): InboxBody {
   }
 }
 
+function passedOf([path, attempt, kind, length]: PassedHeader, payload: Payload): PassedEntry {
+  return { path, attempt, value: { kind, bytes: payload.take(length) } }
+}
+
 /** What entities say to each other: anything else would be taken for one of our own by whoever folds it. */
 const TALK: ReadonlySet<unknown> = new Set(['wait', 'unwait', 'taken', 'offer'] satisfies TalkMessage['type'][])
 
@@ -374,7 +411,11 @@ export function entriesNamedBy(bytes: Bytes): readonly Omit<Outcome, 'value' | '
         ([id, run, path, attempt]) =>
           typeof id === 'string' && typeof run === 'string' && typeof path === 'string' && typeof attempt === 'number',
       )
-      .map(([id, run, path, attempt]) => ({ id, run, path, attempt }))
+      .map(([id, run, path, attempt, , , , , passed]) => {
+        // The one that was sent.
+        const [first = path, firstAttempt = attempt] = passed?.[0] ?? []
+        return { id, run, path: first, attempt: firstAttempt }
+      })
   } catch {
     return []
   }

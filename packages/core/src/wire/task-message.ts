@@ -1,4 +1,5 @@
 // To workers.
+import type { ArgsData, Step } from '../definition'
 import { decodeRecord, encodeRecord, type Payload } from '../record'
 import type { RetryData } from '../retry'
 import type { State } from '../state'
@@ -35,6 +36,9 @@ export interface TaskMessage {
   readonly state: State
 }
 
+/** An entry whose task is to run with what the one before it gives, in the same process. */
+export type Following = readonly [index: number, step: Step, args?: ArgsData]
+
 export interface TaskMessageOptions {
   readonly timeoutMs?: number
   readonly retry?: RetryData
@@ -47,6 +51,8 @@ export interface TaskMessageOptions {
   readonly taskId?: string
   /** A finally: runs also when its pipeline has been cancelled. */
   readonly final?: 1
+  /** Entries that follow: see engine/following.ts. */
+  readonly following?: readonly Following[]
 }
 
 export const NO_OPTIONS: TaskMessageOptions = Object.freeze({})

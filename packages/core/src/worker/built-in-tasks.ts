@@ -12,17 +12,13 @@ import {
   type EachEntry,
   type Step,
 } from '../definition'
-import { argsValue, EACH_TASK, queueOf, type EachTemplate } from '../engine/dispatch'
+import { argsValue, EACH_TASK, type EachTemplate } from '../engine/dispatch'
 import { TaskError } from '../errors'
-import { Plan, type StepOptions, type TaskRef, type TaskUse, type Use } from '../plan'
+import { isTaskUse, Plan, type StepOptions, type TaskUse, type Use } from '../plan'
 import type { AnyTask } from '../tasks'
 import type { Value } from '../value'
 import type { TaskSource } from './task-source'
 
-/** Gives its argument: what a chain begins with that takes an element and does not begin with a task. */
-const VALUE_TASK = '@tasks/value'
-
-const valueTask: AnyTask = { taskName: VALUE_TASK, fn: (value) => value, options: {}, retryData: undefined }
 const eachTask: AnyTask = {
   taskName: EACH_TASK,
   fn: () => {
@@ -36,7 +32,7 @@ const eachTask: AnyTask = {
 export function withBuiltIns(tasks: TaskSource): TaskSource {
   return {
     namespace: tasks.namespace,
-    find: (name) => tasks.find(name) ?? (name === EACH_TASK ? eachTask : name === VALUE_TASK ? valueTask : undefined),
+    find: (name) => tasks.find(name) ?? (name === EACH_TASK ? eachTask : undefined),
     ...(tasks.events === undefined ? {} : { events: tasks.events }),
     names: () => tasks.names(),
     queues: () => tasks.queues(),
@@ -58,9 +54,7 @@ export async function groupForEach(
   const { steps, entry } = JSON.parse(template) as EachTemplate
   const elements = arrayOf(decodeArguments(codec, await fetch(upstream)))
   const uses = await new Template(steps, codec, fetch).uses(entry.each)
-  // Whoever serves the tasks of the template need not serve the default queue.
-  const value = { name: VALUE_TASK, step: queueOf(steps, entry.each) }
-  const chains = elements.map((element) => chainFor(uses, element, value))
+  const chains = elements.map((element) => chainFor(uses, element))
   return new Plan(undefined, { chains, ...parallelOf(entry) })
 }
 
@@ -71,14 +65,14 @@ function arrayOf(args: readonly unknown[]): readonly unknown[] {
   throw new TaskError('TASKS_ARGUMENTS', `a fan-out needs an array from upstream, and got ${what}`)
 }
 
-/** The template with its first entry bound to an element; `value`: the task that gives what it is sent. */
-function chainFor(template: readonly Use[], element: unknown, value: TaskRef): Plan {
+/** The template, given an element: as an argument of its first entry, or as what comes before that. */
+function chainFor(template: readonly Use[], element: unknown): Plan {
   const [first, ...rest] = template
-  const bound: Use[] =
-    'task' in first!
-      ? [first.open ? { ...first, open: false, args: [element, ...first.args] } : first]
-      : [{ task: value, open: false, args: [element], overrides: undefined }, first!]
-  return chainOf([...bound, ...rest])
+  if (isTaskUse(first!)) {
+    const bound = first.open ? { ...first, open: false, args: [element, ...first.args] } : first
+    return chainOf([bound, ...rest])
+  }
+  return chainOf(element === undefined ? template : [{ value: element }, ...template])
 }
 
 const chainOf = (uses: readonly Use[]): Plan =>

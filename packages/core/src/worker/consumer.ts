@@ -187,6 +187,7 @@ export class Consumer {
       }
       return undefined
     }
+    if (deliveries > 1) message = alone(message)
     return {
       message,
       task,
@@ -337,7 +338,8 @@ export class Consumer {
         outcome.id.length +
         outcome.path.length +
         100 +
-        (outcome.verdict === undefined ? 0 : 200)
+        (outcome.verdict === undefined ? 0 : 200) +
+        (outcome.passed ?? []).reduce((sum, { path, value }) => sum + path.length + 20 + value.bytes.length, 0)
       const batch = byPartition.get(partition)
       if (batch === undefined) byPartition.set(partition, { outcomes: [outcome], bytes })
       else if (batch.bytes + bytes > values.limits.messageBytes || batch.outcomes.length >= 500) {
@@ -435,6 +437,12 @@ export class Consumer {
     }
     await waitAtMost(clock, patienceMs, this.#consumer.close())
   }
+}
+
+/** What was lost once runs alone: nothing goes with it if it kills its process, or it with what would. */
+function alone(message: TaskMessage): TaskMessage {
+  const { following, ...options } = message.options
+  return following === undefined ? message : { ...message, options }
 }
 
 function isClosed(error: unknown): boolean {

@@ -6,7 +6,8 @@
 import type { Clock } from '../clock'
 import { MOST_INPUTS } from '../engine/arrivals'
 import type { EntryName, Dispatch } from '../engine/draft'
-import { argsValue, taskOptions } from '../engine/dispatch'
+import { argsInMemory, taskOptions } from '../engine/dispatch'
+import { sentEntryOf } from '../engine/following'
 import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
 import { failureValue, isFailure, NONE } from '../value'
 import type { AnyTask } from '../tasks'
@@ -167,7 +168,7 @@ export class Executor implements LocalLane {
 
   toInbox(outcomes: readonly Outcome[]): void {
     for (const outcome of outcomes) {
-      const key = keyOf(outcome)
+      const key = keyOf(sentEntryOf(outcome))
       this.#reported.add(key)
       void this.#onOrphan(outcome).then(() => this.#reported.delete(key))
     }
@@ -360,7 +361,6 @@ export class Executor implements LocalLane {
   #startLocal(item: LocalItem): void {
     const { partition, dispatch } = item
     const { id, run, path, attempt, resends, step, input, args, state } = dispatch
-    const isText = typeof args === 'string'
     // In the order of those that come from queues: objects of one shape are read faster.
     const message: TaskMessage = {
       type: 'task',
@@ -373,9 +373,7 @@ export class Executor implements LocalLane {
       sentAt: 0,
       options: taskOptions(dispatch),
       input: step.open === 1 ? input : NONE,
-      // Text stays text: the codec may take it as it is.
-      args: isText ? NONE : argsValue(args),
-      argsText: isText ? args : undefined,
+      ...argsInMemory(args),
       state,
     }
     this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {
@@ -508,7 +506,12 @@ export class Executor implements LocalLane {
 const isFinal = ({ options }: TaskMessage): boolean => options.final === 1
 
 /** What a worker reports of a task. */
-export function outcomeOf({ id, run, path, attempt }: TaskMessage, { value, verdict, state }: Finished): Outcome {
+export function outcomeOf({ id, run, path, attempt }: TaskMessage, finished: Finished): Outcome {
+  const { value, verdict, state, last } = finished
+  if (last !== undefined) {
+    const { at, passed } = last
+    return { id, run, ...at, value, ...(verdict && { verdict }), ...(state && { state }), passed }
+  }
   if (state !== undefined) return { id, run, path, attempt, value, state }
   return verdict === undefined ? { id, run, path, attempt, value } : { id, run, path, attempt, value, verdict }
 }

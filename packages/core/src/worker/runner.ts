@@ -5,7 +5,9 @@ import { sleep, type Clock } from '../clock'
 import type { Codec } from '../codec'
 import { runInContext } from '../context'
 import { decodeArguments, decodeArgumentsText } from '../decoding'
-import { EACH_TASK } from '../engine/dispatch'
+import type { ArgsData, Step } from '../definition'
+import { argsInMemory, EACH_TASK, taskOptions } from '../engine/dispatch'
+import { entryPath, splitEntry } from '../engine/paths'
 import { blobPrefix } from '../engine/row-keys'
 import { RetryAfterError, TaskError, TaskVetoError } from '../errors'
 import { encodeFailure, toFailure } from '../failure'
@@ -20,14 +22,15 @@ import { asBuffer } from '../record'
 import { isThenable } from '../thenable'
 import type { Bytes, Space } from '../transport'
 import type { AnyTask } from '../tasks'
-import { Kind, NONE, type Value } from '../value'
+import { isFailure, Kind, NONE, type Value } from '../value'
 import { encodeDefinitionValue } from '../wire/packed-definition'
-import type { TaskMessage } from '../wire/task-message'
-import type { Verdict } from '../wire/inbox-message'
+import type { Following, TaskMessage } from '../wire/task-message'
+import type { PassedEntry, Verdict } from '../wire/inbox-message'
 import type { Announced, Announcer } from './announcer'
 import { groupForEach } from './built-in-tasks'
 import { RunningTask } from './running-task'
 import type { TaskEnd, TaskHookList } from './task-hooks'
+import type { TaskSource } from './task-source'
 
 /** How a task ended. */
 export interface Finished {
@@ -36,6 +39,8 @@ export interface Finished {
   readonly verdict?: Verdict
   /** What the task has set of the pipeline's state. */
   readonly state?: Bytes | undefined
+  /** If it is that of another entry, which ran with this one: its name, and those that were passed on the way there. */
+  readonly last?: { readonly at: Pick<TaskMessage, 'path' | 'attempt'>; readonly passed: readonly PassedEntry[] }
 }
 
 /** It has no outcome: the transport did not take its value, or did not give its arguments. */
@@ -51,6 +56,7 @@ class Unfinished extends Error {}
 export interface RunnerOptions {
   readonly space: Space
   readonly values: LargeValues
+  readonly tasks: TaskSource
   readonly codec: Codec
   readonly clock: Clock
   readonly logger: Logger
@@ -71,6 +77,12 @@ export class Runner {
   }
 
   run(task: AnyTask, running: RunningTask): Finished | Promise<Finished | typeof UNFINISHED> {
+    const { following } = running.message.options
+    const finished = this.#run(task, running)
+    return following === undefined ? finished : this.#withFollowing(task, running, finished, following)
+  }
+
+  #run(task: AnyTask, running: RunningTask): Finished | Promise<Finished | typeof UNFINISHED> {
     if (running.message.task === EACH_TASK) return this.#settle(task, running, this.#each(running))
     const { hooks, announcer } = this.#options
     if (announcer !== undefined || hooks?.any === true) return this.#observed(task, running)
@@ -90,6 +102,51 @@ export class Runner {
     } catch (error) {
       return failed(task, running, error, this.#options.values.limits.inlineBytes)
     }
+  }
+
+  /** What follows runs at once, with what the task before it gave, as far as it can. */
+  async #withFollowing(
+    task: AnyTask,
+    first: RunningTask,
+    finishing: ReturnType<Runner['run']>,
+    following: readonly Following[],
+  ): Promise<Finished | typeof UNFINISHED> {
+    let running = first
+    let finished = await finishing
+    const passed: PassedEntry[] = []
+    for (const [index, step, args] of following) {
+      if (finished === UNFINISHED) return finished
+      const next = this.#options.tasks.find(step.task)
+      if (next === undefined || first.isAborted || !isPassedOn(finished)) break
+      const { path, attempt } = running.message
+      passed.push({ path, attempt, value: finished.value })
+      running = this.take(next, messageAfter(running.message, index, step, args, finished.value))
+      first.goesOnAs(running)
+      finished = await this.#run(next, running)
+    }
+    if (finished === UNFINISHED) return finished
+    try {
+      return await this.#stored(running, finished, passed)
+    } catch (error) {
+      if (error instanceof Unfinished) return UNFINISHED
+      // One of the results cannot be stored: nothing of it has happened.
+      return failed(task, first, error, this.#options.values.limits.inlineBytes)
+    }
+  }
+
+  /** What is needed again: what the last one gave, or, if it failed, what it was given. */
+  async #stored(running: RunningTask, finished: Finished, passed: readonly PassedEntry[]): Promise<Finished> {
+    const hasFailed = isFailure(finished.value)
+    const value = hasFailed ? finished.value : await this.#store(running, finished.value)
+    const before: PassedEntry[] = []
+    for (const [at, one] of passed.entries()) {
+      const isNeeded = hasFailed && at === passed.length - 1
+      before.push({ ...one, value: isNeeded ? await this.#store(running, one.value) : NONE })
+    }
+    const { path, attempt } = running.message
+    return before.length === 0
+      ? { ...finished, value }
+      : { ...finished, value, last: { at: { path, attempt }, passed: before } }
   }
 
   /** The same, with handlers of the program called at each step, and each step announced. What was announced is durable by its end, if it is to be. */
@@ -281,6 +338,13 @@ export class Runner {
     const value: Value = spread
       ? { kind: Kind.spread, bytes: codec.encode(result.values) }
       : { kind: Kind.one, bytes: codec.encode(result) }
+    // What another may go on with here is stored later, if at all.
+    return message.options.following === undefined ? this.#store(running, value) : value
+  }
+
+  #store(running: RunningTask, value: Value): Value | Promise<Value> {
+    const { values } = this.#options
+    const { message } = running
     if (value.bytes.length <= values.limits.inlineBytes) return value
     const what = `the result of the task "${message.task}"`
     return this.#patiently(running, async () =>
@@ -288,6 +352,35 @@ export class Runner {
         ? values.storeAlone(value, what)
         : values.store(blobPrefix(message.id, message.run), value, what),
     )
+  }
+}
+
+/** A result of its own, and nothing beside it. */
+const isPassedOn = ({ value: { kind }, state }: Finished): boolean =>
+  state === undefined && (kind === Kind.one || kind === Kind.spread || kind === Kind.none)
+
+/** What the task of a following entry is told. */
+function messageAfter(
+  { id, run, path, sentAt, options: { meta, following }, state }: TaskMessage,
+  index: number,
+  step: Step,
+  args: ArgsData | undefined,
+  input: Value,
+): TaskMessage {
+  const rest = following?.slice(1)
+  return {
+    type: 'task',
+    id,
+    run,
+    path: entryPath(splitEntry(path)!.chain, index),
+    attempt: 1,
+    task: step.task,
+    resends: 0,
+    sentAt,
+    options: taskOptions({ step, meta, final: false, following: rest?.length === 0 ? undefined : rest }),
+    input: step.open === 1 ? input : NONE,
+    ...argsInMemory(args),
+    state,
   }
 }
 

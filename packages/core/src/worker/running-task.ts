@@ -23,6 +23,8 @@ export class RunningTask implements TaskContext {
   #abortReason: TaskError | undefined
   #note: readonly [fraction: number, text: string] | undefined
 
+  /** What runs now with what this one gave. */
+  #next: RunningTask | undefined
   #state: PipelineState | undefined
   #eventsSent = 0
 
@@ -118,7 +120,7 @@ export class RunningTask implements TaskContext {
 
   /** What it has said since this was last asked. */
   takeNote(): readonly [fraction: number, text: string] | undefined {
-    const note = this.#note
+    const note = this.#next?.takeNote() ?? this.#note
     this.#note = undefined
     return note
   }
@@ -142,5 +144,10 @@ export class RunningTask implements TaskContext {
   abort(reason: TaskError): void {
     this.#abortReason ??= reason
     this.#controller?.abort(this.#abortReason)
+    this.#next?.abort(reason)
+  }
+
+  goesOnAs(next: RunningTask): void {
+    this.#next = next
   }
 }

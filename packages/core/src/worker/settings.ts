@@ -22,6 +22,7 @@ const KNOWN = [
   'events',
   'workerEvents',
   'durableWorkerEvents',
+  'treeBytes',
   'roles',
   'localLane',
   'handleSignals',
@@ -32,6 +33,9 @@ const KNOWN = [
 ]
 const MOST = 100_000
 const LISTENER_SLOTS = 1_000
+const TREE_BYTES = 4_096
+/** It is part of a row that is read with others. */
+const MOST_TREE_BYTES = 65_536
 /** What `events` may be, for messages. */
 export const EVENT_LEVELS = eventLevels.map((level) => `'${level}'`).join(' or ')
 
@@ -62,6 +66,7 @@ export function workerSettings(options: WorkerOptions) {
     events = DEFAULTS.events,
     workerEvents = DEFAULTS.workerEvents,
     durableWorkerEvents = DEFAULTS.durableWorkerEvents,
+    treeBytes = TREE_BYTES,
   } = options
   const { roles = ['owner', 'worker'], localLane = true, handleSignals = false } = options
   const { codec = jsonCodec(), logger = stderrLogger(), clock = systemClock } = options
@@ -84,6 +89,8 @@ export function workerSettings(options: WorkerOptions) {
   if (!Array.isArray(roles) || roles.length === 0 || roles.some((role) => role !== 'owner' && role !== 'worker')) {
     throw badOption('roles', "a list of 'owner' and 'worker'", roles)
   }
+  if (!Number.isSafeInteger(treeBytes) || treeBytes < 0 || treeBytes > MOST_TREE_BYTES)
+    throw badOption('treeBytes', `an integer from 0 to ${MOST_TREE_BYTES}`, treeBytes)
   if (!eventLevels.includes(events)) throw badOption('events', EVENT_LEVELS, events)
   if (tasks.names().length === 0 && roles.includes('worker')) {
     throw new TaskError(
@@ -106,6 +113,7 @@ export function workerSettings(options: WorkerOptions) {
     events,
     workerEvents,
     durableWorkerEvents,
+    treeBytes,
     roles,
     queues: queues as readonly string[],
     localLane,

@@ -56,6 +56,11 @@ export interface WorkerOptions {
   readonly workerEvents?: boolean
   /** The same, and an attempt's events are durable before its outcome is reported: each attempt waits for the log. Default false. */
   readonly durableWorkerEvents?: boolean
+  /**
+   * How much is kept of a run that has ended well, or was cancelled, so that `describe` tells of its entries: at most so many bytes with each, until its
+   * retention ends. 0: nothing. Default 4 096.
+   */
+  readonly treeBytes?: number
   /** Which of the two roles this process has. Default both. */
   readonly roles?: readonly ('owner' | 'worker')[]
   /** Whether tasks of this process's partitions may run here without going through a queue. Default true. */
@@ -112,9 +117,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const stopOwning = new AbortController()
 
   const works = roles.includes('worker')
-  const { workerEvents, durableWorkerEvents: durable } = settings
+  const { workerEvents, durableWorkerEvents: durable, codec } = settings
   const announcer = workerEvents || durable ? new Announcer({ space, clock, logger, durable }) : undefined
-  const runner = new Runner({ space, values, codec: settings.codec, clock, logger, hooks: hooksOf(tasks), announcer })
+  const runner = new Runner({ space, values, tasks: known, codec, clock, logger, hooks: hooksOf(tasks), announcer })
   /** Slots for the tasks of some queues, and what fills them from there. */
   const stationOf = (served: readonly string[], concurrency: number, maxDeliveries: number, trusting: boolean) => {
     const executor = new Executor({
@@ -150,8 +155,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     : space
         .own({ leaseMs })
         .run((session) => {
-          const { events } = settings
-          const owner = new Owner({ session, space, values, lane, turns, clock, logger, leaseMs, events, announcer })
+          const { events, treeBytes } = settings
+          const shared = { space, values, lane, turns, clock, logger, leaseMs }
+          const owner = new Owner({ ...shared, session, events, announcer, treeBytes })
           const leave = joinOwners(connection.transport, tasks.namespace, session.partition, owner)
           return owner.run().finally(leave)
         }, stopOwning.signal)

@@ -1,6 +1,6 @@
 // A chain for each element of a result.
 import { expect, test } from 'vitest'
-import { fanOut, inParallel } from '../../src/pipeline'
+import { fanOut, inParallel, sleep } from '../../src/pipeline'
 import { eventually, PATIENCE_MS, system } from '../support/system'
 
 test('runs where its tasks run, whatever its chain begins with', async () => {
@@ -15,6 +15,26 @@ test('runs where its tasks run, whatever its chain begins with', async () => {
     [2, 2],
     [3, 3],
   ])
+}, 60_000)
+
+test('counts its tasks and no others, and passes elements on as they are', async () => {
+  const { tasks, worker, client } = system()
+  const list = tasks.bind('list', () => [1, [2], undefined, 'x'.repeat(40_000)])
+  const show = tasks.bind('show', (...values: unknown[]) => JSON.stringify(values).slice(0, 10))
+  await worker()
+  const submitter = client()
+  const results: unknown[] = []
+  for (const [chain, count] of [
+    [inParallel([show, show]), 8],
+    [sleep(1).continueWith(show), 4],
+    [show, 4],
+  ] as const) {
+    const run = await submitter.submit(list.send().continueWith(fanOut(chain as typeof show)))
+    results.push(await run.result({ timeoutMs: PATIENCE_MS }))
+    expect(await run.status()).toMatchObject({ tasks: 1 + count, done: 1 + count, attempts: 2 + count })
+  }
+  const shown = ['[1]', '[[2]]', '[]', '["xxxxxxxx']
+  expect(results).toEqual([shown.map((one) => [one, one]), shown, ['[1]', '[[2]]', '[null]', '["xxxxxxxx']])
 }, 60_000)
 
 test('pauses after a group, or a fan-out, inside of its chain', async () => {

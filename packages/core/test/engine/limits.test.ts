@@ -4,7 +4,10 @@ import { encodeRow } from '../../src/engine/row-codec'
 import { TALLY } from '../../src/engine/row-keys'
 import type { TallyRow } from '../../src/engine/rows'
 import { MOST_LIVE } from '../../src/engine/submit'
-import { inParallel } from '../../src/pipeline'
+import { MOST_TIMERS } from '../../src/engine/waiting'
+import { inParallel, sleep, waitForEvent } from '../../src/pipeline'
+import { NONE } from '../../src/value'
+import type { SubmitOptions } from '../../src/wire/inbox-message'
 import { decodeReply } from '../../src/wire/reply'
 import { eventually, later, PATIENCE_MS, system } from '../support/system'
 import { ReducerWorld, submitOf } from './reducer-world'
@@ -124,8 +127,8 @@ test('a partition that has a million pipelines going on refuses new ids, and not
   const world = new ReducerWorld()
   const step = system().tasks.bind('step', () => 1)
   world.fold([submitOf('old', 'run', step.send())])
-  expect(world.row<TallyRow>(TALLY)).toEqual({ live: 1 })
-  world.rows.set(TALLY, encodeRow(TALLY, { live: MOST_LIVE }))
+  expect(world.row<TallyRow>(TALLY)).toEqual({ live: 1, timers: 0 })
+  world.rows.set(TALLY, encodeRow(TALLY, { live: MOST_LIVE, timers: 0 }))
   const { sends } = world.fold([submitOf('new', 'run', step.send(), { replyTo: 'me' })])
   expect(sends.map(({ body }) => decodeReply(body))).toMatchObject([
     { type: 'refused', failure: { code: 'TASKS_FULL' } },
@@ -135,7 +138,84 @@ test('a partition that has a million pipelines going on refuses new ids, and not
   world.fold([submitOf('lone', 'run', step.send(), { lone: 1 })])
   world.fold([submitOf('old', 'another run', step.send(), { onDuplicate: 'restart' })])
   expect(world.keys('M/')).toEqual(['M/lone', 'M/old'])
-  expect(world.row<TallyRow>(TALLY)).toEqual({ live: MOST_LIVE + 1 })
+  expect(world.row<TallyRow>(TALLY)).toEqual({ live: MOST_LIVE + 1, timers: 0 })
+})
+
+test('a partition in which as many entries wait for a time as may puts nothing more off, and says so', async () => {
+  const world = new ReducerWorld()
+  const { tasks } = system()
+  const step = tasks.bind('step', () => 1)
+  const flaky = tasks.bind('flaky', () => 1)
+  const again = flaky.send().set({ retry: { maxRetries: 3, delayMs: 10 } })
+  const mends = tasks.bind('mends', (_: unknown) => 1)
+  const soon = { timeoutMs: 5 }
+  const fill = (timers: number): void => {
+    const { live } = world.rows.has(TALLY) ? world.row<TallyRow>(TALLY) : { live: 0 }
+    world.rows.set(TALLY, encodeRow(TALLY, { live, timers }))
+  }
+  const runOf = (id: string, pipeline: object, options: SubmitOptions = {}): void => {
+    world.fold([submitOf(id, `run of ${id}`, pipeline, options)])
+  }
+  fill(MOST_TIMERS - 1)
+  runOf('waits', sleep(50).continueWith(step.send()))
+  expect(world.row<TallyRow>(TALLY)).toEqual({ live: 1, timers: MOST_TIMERS })
+  const outcomes: Record<string, unknown> = {}
+  for (const [id, pipeline] of Object.entries({
+    sleeps: sleep(50).continueWith(step.send()),
+    listens: waitForEvent({ key: 'k' }, soon),
+    mended: sleep(50).exceptionally(mends),
+    'waits for ever': waitForEvent({ key: 'k' }),
+    again,
+  })) {
+    runOf(id, pipeline)
+    if (id === 'again') world.failsOnce('/0', id)
+    const { status, outcome } = world.pipelineRow(id)
+    outcomes[id] = status === 'FAILED' ? JSON.parse(Buffer.from(outcome.bytes).toString()) : status
+  }
+  expect(outcomes).toMatchObject({
+    sleeps: { code: 'TASKS_FULL' },
+    listens: { code: 'TASKS_FULL' },
+    mended: 'RUNNING',
+    'waits for ever': 'RUNNING',
+    again: { code: 'TASKS_FULL', suppressed: [{ message: 'failed' }] },
+  })
+  expect(world.takeDispatched()).toContain('/1')
+  world.fold([submitOf('later', 'a run', step.send(), { runAt: world.now + 5, replyTo: 'me' })])
+  expect(decodeReply(world.sends.at(-1)!.body)).toMatchObject({ type: 'refused', failure: { code: 'TASKS_FULL' } })
+  // There is room again when one has fired.
+  world.fireTimer('dispatch')
+  expect(world.row<TallyRow>(TALLY)).toMatchObject({ timers: MOST_TIMERS - 1 })
+  runOf('sleeps again', sleep(50))
+  expect(world.pipelineRow('sleeps again').status).toBe('RUNNING')
+})
+
+test('timers of entries are counted as they come and go', async () => {
+  const world = new ReducerWorld()
+  const { tasks } = system()
+  const step = tasks.bind('step', () => 1)
+  const timers = (): number => (world.rows.has(TALLY) ? world.row<TallyRow>(TALLY).timers : 0)
+  world.fold([submitOf('p', 'run', inParallel([sleep(9), sleep(9), waitForEvent({ key: 'k' }, { timeoutMs: 9 })]))])
+  await world.settle()
+  expect(timers()).toBe(3)
+  world.fold([{ type: 'event', key: 'k', eventId: 'e', value: NONE, keepMs: 1_000 }])
+  await world.settle()
+  expect(timers()).toBe(2)
+  while (world.fireTimer('dispatch'));
+  await world.settle()
+  expect(world.pipelineRow().status).toBe('COMPLETED')
+  world.fold([submitOf('later', 'run', step.send(), { runAt: world.now + 9 })])
+  expect(timers()).toBe(1)
+  while (world.fireTimer('dispatch'));
+  world.returns('/0', 1)
+  expect(world.keys('N/')).toEqual([])
+})
+
+test('a group has a million chains at most, whatever they are', async () => {
+  const { client } = system()
+  const chains = Array.from({ length: 1_000_001 }, () => sleep(1))
+  await expect(client().submit(inParallel(chains) as never)).rejects.toMatchObject({
+    code: 'TASKS_DEFINITION_TOO_LARGE',
+  })
 })
 
 test('what goes on is counted, through failures and retries, and when nothing does there is no row', async () => {

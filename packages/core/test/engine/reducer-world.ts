@@ -157,9 +157,18 @@ export class ReducerWorld {
 
   /** It fails for good. */
   fails(path: string, message = 'failed'): Draft {
-    const { id, run, attempt } = this.dispatched(path)
+    return this.#fails(this.dispatched(path), message, false)
+  }
+
+  /** The same of this pipeline's, and it may be tried again. */
+  failsOnce(path: string, of: string): Draft {
+    const dispatch = this.dispatches.filter((one) => one.id === of && one.path === path).at(-1)!
+    return this.#fails(dispatch, 'failed', true)
+  }
+
+  #fails({ id, run, path, attempt }: Dispatch, message: string, retryable: boolean): Draft {
     const value = failureValue({ code: 'TASKS_TASK_FAILED', name: 'Error', message })
-    const outcome = { id, run, path, attempt, value, verdict: { retryable: false } }
+    const outcome = { id, run, path, attempt, value, verdict: { retryable } }
     return this.fold([{ type: 'outcomes', outcomes: [outcome] }])
   }
 
