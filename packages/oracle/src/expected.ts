@@ -1,6 +1,6 @@
 // What is to be seen of a pipeline that has run.
 import type { Failed } from './given'
-import type { TaskUnit } from './program'
+import type { TaskUnit, WaitUnit } from './program'
 
 export interface Expected {
   /** Of the pipeline, from 1: one that fails may be retried. */
@@ -15,6 +15,8 @@ export interface Expected {
   readonly done: number
   /** Attempts that have ended, well or badly. */
   readonly attempts: number
+  /** Waits that may or may not have been in time: each that was not is one more task, done in one attempt. */
+  readonly races: number
 }
 
 export type Outcome = { readonly result: unknown } | { readonly failure: Failed }
@@ -30,6 +32,8 @@ export interface ExpectedRun {
   readonly after: readonly string[]
   /** Somebody has to have resumed the pipeline in between. */
   readonly resumed: boolean
+  /** These events have to have come in between: each of another one. */
+  readonly heard: readonly WaitUnit[]
   /** So long it has to have slept in between. */
   readonly asleepMs: number
 }

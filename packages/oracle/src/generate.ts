@@ -13,6 +13,7 @@ import type {
   SleepUnit,
   TaskUnit,
   Unit,
+  WaitUnit,
 } from './program'
 
 /** A whole number from 0, below `n`. */
@@ -29,6 +30,8 @@ export interface ProgramOptions {
   readonly queues?: readonly (string | undefined)[]
   /** How long sleeps may take. Default: there are none. */
   readonly sleeps?: readonly number[]
+  /** How long events may be waited for, by those who give up. Default: none are waited for. */
+  readonly waits?: readonly number[]
   /** Whether there are handlers of failures, and tasks that run at the end. */
   readonly roles?: boolean
   /** Whether there are chains for each element of a list. */
@@ -46,6 +49,8 @@ export interface ProgramOptions {
 const DEEPEST = 4
 const GIVES: readonly Gives[] = ['one', 'one', 'one', 'nothing', 'several', 'much']
 const KEYS = ['a', 'b', 'c']
+/** Of events that are sent to nobody in particular; those of the last come with numbers, and none has the number 9. */
+const NEWS = ['news1', 'news2', 'news3'] as const
 const SETTINGS: readonly Setting[1][] = ['own', 'own', 'shared', 'shared', 'nothing']
 
 export function generateProgram(choose: Choose, options: ProgramOptions = {}): Program {
@@ -57,6 +62,8 @@ class Generator {
   readonly #options: ProgramOptions
   #left: number
   #count = 0
+  /** Inside how many templates: what is waited for there is waited for as often as there are elements. */
+  #templates = 0
   /** Lists may be in any order: no task looks at it. */
   readonly #isLoose: boolean
   readonly #hasState: boolean
@@ -111,14 +118,15 @@ class Generator {
   }
 
   #next(depth: number, follows: boolean): readonly ChainUnit[] {
-    const { roles, each, sleeps = [] } = this.#options
-    const kind = depth < DEEPEST && this.#left > 1 ? this.#choose(11) : 0
+    const { roles, each, sleeps = [], waits } = this.#options
+    const kind = depth < DEEPEST && this.#left > 1 ? this.#choose(waits === undefined ? 11 : 13) : 0
     if (kind === 5) return [this.#task(depth, true)]
     if (kind === 6 || kind === 7) return [this.#group(depth)]
     if (kind === 8 && follows && roles === true)
       return [{ ...this.#task(depth, this.#choose(3) === 2), role: 'handler', open: true }]
     if (kind === 9 && sleeps.length > 0) return [this.#sleep(sleeps)]
     if (kind === 10 && each === true) return [{ ...this.#task(depth, false), gives: 'list' }, this.#each(depth)]
+    if (kind >= 11) return this.#wait(waits!)
     return [this.#task(depth, false)]
   }
 
@@ -170,7 +178,29 @@ class Generator {
   }
 
   #each(depth: number): EachUnit {
-    return { kind: 'each', chain: this.#chain(depth + 1), ...this.#sideBySide() }
+    this.#templates++
+    const chain = this.#chain(depth + 1)
+    this.#templates--
+    return { kind: 'each', chain, ...this.#sideBySide() }
+  }
+
+  /** Comes in time, too late or never, or nobody knows; or twice, one after the other. */
+  #wait(most: readonly number[]): readonly WaitUnit[] {
+    const choose = this.#choose
+    this.#left--
+    const isOwn = choose(3) < 2
+    const how = this.#templates > 0 ? 2 : choose(5)
+    const ms = this.#pick(most)
+    const limit = how === 2 ? { timeoutMs: ms } : how === 3 ? { raceMs: ms } : {}
+    if (isOwn) {
+      const match = choose(3) === 2 ? { match: 1 + choose(2) } : {}
+      const key = `${this.#options.prefix ?? 't'}e${++this.#count}`
+      const wait: WaitUnit = { kind: 'wait', key, own: true, ...match, ...limit }
+      return how === 4 ? [wait, wait] : [wait]
+    }
+    const key = how === 2 ? NEWS[2] : this.#pick(NEWS)
+    const match = how === 2 ? { match: 9 } : key === NEWS[2] ? { match: 1 + choose(2) } : {}
+    return [{ kind: 'wait', key, ...match, ...limit }]
   }
 
   #sideBySide() {

@@ -19,6 +19,7 @@ export type {
   SleepUnit,
   TaskUnit,
   Unit,
+  WaitUnit,
 } from './program'
-export { isEnd, isLoose, partsOf, pausesItself, tasksOf } from './program'
+export { eventOf, isEnd, isLoose, partsOf, pausesItself, tasksOf, waitsOf } from './program'
 export { simplerPrograms } from './shrink'

@@ -4,6 +4,7 @@ import { actOf } from './acting'
 import type { Expected, ExpectedGroup, ExpectedRun } from './expected'
 import { argumentsOf, MOST_CAUSES, NOTHING, resultOf, type Failed, type Given } from './given'
 import {
+  eventOf,
   partsOf,
   taskCount,
   type ChainUnit,
@@ -12,6 +13,7 @@ import {
   type GroupUnit,
   type Program,
   type TaskUnit,
+  type WaitUnit,
 } from './program'
 import { NO_STATE, over, seen, together, type State } from './state'
 
@@ -19,11 +21,11 @@ import { NO_STATE, over, seen, together, type State } from './state'
 export function interpret(program: Program, runs = 1): Expected {
   const kept = new Kept()
   for (let run = new Run(1); ; run = new Run(run.number + 1, run)) {
-    const ended = run.definition(program, { last: [], paused: false, ms: 0 }, NO_STATE, kept)
+    const ended = run.definition(program, comingAfter([]), NO_STATE, kept)
     if ('failure' in ended && run.number < runs) continue
-    const { number, runs: ran, groups, tasks, done, attempts } = run
+    const { number, runs: ran, groups, tasks, done, attempts, races } = run
     const outcome = 'failure' in ended ? { failure: ended.failure } : { result: resultOf(ended.given) }
-    return { run: number, outcome, runs: ran, groups, tasks, done, attempts }
+    return { run: number, outcome, runs: ran, groups, tasks, done, attempts, races }
   }
 }
 
@@ -32,16 +34,22 @@ const FAILURES: Partial<Record<Failing, string>> = {
   'throws for good': 'TASKS_NON_RETRYABLE',
   'asks for time': 'TASKS_RETRY_AFTER',
   hangs: 'TASKS_TIMEOUT',
+  kills: 'TASKS_MAX_DELIVERIES',
 }
 
-/** What something comes after: these tasks, perhaps a resume, and sleeps of so many ms. */
+/** They are not tried again. */
+const FINAL: readonly Failing[] = ['throws for good', 'kills']
+
+/** What something comes after: these tasks, perhaps a resume, events, and sleeps of so many ms. */
 interface Since {
   readonly last: readonly string[]
   readonly paused: boolean
+  readonly heard: readonly WaitUnit[]
   readonly ms: number
 }
 
-const since = ({ last, paused, ms }: Since): Since => ({ last, paused, ms })
+const since = ({ last, paused, heard, ms }: Since): Since => ({ last, paused, heard, ms })
+const comingAfter = (last: readonly string[]): Since => ({ last, paused: false, heard: [], ms: 0 })
 
 /** How something ended, and what it has changed of the state. */
 type Ended = Since & { readonly state: State } & ({ readonly given: Given } | { readonly failure: Failed })
@@ -70,12 +78,14 @@ class Run {
   tasks: number
   done: number
   attempts: number
+  races: number
 
   constructor(number: number, before?: Run) {
     this.number = number
     this.tasks = before?.tasks ?? 0
     this.done = before?.done ?? 0
     this.attempts = before?.attempts ?? 0
+    this.races = before?.races ?? 0
   }
 
   /**
@@ -129,13 +139,27 @@ class Run {
         return this.each(unit, input, from, state, kept)
       case 'sleep':
         return { ...from, ms: from.ms + (unit.until ? 0 : unit.ms), given: input, state: NO_STATE }
+      case 'wait':
+        return this.wait(unit, from)
     }
+  }
+
+  /** Takes nothing from upstream. What comes in time and what takes its place are the same. */
+  wait(unit: WaitUnit, from: Since): Ended {
+    const { timeoutMs, raceMs } = unit
+    if (timeoutMs !== undefined)
+      return { ...from, ms: from.ms + timeoutMs, failure: { failed: 'TASKS_TIMEOUT', attempt: 0 }, state: NO_STATE }
+    if (raceMs === undefined)
+      return { ...from, heard: [...from.heard, unit], given: { kind: 'one', value: eventOf(unit) }, state: NO_STATE }
+    this.tasks--
+    this.races++
+    return { ...from, given: { kind: 'one', value: [eventOf(unit)] }, state: NO_STATE }
   }
 
   /** Attempts follow each other as long as one may be tried again. A returned pipeline's result is the task's. */
   task(unit: TaskUnit, upstream: Given, from: Since, state: State, kept: Kept): Ended {
     if (kept.returned !== undefined) return this.returned(from, state, kept)
-    const mine: Since = { last: [unit.label], paused: false, ms: 0 }
+    const mine = comingAfter([unit.label])
     const inputs = unit.open ? argumentsOf(upstream) : []
     const before = this.runs.get(unit.label)
     for (let attempt = 1; ; attempt++) {
@@ -143,10 +167,10 @@ class Run {
       const act = actOf(unit, { inputs, attempt, run: this.number, state: seen(state) })
       const saw = new Set(before?.saw).add(act.saw)
       const times = (before?.times ?? 0) + 1
-      const { last: after, paused: resumed, ms: asleepMs } = from
-      this.runs.set(unit.label, { unit, attempts: attempt, times, saw, after, resumed, asleepMs })
+      const { last: after, paused: resumed, heard, ms: asleepMs } = from
+      this.runs.set(unit.label, { unit, attempts: attempt, times, saw, after, resumed, heard, asleepMs })
       if (act.does === 'fails') {
-        if (act.how !== 'throws for good' && attempt <= (unit.retries ?? 0)) continue
+        if (!FINAL.includes(act.how) && attempt <= (unit.retries ?? 0)) continue
         return { ...mine, failure: { failed: FAILURES[act.how] ?? act.message, attempt }, state: NO_STATE }
       }
       this.done++
@@ -185,11 +209,6 @@ class Run {
       if (!Array.isArray(list)) return { ...from, failure: { failed: 'TASKS_ARGUMENTS', attempt: 1 }, state: NO_STATE }
       kept.list = list
       this.tasks += (list.length - 1) * taskCount(each.chain)
-      // What no task takes up at once is brought by one, which counts.
-      const brought = chain[0]!.kind === 'task' ? 0 : list.length
-      this.tasks += brought
-      this.done += brought
-      this.attempts += brought
     }
     const ends = kept.list.map((value, index) => {
       const given: Given = { kind: 'one', value }
@@ -203,7 +222,7 @@ class Run {
 function joined(ends: readonly Ended[], how: GroupUnit | EachUnit, from: Since, kept: Kept): Ended {
   if (how.returnExceptions) ends.forEach((ended, index) => (kept.part(index).ended = ended))
   const last = [...new Set(ends.flatMap((ended) => ended.last))]
-  const about = { ...(ends.length === 0 ? from : { last, paused: false, ms: 0 }), state: NO_STATE }
+  const about = { ...(ends.length === 0 ? from : comingAfter(last)), state: NO_STATE }
   const failed = ends.flatMap((ended) => ('failure' in ended ? [ended.failure] : []))
   if (failed.length > 0 && !how.returnExceptions)
     return { ...about, failure: { failed: failed.slice(0, MOST_CAUSES), count: failed.length } }

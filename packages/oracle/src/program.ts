@@ -4,7 +4,7 @@
 /** A chain; as a whole pipeline it may begin with what is said of that, and end with a finally. */
 export type Program = readonly Unit[]
 
-export type Unit = TaskUnit | GroupUnit | EachUnit | SleepUnit | BeginUnit
+export type Unit = TaskUnit | GroupUnit | EachUnit | SleepUnit | WaitUnit | BeginUnit
 
 interface Entry {
   /** The pipeline is paused when it has ended, well or badly. */
@@ -48,8 +48,8 @@ export interface TaskUnit extends Entry {
 
 export type Gives = 'one' | 'nothing' | 'several' | 'much' | 'list'
 
-/** `hangs`: it never ends, and is given up after its `timeoutMs`. */
-export type Failing = 'throws' | 'throws for good' | 'asks for time' | 'hangs'
+/** `hangs`: it never ends, and is given up after its `timeoutMs`. `kills`: its process dies of it, each time. */
+export type Failing = 'throws' | 'throws for good' | 'asks for time' | 'hangs' | 'kills'
 
 /** To a value that nobody else sets, to one that others set too, or to none. */
 export type Setting = readonly [key: string, to: 'own' | 'shared' | 'nothing']
@@ -78,6 +78,23 @@ export interface SleepUnit extends Entry {
   /** So long after the start of everything; else of the sleep. */
   readonly until?: true
 }
+
+/** Waits for an event. Each address has enough of them for all who wait there. */
+export interface WaitUnit extends Entry {
+  readonly kind: 'wait'
+  readonly key: string
+  /** Of those that are sent to its pipeline; else of those of the namespace. */
+  readonly own?: true
+  /** Takes only events with this number. */
+  readonly match?: number
+  /** Then it fails: of what it would take, nothing comes. */
+  readonly timeoutMs?: number
+  /** It is waited for so long, and something may come: whoever handles the failure gives what the event would have given, in a list. */
+  readonly raceMs?: number
+}
+
+/** What events of this address tell. */
+export const eventOf = ({ key, match = 0 }: Pick<WaitUnit, 'key' | 'match'>) => ({ key, number: match })
 
 /** What is said of a whole pipeline: `withInitial`, `inline`. */
 export interface BeginUnit {
@@ -132,6 +149,8 @@ export function taskCount(program: Program): number {
   let count = end === undefined ? 0 : 1
   for (const unit of chain) {
     if (unit.kind === 'task') count++
+    // Who handles that nothing came.
+    if (unit.kind === 'wait' && unit.raceMs !== undefined) count++
     for (const inner of chainsOf(unit)) count += taskCount(inner)
   }
   return count
@@ -149,6 +168,11 @@ function* unitsOf(program: Program): Generator<Unit> {
 /** All tasks of a program, those that are returned too. */
 export function tasksOf(program: Program): TaskUnit[] {
   return [...unitsOf(program)].filter((unit): unit is TaskUnit => unit.kind === 'task')
+}
+
+/** All events that are waited for. */
+export function waitsOf(program: Program): WaitUnit[] {
+  return [...unitsOf(program)].filter((unit): unit is WaitUnit => unit.kind === 'wait')
 }
 
 /** Whether the order of lists in its outcome is anybody's guess. */

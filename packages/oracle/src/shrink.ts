@@ -34,6 +34,9 @@ function* simplerUnits(unit: Unit): Generator<readonly Unit[]> {
       return yield* simplerEach(unit)
     case 'sleep':
       if (unit.ms > 0) yield [{ ...unit, ms: 0 }]
+      return
+    case 'wait':
+      if (unit.timeoutMs !== undefined && unit.timeoutMs > 0) yield [{ ...unit, timeoutMs: 0 }]
   }
 }
 

@@ -14,6 +14,7 @@ const programs = Array.from({ length: 500 }, (_, seed) =>
   generateProgram(choices(seed), {
     roles: true,
     sleeps: [5],
+    waits: [5],
     each: true,
     state: true,
     pauses: true,
@@ -57,6 +58,10 @@ test('programs are of every kind', () => {
     '"inline"',
     '"heals"',
     '"pure"',
+    '"timeoutMs"',
+    '"raceMs"',
+    '"own"',
+    '"match"',
   ]
   const rare = parts.filter((part) => text.filter((json) => json.includes(part)).length < 20)
   expect(rare).toEqual([])

@@ -1,6 +1,6 @@
 // The oracle against what a person would say of small pipelines: a wrong oracle and a wrong engine that agree prove nothing.
 import { expect, test } from 'vitest'
-import { interpret, type GroupUnit, type Program, type TaskUnit, type Unit } from '../src/index'
+import { interpret, type GroupUnit, type Program, type TaskUnit, type Unit, type WaitUnit } from '../src/index'
 
 const task = (label: string, more: Partial<TaskUnit> = {}): TaskUnit => ({
   kind: 'task',
@@ -113,6 +113,31 @@ test('a chain runs for each element of a list, and a sleep passes on what it get
     tasks: 4,
     done: 4,
     attempts: 5,
+  })
+})
+
+test('what waits for an event takes nothing and gives what has come, or fails when it has waited for too long', () => {
+  const wait: WaitUnit = { kind: 'wait', key: 'k', own: true }
+  expect(resultOf(task('a'), wait)).toEqual({ result: { key: 'k', number: 0 } })
+  expect(resultOf({ ...wait, match: 2 }, task('a'))).toEqual({ result: ['a({"key":"k","number":2})'] })
+  const { heard, after } = interpret([task('a'), wait, wait, task('b')]).runs.get('b')!
+  expect([heard, after]).toEqual([[wait, wait], ['a']])
+  const late: WaitUnit = { ...wait, timeoutMs: 50 }
+  expect(resultOf(late)).toEqual({ failure: { failed: 'TASKS_TIMEOUT', attempt: 0 } })
+  const mended = interpret([task('a'), late, task('b', { role: 'handler' })]).runs.get('b')!
+  expect([mended.asleepMs, [...mended.saw]]).toEqual([50, ['b({"failed":"TASKS_TIMEOUT","attempt":0})']])
+})
+
+test('who races gets the same, in a list, whether the event came in time or not', () => {
+  const race: WaitUnit = { kind: 'wait', key: 'k', raceMs: 50 }
+  expect(interpret([race, task('a')])).toMatchObject({ tasks: 1, done: 1, attempts: 1, races: 1 })
+  expect(resultOf(race)).toEqual({ result: [{ key: 'k', number: 0 }] })
+  expect(interpret([failing('a'), race])).toMatchObject({ tasks: 2, done: 0, races: 0 })
+})
+
+test('what kills its process is given up, and not tried again', () => {
+  expect(resultOf(failing('a', { how: 'kills', retries: 3 }))).toEqual({
+    failure: { failed: 'TASKS_MAX_DELIVERIES', attempt: 1 },
   })
 })
 

@@ -1,6 +1,6 @@
 // What must be true of every recording, whatever went wrong in it. The numbers are those of the invariants that the project promises:
 //
-// I1  every accepted run reaches exactly one end           I7  positions and times of a partition never go back
+// I1  every accepted run reaches exactly one end           I7  positions and times of a partition never go back, nor far ahead
 // I2  an end never changes                                 I8  what was not committed is never delivered
 // I3  a result is applied at most once                     I9  no task is lost: whatever should run has run
 // I4  what follows a group starts once, after all of it    I12 once nothing goes wrong any more, everything comes
@@ -12,7 +12,11 @@
 // C1  a pipeline is paused, goes on, and is cancelled only because somebody said so     C2  a command has effect once
 // C3  nothing of a pipeline starts while it is paused                                   C4  nothing but what it does at its end, once it is cancelled
 // C5  what its client was told of a command is so                                       C6  whatever happens, a task is called with what it should be
+//
+// R1  what is over stays until its time has come, or somebody deletes it                P1  what kills its process is given up, and nothing else is
+// E4  what waits for an event goes on once one has come; more in boxes.ts               L1-L4  what is said of pipelines: event-log.ts
 import { isDeepStrictEqual } from 'node:util'
+import type { PipelineStatus } from '@tasks/core'
 import {
   inAnyOrder,
   interpret,
@@ -23,20 +27,25 @@ import {
   type ExpectedGroup,
   type Outcome,
   type Program,
+  type TaskUnit,
+  type WaitUnit,
 } from '@tasks/oracle'
 import { isKeptLoner, type Answer, type Recording, type SubmitRecord } from './cluster'
 import type { Entry } from './history'
 import { RETRY_AFTER_MS, RETRY_MS, runNumber } from './pipelines'
-import type { PipelineSpec } from './scenario'
+import { isMortal, type PipelineSpec } from './scenario'
 
 /** The invariants that a recording breaks, in words; none if all is well. */
 export function check(recording: Recording): string[] {
   const { stuck, journal, scenario } = recording
   const broken = [...journal.broken]
   if (stuck !== undefined) return [...broken, `I12: ${stuck}`]
+  if (recording.gaps > 0) broken.push('L4: a listener has missed something')
+  for (const id of journal.log.invented) broken.push(`L4: event ${id} is heard, and nobody has said it`)
+  const mortal = new Set(scenario.pipelines.filter((one) => isMortal(scenario, one)).map(({ id }) => id))
   for (const [id, { given, obeyed, refused }] of recording.told) {
     const taken = journal.taken(id)
-    if (taken >= obeyed && taken <= given - refused) continue
+    if (mortal.has(id) || (taken >= obeyed && taken <= given - refused)) continue
     broken.push(`C5: of ${given} commands to ${id}, ${taken} were obeyed, not ${obeyed} to ${given - refused}`)
   }
   const runs = new Runs(recording)
@@ -81,6 +90,8 @@ class Runs {
   readonly #seen = new Map<string, Map<string, SeenRun>>()
   /** When commands have become part of a pipeline's state. */
   readonly #commanded = new Map<string, number[]>()
+  /** When events were sent first, by where to and their number; each with its id. */
+  readonly #events = new Map<string, Map<string, number>>()
 
   constructor({ history }: Recording) {
     history.entries.forEach((entry, index) => this.#add(entry, index))
@@ -88,6 +99,11 @@ class Runs {
 
   #add({ happening }: Entry, index: number): void {
     if (happening.what === 'commanded') mapIn(this.#commanded, happening.id, () => []).push(index)
+    if (happening.what === 'event') {
+      const { to, key, number, id } = happening
+      const sent = mapIn(this.#events, `${to}/${key} ${number}`, () => new Map<string, number>())
+      mapIn(sent, id, () => index)
+    }
     if (happening.what !== 'started' && happening.what !== 'finished') return
     const { label, attempt, key } = happening
     const [id = '', run = ''] = key.split(':')
@@ -110,6 +126,12 @@ class Runs {
   *labels(): Generator<readonly [id: string, label: string]> {
     for (const [id, runs] of this.#seen)
       for (const { labels } of runs.values()) for (const label of labels) yield [id, label]
+  }
+
+  /** How many events had been sent by then that would have done for this wait. */
+  eventsFor(id: string, { key, own, match = 0 }: WaitUnit, before: number): number {
+    const sent = this.#events.get(`${own ? id : ''}/${key} ${match}`) ?? new Map<string, number>()
+    return [...sent.values()].filter((index) => index < before).length
   }
 
   /** Whether somebody has told this pipeline something in between. */
@@ -174,7 +196,8 @@ function checkPipeline(recording: Recording, pipeline: PipelineSpec, runs: Runs)
   const records = recording.submits.filter((record) => record.pipeline === pipeline)
   const runnables = records.map(({ submit }) => new Runnable(submit.program))
   const status = statuses.get(id)
-  if (status === undefined) return [`I13: ${id} was submitted and is not there`]
+  const mayBeGone = isMortal(scenario, pipeline)
+  if (status === undefined && !mayBeGone) return [`I13: ${id} was submitted and is not there`]
   const seen = runs.of(id)
   const wasCancelled = journal.cancelled(id)
   const retries = journal.retries(id)
@@ -183,36 +206,16 @@ function checkPipeline(recording: Recording, pipeline: PipelineSpec, runs: Runs)
   records.forEach((record, index) => {
     const runnable = runnables[index]!
     const may = record.attached ? runnables : [runnable]
-    if (may.some((one) => one.mayComeTo(record.answer, retries + 1)) || isRefusal(record, records, wasCancelled)) return
+    if (
+      may.some((one) => one.mayComeTo(record.answer, retries + 1)) ||
+      isRefusal(record, records, wasCancelled, mayBeGone)
+    )
+      return
     const expected = JSON.stringify(runnable.run(1)!.outcome)
     broken.push(`I1: ${id} came to ${JSON.stringify(record.answer)}, not ${expected}`)
   })
 
-  // Which of the programs it was that ran last shows in what ran.
-  const number = runNumber(status.run)
-  const last = seen.get(status.run) ?? new SeenRun(number)
-  const isCancelled = status.status === 'CANCELLED'
-  const final = runnables
-    .map((runnable) => runnable.run(number))
-    .find((expected) =>
-      expected === undefined
-        ? false
-        : isCancelled || runnables.length === 1
-          ? [...last.labels].every((label) => expected.runs.has(label))
-          : last.labels.size === 0
-            ? expected.runs.size === 0
-            : [...last.labels].some((label) => expected.runs.has(label)),
-    )
-  if (final === undefined)
-    return [...broken, `I9: ${id} has ended, and what ran in its last run is of none of its programs`]
-  if (!isCancelled) {
-    const { tasks, done, attempts } = final
-    const wanted = { status: 'failure' in final.outcome ? 'FAILED' : 'COMPLETED', tasks, done, attempts }
-    const counters = { status: status.status, tasks: status.tasks, done: status.done, attempts: status.attempts }
-    if (!isDeepStrictEqual(counters, wanted))
-      broken.push(`I3: ${id} says ${JSON.stringify(counters)}, not ${JSON.stringify(wanted)}`)
-    broken.push(...checkAllRan(last, final, scenario.calm))
-  }
+  if (status !== undefined) broken.push(...checkLast(recording, id, status, runnables, seen))
   for (const [run, one] of seen) {
     const index = runnables.findIndex((runnable) => {
       const expected = runnable.run(one.number)
@@ -227,13 +230,68 @@ function checkPipeline(recording: Recording, pipeline: PipelineSpec, runs: Runs)
     // One that was cancelled, and at once took the place of another, is in no commit.
     const isCut = !journal.hasEndedByItself(run)
     broken.push(...checkCalls(one, expected, isCut), ...checkOrder(id, runs, one, expected, isCut))
+    broken.push(...checkKills(one, expected, scenario.maxDeliveries))
     if (journal.wasCancelled(run)) {
       broken.push(...checkEnds(one, runnable.program, true))
       if (scenario.calm) broken.push(...checkGrace(recording, id, one, runnable.program))
     }
-    if (scenario.calm) broken.push(...checkTimes(one, expected, history.entries))
+    if (scenario.calm) broken.push(...checkTimes(one, expected, history.entries, isCut))
   }
   return broken
+}
+
+/** What it says of itself, and that everything of the last run has run. */
+function checkLast(
+  { scenario }: Recording,
+  id: string,
+  status: PipelineStatus,
+  runnables: readonly Runnable[],
+  seen: ReadonlyMap<string, SeenRun>,
+): string[] {
+  // Which of the programs it was that ran last shows in what ran, if anything did.
+  const number = runNumber(status.run)
+  const last = seen.get(status.run) ?? new SeenRun(number)
+  const isCancelled = status.status === 'CANCELLED'
+  const candidates = runnables.flatMap((runnable) => {
+    const expected = runnable.run(number)
+    if (expected === undefined) return []
+    const isKnown = (label: string): boolean => expected.runs.has(label)
+    const fits =
+      isCancelled || runnables.length === 1
+        ? [...last.labels].every(isKnown)
+        : last.labels.size === 0
+          ? expected.runs.size === 0
+          : [...last.labels].some(isKnown)
+    return fits ? [expected] : []
+  })
+  if (candidates.length === 0) return [`I9: ${id} has ended, and what ran in its last run is of none of its programs`]
+  if (isCancelled) return []
+  const broken = candidates.map((expected) => [
+    ...checkCounters(id, status, expected),
+    ...checkAllRan(last, expected, scenario.calm),
+  ])
+  return broken.some((lines) => lines.length === 0) ? [] : broken[0]!
+}
+
+function checkCounters(id: string, status: PipelineStatus, expected: Expected): string[] {
+  // Whether a race was won nobody can say.
+  const lost = Math.min(expected.races, Math.max(0, status.done - expected.done))
+  const [tasks, done, attempts] = [expected.tasks + lost, expected.done + lost, expected.attempts + lost]
+  const wanted = { status: 'failure' in expected.outcome ? 'FAILED' : 'COMPLETED', tasks, done, attempts }
+  const counters = { status: status.status, tasks: status.tasks, done: status.done, attempts: status.attempts }
+  if (isDeepStrictEqual(counters, wanted)) return []
+  return [`I3: ${id} says ${JSON.stringify(counters)}, not ${JSON.stringify(wanted)}`]
+}
+
+/**
+ * What kills its process is delivered as often as it may be, and once more if it was begun before its commit. While a dead process holds its lease it may be
+ * sent again, which counts as one delivery of those that the new message may have.
+ */
+function checkKills(seen: SeenRun, { runs }: Expected, maxDeliveries = 0): string[] {
+  return [...runs.values()].flatMap(({ unit: { label, how } }) => {
+    const kills = how === 'kills' ? (seen.of(label, 1)?.starts.length ?? 0) : 0
+    return kills > (maxDeliveries * (maxDeliveries + 1)) / 2 + 1 ? [`P1: ${label} has killed ${kills} processes`] : []
+  })
 }
 
 /** Of several submits with one id, which is first is open; so are, within reason, their answers. */
@@ -241,6 +299,7 @@ function isRefusal(
   { answer, submit, tries }: SubmitRecord,
   all: readonly SubmitRecord[],
   wasCancelled: boolean,
+  mayBeGone: boolean,
 ): boolean {
   if (!('refused' in answer!)) return false
   // By a restart, or by another try of the restart that it is.
@@ -250,9 +309,10 @@ function isRefusal(
   })
   switch (answer.refused) {
     case 'TASKS_CANCELLED':
-      return wasCancelled || isRestarted
+      // It may have come, ended and gone within one commit.
+      return wasCancelled || isRestarted || mayBeGone
     case 'TASKS_NOT_FOUND':
-      return isRestarted
+      return isRestarted || mayBeGone
     case 'TASKS_ID_EXISTS':
       return submit.onDuplicate === 'reject'
     case 'TASKS_ID_CONFLICT':
@@ -333,16 +393,19 @@ function checkAllRan(seen: SeenRun, expected: Expected, calm: boolean): string[]
   return broken
 }
 
+/** Nobody sees how it ends. */
+const endsUnseen = ({ how }: TaskUnit): boolean => how === 'hangs' || how === 'kills'
+
 function checkOrder(id: string, all: Runs, seen: SeenRun, { runs }: Expected, isCut: boolean): string[] {
   const broken: string[] = []
-  for (const [label, { unit, attempts, times, after, resumed }] of runs) {
+  for (const [label, { unit, attempts, times, after, resumed, heard }] of runs) {
     // Of what runs for several elements, which is which cannot be told.
     if (times > 1) continue
     const started = seen.of(label, 1)?.starts[0]
     for (let attempt = 2; attempt <= attempts; attempt++) {
       const begun = seen.of(label, attempt)?.starts[0]
       const before = seen.of(label, attempt - 1)
-      if (begun === undefined || unit.how === 'hangs') continue
+      if (begun === undefined || endsUnseen(unit)) continue
       if (before === undefined || !(before.ends[0]! < begun))
         broken.push(`I3: attempt ${attempt} of ${label} began before the one before it had ended`)
     }
@@ -352,10 +415,16 @@ function checkOrder(id: string, all: Runs, seen: SeenRun, { runs }: Expected, is
       const before = runs.get(earlier)
       // It has ended in the run before this one.
       if (before === undefined || before.times > 1) continue
-      if (before.unit.how === 'hangs' && before.attempts <= before.unit.fails) continue
+      if (endsUnseen(before.unit) && before.attempts <= before.unit.fails) continue
       const ended = seen.of(earlier, before.attempts)?.ends[0]
       if (ended === undefined || ended > started) broken.push(`I4: ${label} started before ${earlier} had ended`)
       else latest = Math.max(latest ?? 0, ended)
+    }
+    for (const wait of heard) {
+      const wanted = heard.filter(({ key, own, match }) => key === wait.key && own === wait.own && match === wait.match)
+      // One event of the namespace may be there for several.
+      const least = wait.own ? wanted.length : 1
+      if (all.eventsFor(id, wait, started) < least) broken.push(`E4: ${label} started before ${wait.key} had come`)
     }
     if (resumed && latest !== undefined && !all.wasCommanded(id, latest, started))
       broken.push(`C3: ${label} started without a resume`)
@@ -364,16 +433,17 @@ function checkOrder(id: string, all: Runs, seen: SeenRun, { runs }: Expected, is
 }
 
 /** When nothing goes wrong: retries wait as long as they should, and groups keep to their measure. */
-function checkTimes(seen: SeenRun, { runs, groups }: Expected, entries: readonly Entry[]): string[] {
+function checkTimes(seen: SeenRun, { runs, groups }: Expected, entries: readonly Entry[], isCut: boolean): string[] {
   const broken: string[] = []
   for (const [label, { unit, attempts, times, after, asleepMs }] of runs) {
     const first = seen.of(label, 1)?.starts[0]
     const ends = after.map((earlier) => seen.of(earlier, runs.get(earlier)?.attempts ?? 0)?.ends[0])
-    if (asleepMs > 0 && times === 1 && first !== undefined && ends.length > 0 && !ends.includes(undefined)) {
+    const isDue = !isCut || unit.role !== 'finally'
+    if (asleepMs > 0 && isDue && times === 1 && first !== undefined && ends.length > 0 && !ends.includes(undefined)) {
       const slept = entries[first]!.at - entries[Math.max(...(ends as number[]))]!.at
       if (slept < asleepMs - 1) broken.push(`${label} came after ${slept} ms, not ${asleepMs}`)
     }
-    if (unit.how === 'hangs' || times > 1) continue
+    if (endsUnseen(unit) || times > 1) continue
     for (let attempt = 2; attempt <= attempts; attempt++) {
       const ended = seen.of(label, attempt - 1)?.ends[0]
       const began = seen.of(label, attempt)?.starts[0]
@@ -389,7 +459,7 @@ function checkTimes(seen: SeenRun, { runs, groups }: Expected, entries: readonly
 }
 
 function checkParallelism(seen: SeenRun, { most, chains }: ExpectedGroup, runs: Expected['runs']): string[] {
-  if (most === Infinity || chains.flat().some((label) => runs.get(label)!.unit.how === 'hangs')) return []
+  if (most === Infinity || chains.flat().some((label) => endsUnseen(runs.get(label)!.unit))) return []
   const edges: [at: number, by: 1 | -1][] = []
   for (const labels of chains) {
     const attempts = labels.flatMap((label) => [...seen.attempts.values()].filter((one) => one.label === label))
@@ -409,7 +479,9 @@ function checkParallelism(seen: SeenRun, { most, chains }: ExpectedGroup, runs: 
 
 function checkLoners({ loners, letters, scenario, history }: Recording): string[] {
   const broken: string[] = []
-  const expected = new Set<string>()
+  const programs = scenario.pipelines.flatMap(({ submits }) => submits.map(({ program }) => program))
+  const killing = programs.flatMap(tasksOf).filter(({ how }) => how === 'kills')
+  const expected = new Set(killing.map(({ label }) => `max-deliveries ${label}`))
   for (const { loner, expected: wanted, answer } of loners) {
     const [unit] = loner.program
     if (unit?.kind !== 'task') continue
@@ -450,4 +522,4 @@ function checkLogs({ history }: Recording): string[] {
   )
 }
 
-const EXPECTED_LOGS = /^the clock has jumped ahead/
+const EXPECTED_LOGS = /^the clock has jumped ahead|was delivered \d+ times and never ended/

@@ -10,7 +10,8 @@ import {
 } from '@tasks/core'
 import { memoryStore, memoryTransport, type MemoryStore } from '@tasks/core/memory'
 import { sleep } from '@tasks/core/adapter'
-import { failedOf, interpret, pausesItself, plainOf, type Expected, type Outcome } from '@tasks/oracle'
+import { eventOf, failedOf, interpret, pausesItself, plainOf, type Expected, type Outcome } from '@tasks/oracle'
+import { KEPT_MS } from './boxes'
 import { Faults } from './faults'
 import { History } from './history'
 import { Journal } from './journal'
@@ -18,7 +19,17 @@ import { ALL_TASKS, Author, NAMESPACE } from './pipelines'
 import { Process } from './process'
 import { processTransport } from './process-transport'
 import type { Random } from './random'
-import type { CommandSpec, LonerSpec, Mishap, PipelineSpec, Scenario, SubmitSpec, WorkerSpec } from './scenario'
+import {
+  mayRunAgain,
+  type CommandSpec,
+  type EventSpec,
+  type LonerSpec,
+  type Mishap,
+  type PipelineSpec,
+  type Scenario,
+  type SubmitSpec,
+  type WorkerSpec,
+} from './scenario'
 import { Scheduler } from './scheduler'
 
 /** What a client has got for what it has asked for. */
@@ -47,6 +58,12 @@ export interface CommandRecord {
   answer: string | undefined
 }
 
+export interface EventRecord {
+  readonly spec: EventSpec
+  /** How often it is known to have been sent. */
+  sent: number
+}
+
 /** How many commands were given to a pipeline, and what clients were told of them. */
 export interface Told {
   given: number
@@ -63,6 +80,8 @@ export interface Recording {
   readonly loners: readonly LonerRecord[]
   readonly commands: readonly CommandRecord[]
   readonly told: ReadonlyMap<string, Told>
+  /** Gaps in what a listener has heard. */
+  readonly gaps: number
   readonly statuses: ReadonlyMap<string, PipelineStatus>
   /** `<reason> <task's label>`. */
   readonly letters: readonly string[]
@@ -80,6 +99,8 @@ const LATEST_SUBMIT_MS = 10_000
 const DRAIN_MS = 60_000
 /** Of who looks for pipelines that are paused, and resumes them. */
 const KEEPER_MS = 4_000
+/** Of who sends events again to runs that nobody could have known of. */
+const CRIER_MS = 120_000
 /** By then somebody has folded what is in an inbox, though nobody has heard of it: a command, or what a client that died has submitted. */
 const STORED_MS = 90_000
 
@@ -115,15 +136,20 @@ class Cluster {
   readonly #submits: readonly SubmitRecord[]
   readonly #loners: readonly LonerRecord[]
   readonly #commands: readonly CommandRecord[]
+  readonly #events: readonly EventRecord[]
   readonly #told = new Map<string, Told>()
   readonly #finished = new Set<string>()
-  #keeper: Process | undefined
+  readonly #keeper: Process | undefined
+  readonly #crier: Process | undefined
+  readonly #listener: Process | undefined
+  #gaps = 0
   #healed = false
 
   constructor(scenario: Scenario, only: ReadonlySet<string> | undefined) {
     this.#scenario = scenario
     const pausing = scenario.pipelines.filter(({ submits }) => submits.some(({ program }) => pausesItself(program)))
-    this.#journal = new Journal(this.#history, new Set(pausing.map(({ id }) => id)))
+    const { level = 'pipelines', events = [] } = scenario
+    this.#journal = new Journal(this.#history, new Set(pausing.map(({ id }) => id)), level)
     this.#faults = new Faults(scenario.seed, scenario.faults, only)
     this.#store = memoryStore({ clock: this.#process('store').clock })
     this.#store.create(NAMESPACE, scenario.partitions)
@@ -151,6 +177,10 @@ class Cluster {
       answer: undefined,
     }))
     this.#commands = (scenario.commands ?? []).map((spec) => ({ spec, answer: undefined }))
+    this.#events = events.map((spec) => ({ spec, sent: 0 }))
+    if (level !== 'none') this.#listener = this.#process('listener')
+    if (events.length > 0 && scenario.pipelines.some((pipeline) => mayRunAgain(scenario, pipeline)))
+      this.#crier = this.#process('crier')
     if (pausing.length > 0 || this.#commands.some(({ spec }) => spec.command === 'pause'))
       this.#keeper = this.#process('keeper')
   }
@@ -159,6 +189,8 @@ class Cluster {
     for (const slot of this.#slots) this.#startWorker(slot)
     for (const slot of this.#clients) this.#startClient(slot)
     if (this.#keeper !== undefined) this.#keep(this.#keeper)
+    if (this.#crier !== undefined) this.#cry(this.#crier)
+    if (this.#listener !== undefined) this.#listen(this.#listener)
     for (const mishap of this.#scenario.mishaps) this.#arrange(mishap)
     this.#scheduler.after(this.#scenario.healAtMs, () => this.#healed || this.#heal())
     const statuses = new Map<string, PipelineStatus>()
@@ -180,6 +212,7 @@ class Cluster {
       loners: this.#loners,
       commands: this.#commands,
       told: this.#told,
+      gaps: this.#gaps,
       statuses,
       letters: this.#letters(),
       stuck,
@@ -245,7 +278,9 @@ class Cluster {
     slot.process = process
     slot.worker = undefined
     this.#history.note(process.name, 'starts')
-    const { tasks } = Author.worker(process, this.#history, spec.knows)
+    const { tasks } = Author.worker(process, this.#history, spec.knows, () => {
+      if (slot.process === process) this.#crash(slot)
+    })
     const start = async (): Promise<void> => {
       const worker = await startWorker({
         tasks,
@@ -258,8 +293,8 @@ class Cluster {
         localLane: spec.localLane,
         queues: spec.queues,
         drainMs: DRAIN_MS,
-        // How often a task may be lost is not what is looked at here.
-        maxDeliveries: this.#scenario.calm ? 5 : 100_000,
+        maxDeliveries: this.#scenario.maxDeliveries ?? (this.#scenario.calm ? 5 : 100_000),
+        events: this.#scenario.level ?? 'pipelines',
         unknownTaskGraceMs: RETENTION_MS,
       })
       if (slot.process === process) slot.worker = worker
@@ -338,6 +373,8 @@ class Cluster {
       if (record.loner.client === slot.index) this.#drive(process, () => this.#enqueue(process, client, author, record))
     for (const record of this.#commands)
       if (record.spec.client === slot.index) this.#drive(process, () => this.#command(process, client, record))
+    for (const record of this.#events)
+      if (record.spec.client === slot.index) this.#drive(process, () => this.#sendEvent(process, client, record))
   }
 
   #client(process: Process, { tasks }: Author, latestMs = Infinity): Client {
@@ -371,7 +408,7 @@ class Cluster {
     await sleep(process.clock, atMs - process.clock.monotonic())
     const options = {
       id: pipeline.id,
-      retentionMs: RETENTION_MS,
+      retentionMs: pipeline.retentionMs ?? RETENTION_MS,
       ...(onDuplicate === undefined ? {} : { onDuplicate }),
       ...(delayMs === undefined ? {} : { delayMs }),
     }
@@ -443,6 +480,54 @@ class Cluster {
     this.#history.note(process.name, `has for ${command} of ${id}: ${record.answer}`)
   }
 
+  /** As often as it is to be sent; what may not have been stored does not count. */
+  async #sendEvent(process: Process, client: Client, record: EventRecord): Promise<void> {
+    const { atMs, times, everyMs } = record.spec
+    await sleep(process.clock, atMs - process.clock.monotonic())
+    while (record.sent < times) {
+      if (await this.#cryOnce(process, client, record.spec)) record.sent++
+      await sleep(process.clock, everyMs)
+    }
+  }
+
+  async #cryOnce(process: Process, client: Client, { id, key, number, pipelineId }: EventSpec): Promise<boolean> {
+    this.#history.add(process.name, { what: 'event', to: pipelineId ?? '', key, number, id })
+    const value = eventOf({ key, match: number })
+    const to = pipelineId === undefined ? {} : { pipelineId }
+    try {
+      await client.sendEvent({ id, key, value, ...to, keepMs: KEPT_MS })
+      return true
+    } catch (error) {
+      if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
+      await sleep(process.clock, 1_000)
+      return false
+    }
+  }
+
+  /** A run that takes the place of another waits for events that the other has taken. */
+  #cry(process: Process): void {
+    const client = this.#client(process, Author.client())
+    this.#drive(process, async () => {
+      for (let round = 1; ; round++) {
+        await sleep(process.clock, CRIER_MS)
+        for (const { spec } of this.#events) {
+          const again = { ...spec, id: `${spec.id}again${round}` }
+          while (!(await this.#cryOnce(process, client, again)));
+        }
+      }
+    })
+  }
+
+  /** Somebody hears all that is said. */
+  #listen(process: Process): void {
+    const client = this.#client(process, Author.client())
+    this.#drive(process, async () => {
+      for await (const item of await client.subscribe({ from: 'beginning' }))
+        if (item.kind === 'gap') this.#gaps++
+        else this.#journal.log.hear(item.event)
+    })
+  }
+
   /** Somebody looks after what is paused. */
   #keep(process: Process): void {
     const client = this.#client(process, Author.client())
@@ -495,6 +580,7 @@ class Cluster {
     return (
       this.#submits.every(({ answer }) => answer !== undefined) &&
       this.#commands.every(({ answer }) => answer !== undefined) &&
+      this.#events.every(({ spec, sent }) => sent >= spec.times) &&
       this.#loners.every((record) => this.#isDone(record))
     )
   }
@@ -532,9 +618,12 @@ class Cluster {
     if (!this.#healed) this.#heal()
     const lateMs = this.#faults.lateMs === 0 ? 0 : this.#faults.lateMs + 1_000
     const { calm, loners } = this.#scenario
-    const mayBeStored = !calm && (this.#commands.length > 0 || loners.some(isKeptLoner))
+    const mayBeStored = this.#events.length > 0 || (!calm && (this.#commands.length > 0 || loners.some(isKeptLoner)))
     await this.#scheduler.run(() => false, lateMs + (mayBeStored ? STORED_MS : 0), MOST_STEPS)
-    return this.#until('a run does not end', () => this.#journal.allEnded, PATIENCE_MS)
+    const stuck = await this.#until('a run does not end', () => this.#journal.allEnded, PATIENCE_MS)
+    this.#crier?.die()
+    if (stuck !== undefined || this.#listener === undefined) return stuck
+    return this.#until('not every event is heard', () => this.#journal.log.isHeard, 60_000)
   }
 
   /** Asks, as anybody could, what has become of the pipelines. */
@@ -578,6 +667,7 @@ class Cluster {
     if (stuck !== undefined) return stuck
     for (const { process } of this.#clients) process?.die()
     this.#keeper?.die()
+    this.#listener?.die()
     await this.#scheduler.run(() => false, RETENTION_MS + 3_600_000, MOST_STEPS)
     const everything: WorkerSpec = {
       roles: ['owner', 'worker'],
@@ -587,7 +677,8 @@ class Cluster {
       knows: ALL_TASKS,
     }
     this.#startWorker({ spec: everything, index: 9, generation: 0, process: undefined, worker: undefined, passes: 0 })
-    return this.#until('rows are left behind', () => this.#journal.rows().length === 0, 900_000)
+    // What was on its way between partitions when everybody left is remembered for an hour.
+    return this.#until('rows are left behind', () => this.#journal.rows().length === 0, 4_500_000)
   }
 }
 

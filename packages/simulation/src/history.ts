@@ -4,6 +4,8 @@ import type { Scheduler } from './scheduler'
 export type Happening =
   | ({ readonly what: 'started'; readonly saw: string } & Called)
   | ({ readonly what: 'finished' } & Called)
+  /** An event is being sent, perhaps not for the first time: to a pipeline, or to the namespace. */
+  | { readonly what: 'event'; readonly to: string; readonly key: string; readonly number: number; readonly id: string }
   /** A command has become part of the pipeline's state. */
   | { readonly what: 'commanded'; readonly id: string }
   | { readonly what: 'commit'; readonly commit: CommitRecord }
@@ -45,6 +47,11 @@ export class History {
     this.#scheduler = scheduler
   }
 
+  /** Ms since the start. */
+  get now(): number {
+    return this.#scheduler.now
+  }
+
   add(who: string, happening: Happening): void {
     this.entries.push({ at: this.#scheduler.now, who, happening })
   }
@@ -68,6 +75,8 @@ function textOf(happening: Happening): string {
       return `started ${happening.label}, attempt ${happening.attempt}, as ${happening.saw}`
     case 'finished':
       return `finished ${happening.label}, attempt ${happening.attempt}`
+    case 'event':
+      return `sends event ${happening.id}, ${happening.key} number ${happening.number}, to ${happening.to || 'the namespace'}`
     case 'commanded':
       return `a command to ${happening.id} is taken`
     case 'commit': {

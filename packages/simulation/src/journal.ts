@@ -1,11 +1,18 @@
 // Every commit of the cluster, in the order in which the store has taken them, and what can be said of them at once: who may commit, what follows what,
 // that a run that has ended stays as it is.
-import type { Commit, PartitionSession, RowKey } from '@tasks/core'
+import type { Bytes, Commit, EventLevel, PartitionSession, RowKey } from '@tasks/core'
 import { TaskError } from '@tasks/core'
+import { Boxes } from './boxes'
+import { EventLog } from './event-log'
 import type { History } from './history'
 import { runNumber } from './pipelines'
-import type { Process } from './process'
+import { START, type Process } from './process'
 import { dispatchesOf, endedReplyOf, pipelineStateOf, saySend, type PipelineState } from './saying'
+
+/** What clocks may be ahead without anybody's noticing it: they are set, by a little, as often as a scenario says. */
+const MOST_AHEAD_MS = 60_000
+/** How long a lone task that had to be kept is remembered. */
+const TOMBSTONE_MS = 3_600_000
 
 const ENDS: ReadonlySet<string> = new Set(['COMPLETED', 'FAILED', 'CANCELLED'])
 
@@ -42,14 +49,25 @@ export class Journal {
   readonly #states = new Map<RowKey, PipelineState>()
   readonly #runs = new Map<string, Set<string>>()
   readonly #taken = new Map<string, Set<string>>()
+  /** How often an id has come, and was forgotten before; and `<id> <life> <run>` of what has begun. */
+  readonly #lives = new Map<string, number>()
+  readonly #begun = new Set<string>()
   readonly #pausing: ReadonlySet<string>
+  readonly log: EventLog
+  readonly #boxes = new Boxes((text) => this.broken.push(text))
   /** Of the memory transport's hook, for the commit that is being made. */
   #unanswered = false
 
   /** @param pausing ids of pipelines that pause themselves */
-  constructor(history: History, pausing: ReadonlySet<string>) {
+  constructor(history: History, pausing: ReadonlySet<string>, level: EventLevel) {
     this.#history = history
     this.#pausing = pausing
+    this.log = new EventLog(level, (text) => this.broken.push(text))
+  }
+
+  /** An owner has read this from its inbox. */
+  polled(body: Bytes): void {
+    this.#boxes.polled(body)
   }
 
   unanswered(): void {
@@ -140,16 +158,23 @@ export class Journal {
       `I7: partition ${partition} went back from ${journal.through} to ${through}`,
     )
     this.#expect(commit.time >= journal.time, `I7: the time of partition ${partition} went back`)
+    const aheadMs = commit.time - START - this.#history.now
+    this.#expect(aheadMs <= MOST_AHEAD_MS, `I7: partition ${partition} is ${aheadMs} ms ahead of its time`)
     journal.epoch = epoch
     journal.seq = seq
     journal.time = commit.time
     if (through !== undefined) journal.through = Number(through)
-    this.#watchDispatches(process, commit)
+    this.#watchDispatches(commit)
+    this.#boxes.commit(rows, commit.time)
+    const states: PipelineState[] = []
     for (const [key, bytes] of rows) {
       if (bytes === null) journal.rows.delete(key)
       else journal.rows.add(key)
-      this.#watchState(process, key, bytes)
+      const state = pipelineStateOf(key, bytes)
+      if (state !== undefined) states.push(state)
+      this.#watchState(process, key, state, commit.time)
     }
+    this.log.commit(sends, states)
     for (const send of sends) {
       const reply = endedReplyOf(send)
       if (reply === undefined) continue
@@ -160,20 +185,22 @@ export class Journal {
     }
   }
 
-  #watchState(process: Process, key: RowKey, bytes: Uint8Array | null): void {
-    const state = pipelineStateOf(key, bytes)
+  #watchState(process: Process, key: RowKey, state: PipelineState | undefined, at: number): void {
     const before = this.#states.get(key)
     if (state === undefined) {
-      if (before !== undefined) this.#states.delete(key)
+      if (before !== undefined) this.#forget(key, before)
       return
     }
     this.#states.set(key, state)
     const { id, run, status } = state
     const commands = this.#newCommands(state, before)
+    this.#watchLeaving(state, before, commands, at)
     if (commands > 0) this.#history.add(process.name, { what: 'commanded', id })
     if (before?.run !== run) {
       const runs = this.#runs.get(id) ?? new Set()
-      this.#expect(!runs.has(run), `I2: ${id}, run ${run}, has begun again`)
+      const name = `${id} ${this.#lifeOf(id)} ${run}`
+      this.#expect(!this.#begun.has(name), `I2: ${id}, run ${run}, has begun again`)
+      this.#begun.add(name)
       this.#runs.set(id, runs.add(run))
     } else if (before.status !== status) {
       this.#expect(
@@ -189,19 +216,41 @@ export class Journal {
     } else this.#live.add(key)
   }
 
+  /** A run that is over stays for as long as it is to be kept, unless somebody deletes it. */
+  #watchLeaving(state: PipelineState, before: PipelineState | undefined, commands: number, at: number): void {
+    const { id, leaving, lone, finishedAt, retentionMs } = state
+    if (!leaving || before?.leaving === true || commands > 0) return
+    const due = finishedAt + (lone ? TOMBSTONE_MS : retentionMs)
+    this.#expect(at >= due, `R1: ${id} is taken away ${due - at} ms before its time`)
+  }
+
+  /** Whoever submits it again, or has something of it delivered late, begins anew. */
+  #forget(key: RowKey, { id, leaving }: PipelineState): void {
+    this.#expect(leaving, `R1: ${id} is gone, and was not to be taken away`)
+    this.#states.delete(key)
+    this.#live.delete(key)
+    for (const run of this.#runsOf(id)) this.#replies.delete(run)
+    this.#lives.set(id, this.#lifeOf(id) + 1)
+  }
+
+  #lifeOf(id: string): number {
+    return this.#lives.get(id) ?? 1
+  }
+
   /** How many commands this commit has taken. Each may be taken once. */
   #newCommands({ id, commands }: PipelineState, before: PipelineState | undefined): number {
     const fresh = commands.filter((command) => before?.commands.includes(command) !== true)
     const taken = this.#taken.get(id) ?? new Set()
     this.#taken.set(id, taken)
-    const isTwice = new Set(commands).size !== commands.length || fresh.some((command) => taken.has(command))
+    const named = fresh.map((command) => `${this.#lifeOf(id)} ${command}`)
+    const isTwice = new Set(commands).size !== commands.length || named.some((command) => taken.has(command))
     this.#expect(!isTwice, `C2: ${id} has taken a command twice`)
-    for (const command of fresh) taken.add(command)
+    for (const command of named) taken.add(command)
     return fresh.length
   }
 
   /** Of a pipeline that is paused nothing starts, and of one that is being cancelled nothing but what it does at its end. */
-  #watchDispatches(process: Process, { rows }: Commit): void {
+  #watchDispatches({ rows }: Commit): void {
     for (const { id, key, isFinal } of dispatchesOf(rows)) {
       const before = this.#states.get(key)
       const bytes = rows.get(key)

@@ -103,6 +103,13 @@ export const mutants: readonly Mutant[] = [
     'return Math.max(now, expected)',
     'return now',
   ),
+  mutant(
+    'a clock that jumps ahead is believed',
+    300,
+    'engine/partition-clock.ts',
+    'if (this.#trusted && now > expected + MOST_JUMP_MS) {',
+    'if (this.#trusted && now < 0) {',
+  ),
 
   // ---- Identity
   mutant(
@@ -214,8 +221,8 @@ export const mutants: readonly Mutant[] = [
     'a cancelled pipeline does not run its finally',
     1_000,
     'engine/cancel.ts',
-    'if (!startFinally(draft, run, ROOT)) finish(',
-    'if (run !== undefined) finish(',
+    'if (!startFinally(draft, run, ROOT)) end(',
+    'if (run !== undefined) end(',
   ),
   mutant(
     'a cancelled pipeline does not run the finallys of those that were returned',
@@ -228,7 +235,7 @@ export const mutants: readonly Mutant[] = [
     'a paused pipeline goes on',
     300,
     'engine/advance.ts',
-    "if (view.row.status === 'PAUSED') {",
+    "if (view.row.status === 'PAUSED' && !view.hasRun) {",
     "if (view.row.status === 'CANCELLED') {",
   ),
   mutant(
@@ -265,6 +272,202 @@ export const mutants: readonly Mutant[] = [
     'engine/retried.ts',
     'group.edit()!.reopening = true',
     'group.edit()!.reopening = false',
+  ),
+
+  mutant(
+    'a run whose retention has ended is taken away too early',
+    300,
+    'engine/finish.ts',
+    'row.finishedAt + (row.lone ? TOMBSTONE_MS : row.retentionMs)',
+    'row.finishedAt + (row.lone ? TOMBSTONE_MS : row.retentionMs / 2)',
+  ),
+  mutant(
+    'a pipeline that is deleted leaves its rows',
+    1_000,
+    'engine/finish.ts',
+    "draft.startJob(run, { kind: 'clean', path: '', whole: true, blobs: true })",
+    "draft.startJob(run, { kind: 'clean', path: 'x', whole: true, blobs: true })",
+  ),
+  mutant(
+    'what is being taken away has its id still',
+    6_000,
+    'engine/submit.ts',
+    "existing.row.leaving || options.onDuplicate === 'restart'",
+    "options.onDuplicate === 'restart'",
+  ),
+  mutant(
+    'a pipeline that goes on can be deleted',
+    1_000,
+    'engine/control.ts',
+    "delete: { from: ['COMPLETED', 'FAILED', 'CANCELLED'], done: [] }",
+    "delete: { from: ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'], done: [] }",
+  ),
+
+  // ---- Waiting for events
+  mutant(
+    'no dedupe of events: one that comes again is another',
+    1_000,
+    'engine/event-box.ts',
+    'if (draft.get<SeenEvent>(keys.seen(eventId)) !== undefined) return',
+    'draft.get<SeenEvent>(keys.seen(eventId))',
+  ),
+  mutant(
+    'an event that nobody waits for is lost',
+    300,
+    'engine/event-box.ts',
+    'else keep(box, event)\n}',
+    'else draft.delete(keys.event(number))\n}',
+  ),
+  mutant(
+    'an event that came before its waiter is not looked for',
+    300,
+    'engine/event-box.ts',
+    'if (box.kept > 0)\n',
+    'if (box.kept > 1e9)\n',
+  ),
+  mutant(
+    'an event that was declined is not kept',
+    3_000,
+    'engine/event-box.ts',
+    '  if (event.taken) {\n',
+    '  if (event.taken || event.number > 0) {\n',
+  ),
+  mutant(
+    'who came while others were asked is not asked',
+    6_000,
+    'engine/event-box.ts',
+    'if ((event.forOne || box.lastWait > event.number) && box.waiting > 0)',
+    'if (event.forOne && box.waiting > 0)',
+  ),
+  mutant(
+    'an event wakes one of those who wait',
+    3_000,
+    'engine/event-box.ts',
+    "search(draft, address, event, forOne ? 'one' : 'all')",
+    "search(draft, address, event, forOne ? 'one' : 'one')",
+  ),
+  mutant(
+    'what an event must have is not looked at',
+    1_000,
+    'engine/event-box.ts',
+    'return match === undefined || Object',
+    'return match !== null || Object',
+  ),
+  mutant(
+    'an event is forgotten before its time',
+    300,
+    'engine/event-box.ts',
+    'timerOf(address, draft.now + keepMs, keys.seenRow(eventId))',
+    'timerOf(address, draft.now + keepMs / 2, keys.seenRow(eventId))',
+  ),
+  mutant(
+    'an event is never forgotten',
+    300,
+    'engine/event-box.ts',
+    '    event.taken = true\n    settle(draft, keys, box, event)\n  }\n  dropIfEmpty(draft, keys, box)\n}\n\n// ---- Events',
+    '  }\n  dropIfEmpty(draft, keys, box)\n}\n\n// ---- Events',
+  ),
+  mutant(
+    'who waits no longer than so long waits for ever',
+    300,
+    'engine/advance.ts',
+    'if (dueAt > 0) draft.putTimer(',
+    'if (dueAt < 0) draft.putTimer(',
+  ),
+  mutant(
+    'who has waited for long enough is still asked',
+    1_000,
+    'engine/event-waits.ts',
+    '  unwait(draft, mark)\n  endWait(',
+    '  endWait(',
+  ),
+  mutant(
+    'a run that is over is still asked',
+    1_000,
+    'engine/reducer.ts',
+    'if (mark !== undefined) unwait(draft, mark)',
+    'void mark',
+  ),
+  mutant(
+    'who is being cancelled takes an event',
+    3_000,
+    'engine/event-waits.ts',
+    "if (open === undefined || run.row.status === 'CANCELLING') return false",
+    'if (open === undefined) return false',
+  ),
+  mutant(
+    'who waits no longer, and comes only then, is taken for one who waits',
+    6_000,
+    'engine/event-box.ts',
+    'if (remote && waiter === undefined) leaveTrace(',
+    'if (remote && waiter !== undefined) leaveTrace(',
+  ),
+  mutant(
+    'who has been answered, and comes again, is taken for another',
+    6_000,
+    'engine/event-box.ts',
+    '  if (remote) leaveTrace(draft, keys, name)\n  else draft',
+    '  draft',
+  ),
+
+  // ---- What pipelines say
+  mutant(
+    'a pause is not told',
+    1_000,
+    'engine/emit.ts',
+    '  if (!isTold(draft, run)) return\n  const error',
+    "  if (!isTold(draft, run) || status === 'PAUSED') return\n  const error",
+  ),
+  mutant(
+    'events are not numbered from commit to commit',
+    300,
+    'engine/emit.ts',
+    'const sequence = ++row.events',
+    'const sequence = row.events + 1',
+  ),
+  mutant(
+    'what is tried again is not told to have failed',
+    1_000,
+    'engine/chains.ts',
+    'emitFailed(draft, run, open, failure, due)\n',
+    '',
+  ),
+  mutant(
+    'a listener hears what comes again',
+    1_000,
+    'events/event-stream.ts',
+    'if (!isWanted(event) || !this.#seen.see(event)) continue',
+    'if (!isWanted(event)) continue',
+  ),
+  mutant(
+    'a listener goes on behind what it could not read',
+    1_000,
+    'events/event-stream.ts',
+    'this.#places = new Map(this.#places).set(partition, { after: page.position, skip: 0 })\n    if',
+    'this.#places = new Map(this.#places).set(partition, { after: String(Number(page.position) + 1), skip: 0 })\n    if',
+  ),
+
+  // ---- Poison
+  mutant(
+    'what kills its process is delivered for ever',
+    1_000,
+    'worker/consumer.ts',
+    'if (deliveries > maxDeliveries) {',
+    'if (deliveries > 1e9) {',
+  ),
+  mutant(
+    'suspects come together: who was beside one that kills goes with it',
+    3_000,
+    'worker/consumer.ts',
+    'return this.#consumer.receive({ max, waitMs, suspects: this.#suspect === undefined, signal })',
+    'return this.#consumer.receive({ max, waitMs, suspects: true, signal })',
+  ),
+  mutant(
+    'a task that was given up does not fail its entry',
+    1_000,
+    'worker/consumer.ts',
+    "if (run !== '') this.#outcomes.push({ id, run, path, attempt, value, verdict: { retryable: false } })",
+    "if (run === 'x') this.#outcomes.push({ id, run, path, attempt, value, verdict: { retryable: false } })",
   ),
 
   // ---- State
@@ -318,6 +521,28 @@ export const mutants: readonly Mutant[] = [
     'engine/submit.ts',
     'argsValue(document.input), options.runAt ?? 0)',
     'argsValue(document.input), 0)',
+  ),
+
+  mutant(
+    'what has run with another is sent, too',
+    300,
+    'engine/chains.ts',
+    'if (sent?.path === next && sent.id === run.row.id) draft.dispatches.pop()',
+    'void [sent, next]',
+  ),
+  mutant(
+    'what has run with another is held by a pause',
+    6_000,
+    'engine/chains.ts',
+    'run.hasRun = true',
+    'run.hasRun = false',
+  ),
+  mutant(
+    'what a task was given with which another ran is not kept though it failed',
+    1_000,
+    'worker/runner.ts',
+    'const isNeeded = hasFailed && at === passed.length - 1',
+    'const isNeeded = hasFailed && at === passed.length',
   ),
 
   // ---- Groups

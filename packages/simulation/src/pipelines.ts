@@ -9,6 +9,7 @@ import {
   sleepUntil,
   spread,
   taskContext,
+  waitForEvent,
   type GroupOptions,
   type Pipeline,
   type Tasks,
@@ -17,6 +18,7 @@ import {
 import { sleep } from '@tasks/core/adapter'
 import {
   actOf,
+  eventOf,
   isEnd,
   partsOf,
   plainOf,
@@ -26,6 +28,7 @@ import {
   type Program,
   type SleepUnit,
   type TaskUnit,
+  type WaitUnit,
 } from '@tasks/oracle'
 import type { History } from './history'
 import { START, type Process } from './process'
@@ -45,6 +48,9 @@ const TASKS = [false, true].flatMap((pure) =>
   RETRIES.map((retries) => ({ name: nameOf(retries, pure), retries, pure })),
 )
 export const ALL_TASKS = TASKS.length
+
+/** Every worker knows it, and nobody counts how often it runs: it gives what an event would have given that did not come in time. */
+const INSTEAD = 'instead'
 
 function nameOf(retries: number | undefined, pure: boolean): string {
   return (pure ? 'pure' : 'act') + (retries === undefined ? '' : String(retries))
@@ -90,24 +96,30 @@ export class Author {
   static client(): Author {
     const author = new Author()
     for (const { name, pure } of TASKS) author.#declare(name, pure)
+    author.#declare(INSTEAD, false)
     return author
   }
 
-  /** @param knows how many of the tasks it knows: an old version does not know all */
-  static worker(process: Place, history: Notes, knows: number): Author {
+  /**
+   * @param knows how many of the tasks it knows: an old version does not know all
+   * @param kill what some tasks do to their process
+   */
+  static worker(process: Place, history: Notes, knows: number, kill: () => void): Author {
     const author = new Author()
+    const instead = (_: unknown, value: unknown): unknown => (process.dead ? new Promise(() => undefined) : value)
     for (const { name, retries, pure } of TASKS) {
       if (author.#byName.size >= knows) {
         author.#declare(name, pure)
         continue
       }
-      const act = (...args: unknown[]): unknown => author.#act(process, history, args)
+      const act = (...args: unknown[]): unknown => author.#act(process, history, args, kill)
       const options = {
         ...(retries === undefined ? {} : { retry: policyOf(retries) }),
         ...(pure ? { checkpoint: false } : {}),
       }
       author.#byName.set(name, author.tasks.bind(name, act, options) as unknown as AnyTask)
     }
+    author.#byName.set(INSTEAD, author.tasks.bind(INSTEAD, instead) as unknown as AnyTask)
     return author
   }
 
@@ -161,14 +173,30 @@ export class Author {
         return untyped(fanOut(this.#chain(unit.chain) as never, groupOptionsOf(unit)))
       case 'sleep':
         return untyped(sleepOf(unit))
+      case 'wait':
+        return this.#waitOf(unit)
     }
+  }
+
+  #waitOf(unit: WaitUnit): AnyPipeline {
+    const { key, own = false, match, timeoutMs = unit.raceMs } = unit
+    const wait = untyped(
+      waitForEvent(
+        { key, pipeline: own, ...(match === undefined ? {} : { match: { number: match } }) },
+        timeoutMs === undefined ? {} : { timeoutMs },
+      ),
+    )
+    // In a group of its own, so that no other failure is taken for that of the wait.
+    return unit.raceMs === undefined
+      ? wait
+      : untyped(inParallel([wait.exceptionally(this.#byName.get(INSTEAD)!, eventOf(unit)) as never]))
   }
 
   #taskOf({ policy, retries, pure }: TaskUnit): AnyTask {
     return this.#byName.get(nameOf(policy === 'bound' ? retries : undefined, pure === true))!
   }
 
-  #act(process: Place, history: Notes, args: readonly unknown[]): unknown {
+  #act(process: Place, history: Notes, args: readonly unknown[], kill: () => void): unknown {
     // The code that was at hand when its process died goes on to its next await; a process does not.
     if (process.dead) return new Promise(() => undefined)
     const unit = args.at(-1) as TaskUnit
@@ -179,7 +207,8 @@ export class Author {
     history.add(process.name, { what: 'started', ...about, saw: act.saw })
     for (const [key, value] of act.sets) state.set(key, value ?? undefined)
     const end = (): unknown => {
-      if (act.does === 'fails' && act.how === 'hangs') return new Promise(() => undefined)
+      if (act.does === 'fails' && act.how === 'kills') kill()
+      if (process.dead || (act.does === 'fails' && act.how === 'hangs')) return new Promise(() => undefined)
       history.add(process.name, { what: 'finished', ...about })
       switch (act.does) {
         case 'returns':

@@ -79,7 +79,7 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
     now: () => other('now', () => space.now()),
     events: {
       retention: space.events.retention,
-      read: (read) => call(() => space.events.read(read)),
+      read: (read) => other('events.read', () => space.events.read(read)),
       positions: (since) => other('events.positions', () => space.events.positions(since)),
       subscribe: (subscribe) => call(() => space.events.subscribe(subscribe)),
       forget: (name) => other('events.forget', () => space.events.forget(name)),
@@ -153,8 +153,10 @@ function sessionOf(session: PartitionSession, options: ProcessTransportOptions):
     poll: (poll) =>
       call(async () => {
         const messages = await session.poll(poll)
-        for (const { position, body } of messages)
+        for (const { position, body } of messages) {
           history.note(process.name, `polled ${partition}@${position} ${sayInbox(body)}`)
+          journal.polled(body)
+        }
         return messages
       }),
     commit: (commit: Commit) => call(() => journal.commit(process, session, commit)),

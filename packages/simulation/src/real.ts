@@ -31,7 +31,7 @@ export async function playOnReal({ connect, seed, programs }: RealOptions): Prom
           if (happening.what === 'started') started.set(happening.label, (started.get(happening.label) ?? 0) + 1)
         },
       }
-      const { tasks } = Author.worker(place, notes, ALL_TASKS)
+      const { tasks } = Author.worker(place, notes, ALL_TASKS, () => undefined)
       const transport = connect()
       const worker = await startWorker({ tasks, transport, queues: QUEUES, localLane, partitions: 4, logger: silent })
       return { worker, transport }

@@ -88,6 +88,14 @@ export interface PipelineState {
   readonly id: string
   readonly run: string
   readonly status: string
+  readonly gen: number
+  /** A lone task that had to be kept. */
+  readonly lone: boolean
+  readonly attempts: number
+  readonly finishedAt: number
+  readonly retentionMs: number
+  /** It is being taken away. */
+  readonly leaving: boolean
   /** Those that were obeyed. */
   readonly commands: readonly string[]
 }
@@ -95,8 +103,8 @@ export interface PipelineState {
 /** The state of a pipeline, if this is its row. */
 export function pipelineStateOf(key: string, bytes: Bytes | null): PipelineState | undefined {
   if (!key.startsWith('M/') || bytes === null) return undefined
-  const { id, run, status, commands = [] } = decodeRow(key, bytes) as PipelineRow
-  return { id, run, status, commands: commands.filter((note) => typeof note === 'string') }
+  const { commands = [], ...row } = decodeRow(key, bytes) as PipelineRow
+  return { ...row, commands: commands.filter((note) => typeof note === 'string') }
 }
 
 export interface Dispatched {

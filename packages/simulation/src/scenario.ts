@@ -1,5 +1,6 @@
 // What is simulated, as data: drawn from a seed, made simpler when it fails, printed when somebody is to read it.
-import { generateProgram, type Program } from '@tasks/oracle'
+import type { EventLevel } from '@tasks/core'
+import { generateProgram, tasksOf, waitsOf, type Program, type TaskUnit, type Unit } from '@tasks/oracle'
 import { FAULTS, type FaultKind } from './faults'
 import { ALL_TASKS, QUEUES } from './pipelines'
 import { randomOf, type Random } from './random'
@@ -19,6 +20,11 @@ export interface Scenario {
   readonly pipelines: readonly PipelineSpec[]
   readonly loners: readonly LonerSpec[]
   readonly commands?: readonly CommandSpec[]
+  readonly events?: readonly EventSpec[]
+  /** What owners say on the event log. Somebody listens. */
+  readonly level?: EventLevel
+  /** How often a task may be delivered. Default: so often that none becomes a dead letter because its workers die. */
+  readonly maxDeliveries?: number
   /** Whether clients can read rows themselves; else owners are asked. */
   readonly reader?: boolean
   readonly faults: Partial<Record<FaultKind, number>>
@@ -38,6 +44,8 @@ export interface WorkerSpec {
 
 export interface PipelineSpec {
   readonly id: string
+  /** How long its outcome is kept. Default: until all is over. */
+  readonly retentionMs?: number
   readonly submits: readonly SubmitSpec[]
 }
 
@@ -60,7 +68,7 @@ export interface LonerSpec {
   readonly delayMs?: number
 }
 
-export type Command = 'pause' | 'resume' | 'cancel' | 'retry'
+export type Command = 'pause' | 'resume' | 'cancel' | 'retry' | 'delete'
 
 export interface CommandSpec {
   readonly client: number
@@ -68,6 +76,30 @@ export interface CommandSpec {
   readonly id: string
   readonly command: Command
   readonly graceMs?: number
+}
+
+export interface EventSpec {
+  readonly client: number
+  readonly atMs: number
+  readonly id: string
+  readonly key: string
+  /** What waiters may ask for. */
+  readonly number: number
+  /** Default: the namespace. */
+  readonly pipelineId?: string
+  /** How often it is sent, with the same id, and how long after each other. */
+  readonly times: number
+  readonly everyMs: number
+}
+
+/** Whether it may be taken away, so that whatever is submitted, or delivered late, makes it begin anew. */
+export function isMortal({ commands = [] }: Scenario, { id, retentionMs }: PipelineSpec): boolean {
+  return retentionMs !== undefined || commands.some((one) => one.id === id && one.command === 'delete')
+}
+
+/** Whether there may be more runs of it than are known now, which wait for events of their own. */
+export function mayRunAgain(scenario: Scenario, pipeline: PipelineSpec): boolean {
+  return isMortal(scenario, pipeline) || pipeline.submits.some(({ onDuplicate }) => onDuplicate === 'restart')
 }
 
 export type Mishap =
@@ -92,10 +124,16 @@ export function scenarioOf(seed: number): Scenario {
   const clients = 1 + below(2)
   const workers = Array.from({ length: 1 + below(3) }, (_, index) => workerSpec(random, index === 0))
   const healAtMs = calm ? 0 : pick([2_000, 20_000, 120_000])
-  const pipelines = Array.from({ length: 1 + below(3) }, (_, index) => pipelineSpec(random, index, clients))
+  const waits = chance(0.4)
+  const drawn = Array.from({ length: 1 + below(3) }, (_, index) => pipelineSpec(random, index, clients, waits))
+  const hasPoison = !calm && chance(0.06)
+  const pipelines = hasPoison ? poisoned(random, drawn) : drawn
+  const hasFaults = !calm && !hasPoison
   return {
     seed,
     calm,
+    level: pick<EventLevel>(['none', 'none', 'pipelines', 'tasks']),
+    ...(hasPoison ? { maxDeliveries: 4 } : {}),
     partitions: 1 + below(4),
     leaseMs,
     maxMessageBytes: pick([160_000, 160_000, 1 << 20]),
@@ -107,9 +145,10 @@ export function scenarioOf(seed: number): Scenario {
     pipelines,
     loners: Array.from({ length: chance(0.4) ? 1 + below(3) : 0 }, (_, index) => lonerSpec(random, index, clients)),
     commands: chance(0.4) ? commandsOf(random, pipelines, clients, healAtMs) : [],
+    events: eventsOf(random, pipelines, clients),
     reader: chance(0.5),
-    faults: calm ? {} : faultsOf(random),
-    mishaps: calm ? [] : mishapsOf(random, workers.length, clients, healAtMs),
+    faults: hasFaults ? faultsOf(random) : {},
+    mishaps: hasFaults ? mishapsOf(random, workers.length, clients, healAtMs) : [],
     healAtMs,
   }
 }
@@ -125,7 +164,7 @@ function workerSpec({ below, chance, pick }: Random, isFirst: boolean): WorkerSp
   }
 }
 
-function pipelineSpec(random: Random, index: number, clients: number): PipelineSpec {
+function pipelineSpec(random: Random, index: number, clients: number, waits: boolean): PipelineSpec {
   const { below, chance, pick } = random
   const prefix = `p${index + 1}`
   // What keys are made of may be part of an id.
@@ -137,7 +176,7 @@ function pipelineSpec(random: Random, index: number, clients: number): PipelineS
     ...more,
   })
   const programFor = (letter: string): Program =>
-    chance(0.02) ? [wideGroup(letter, 1 + below(1_500))] : programOf(random, `${prefix}${letter}`)
+    chance(0.02) ? [wideGroup(letter, 1 + below(1_500))] : programOf(random, `${prefix}${letter}`, waits)
   const first = programFor('a')
   const more = {
     ...(chance(0.15) ? { delayMs: pick([1, 900, 15_000]) } : {}),
@@ -156,7 +195,63 @@ function pipelineSpec(random: Random, index: number, clients: number): PipelineS
       ])(),
     )
   }
-  return { id, submits }
+  return { id, submits, ...(chance(0.1) ? { retentionMs: pick([1, 3_000, 60_000]) } : {}) }
+}
+
+/** Of one program, one task kills whatever process it runs in. */
+function poisoned({ below }: Random, [first, ...others]: readonly PipelineSpec[]): readonly PipelineSpec[] {
+  const { submits } = first!
+  const { program } = submits[0]!
+  const tasks = tasksOf(program)
+  if (tasks.length === 0) return [first!, ...others]
+  const { label } = tasks[below(tasks.length)]!
+  const killing = killingIn(program, label)
+  return [
+    { ...first!, submits: submits.map((one) => (one.program === program ? { ...one, program: killing } : one)) },
+    ...others,
+  ]
+}
+
+/** What runs for each element would kill once for each: it stays as it is. */
+function killingIn(program: Program, label: string): Program {
+  return program.map((unit): Unit => {
+    if (unit.kind === 'group') return { ...unit, chains: unit.chains.map((chain) => killingIn(chain, label)) }
+    if (unit.kind !== 'task') return unit
+    const { returns, heals: _, ...rest } = unit
+    const inner = returns === undefined ? {} : { returns: killingIn(returns, label) }
+    if (unit.label !== label) return { ...unit, ...inner }
+    return { ...rest, ...inner, fails: 9, how: 'kills' } satisfies TaskUnit
+  })
+}
+
+const EVENT_TIMES = [600, 5_000, 60_000]
+
+/** One for each who waits, and some that nobody wants. They come at any time, and more than once. */
+function eventsOf({ below, chance, pick }: Random, pipelines: readonly PipelineSpec[], clients: number): EventSpec[] {
+  const events: EventSpec[] = []
+  const add = (key: string, number: number, pipelineId: string | undefined): void => {
+    events.push({
+      client: below(clients),
+      atMs: below(pick(EVENT_TIMES)),
+      id: `event${events.length}`,
+      key,
+      number,
+      ...(pipelineId === undefined ? {} : { pipelineId }),
+      times: chance(0.6) ? 1 : 2 + below(2),
+      everyMs: pick([0, 300, 8_000]),
+    })
+  }
+  for (const { id, submits } of pipelines) {
+    for (const program of new Set(submits.map((submit) => submit.program))) {
+      for (const { key, own, match = 0, timeoutMs, raceMs } of waitsOf(program)) {
+        // What is lost to a race at an address of its own is missed by nobody.
+        if (timeoutMs !== undefined || (own && raceMs !== undefined && chance(0.2))) continue
+        add(key, match, own ? id : undefined)
+        if (match > 0 && chance(0.5)) add(key, 7, own ? id : undefined)
+      }
+    }
+  }
+  return events
 }
 
 /** Given at any time: while it runs, before it is there, when it is over. */
@@ -169,7 +264,7 @@ function commandsOf(
   const commands: CommandSpec[] = []
   const window = pick([600, 5_000, Math.max(5_000, healAtMs)])
   do {
-    const command = pick<Command>(['pause', 'pause', 'pause', 'resume', 'resume', 'cancel', 'retry', 'retry'])
+    const command = pick<Command>(['pause', 'pause', 'pause', 'resume', 'resume', 'cancel', 'retry', 'retry', 'delete'])
     commands.push({
       client: below(clients),
       atMs: below(window),
@@ -181,7 +276,7 @@ function commandsOf(
   return commands
 }
 
-function programOf(random: Random, prefix: string): Program {
+function programOf(random: Random, prefix: string, waits: boolean): Program {
   return generateProgram(random.below, {
     prefix,
     size: random.pick([3, 8, 16]),
@@ -190,6 +285,7 @@ function programOf(random: Random, prefix: string): Program {
     queues: [undefined, undefined, undefined, ...QUEUES],
     roles: true,
     sleeps: [0, 1, 300, 20_000],
+    ...(waits ? { waits: [0, 5, 700, 20_000] } : {}),
     each: true,
     state: true,
     pauses: random.chance(0.3),

@@ -1,5 +1,5 @@
 // From a scenario that fails to the simplest that is found to fail in the same way: fewer faults, fewer submits, smaller programs, fewer processes.
-import { simplerPrograms, type Program } from '@tasks/oracle'
+import { simplerPrograms, waitsOf, type Program } from '@tasks/oracle'
 import { check } from './check'
 import { simulate, type Recording } from './cluster'
 import type { Scenario } from './scenario'
@@ -18,7 +18,7 @@ export async function simplify(failure: Failure): Promise<Failure> {
 }
 
 /** What kind of failure it is: the invariant, or how the sentence begins. */
-const kindOf = ([first = '']: readonly string[]): string => /^I\d+/.exec(first)?.[0] ?? first.slice(0, 12)
+const kindOf = ([first = '']: readonly string[]): string => /^[A-Z]\d+/.exec(first)?.[0] ?? first.slice(0, 12)
 
 class Search {
   #best: Failure
@@ -82,7 +82,7 @@ export async function play(scenario: Scenario, only?: ReadonlySet<string>): Prom
 }
 
 function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
-  const { pipelines, loners, commands = [], mishaps, workers, clients } = scenario
+  const { pipelines, loners, commands = [], events = [], mishaps, workers, clients } = scenario
   for (const list of without(loners)) yield { ...scenario, loners: list }
   for (const list of without(pipelines)) {
     const ids = new Set(list.map(({ id }) => id))
@@ -90,6 +90,14 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
   }
   for (const list of halved(commands)) yield { ...scenario, commands: list }
   for (const list of without(commands)) yield { ...scenario, commands: list }
+  // Those that somebody waits for have to come.
+  const programs = pipelines.flatMap(({ submits }) => submits.map(({ program }) => program))
+  const awaited = new Set(programs.flatMap(waitsOf).map(({ key, match = 0 }) => `${key} ${match}`))
+  const needed = events.filter(({ key, number }) => awaited.has(`${key} ${number}`))
+  if (needed.length < events.length) yield { ...scenario, events: needed }
+  if (events.some(({ times }) => times > 1))
+    yield { ...scenario, events: events.map((event) => ({ ...event, times: 1 })) }
+  if (scenario.level !== 'none') yield { ...scenario, level: 'none' }
   for (const list of without(mishaps)) yield { ...scenario, mishaps: list }
   if (workers.length > 1) {
     const left = workers.length - 1
@@ -106,11 +114,15 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
       })),
       loners: loners.map((loner) => ({ ...loner, client: 0 })),
       commands: commands.map((command) => ({ ...command, client: 0 })),
+      events: events.map((event) => ({ ...event, client: 0 })),
       mishaps: mishaps.filter(({ kind }) => kind !== 'crash of a client'),
     }
   }
   if (scenario.partitions > 1) yield { ...scenario, partitions: 1 }
   for (const [at, pipeline] of pipelines.entries()) {
+    const { retentionMs, ...lasting } = pipeline
+    if (retentionMs !== undefined)
+      yield { ...scenario, pipelines: pipelines.map((one, index) => (index === at ? lasting : one)) }
     const replaced = (submits: typeof pipeline.submits): Scenario => ({
       ...scenario,
       pipelines: pipelines.map((one, index) => (index === at ? { ...pipeline, submits } : one)),

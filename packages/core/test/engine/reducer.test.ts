@@ -1,5 +1,6 @@
 import {
   actOf,
+  eventOf,
   failedOf,
   inAnyOrder,
   isLoose,
@@ -7,13 +8,16 @@ import {
   generateProgram,
   interpret,
   plainOf,
+  waitsOf,
   type ChainUnit,
   type Program,
   type TaskUnit,
+  type WaitUnit,
 } from '@tasks/oracle'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Dispatch } from '../../src/engine/draft'
+import type { Input } from '../../src/engine/reducer'
 import { argsValue } from '../../src/engine/dispatch'
 import { pipelineKey } from '../../src/engine/row-keys'
 import { isOver, type PipelineRow } from '../../src/engine/rows'
@@ -61,6 +65,20 @@ function useOf(unit: ChainUnit): Use {
       throw new Error('a fan-out is a worker’s to open')
     case 'sleep':
       return { sleep: unit.ms, ...pause }
+    case 'wait': {
+      const { key, own, match, raceMs, timeoutMs = raceMs } = unit
+      const wait: Use = {
+        event: key,
+        ...(own ? { pipeline: true } : {}),
+        ...(match === undefined ? {} : { match: { number: match } }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      }
+      if (raceMs === undefined) return { ...wait, ...pause }
+      // In a group of its own, so that no other failure is taken for that of the wait.
+      const instead = { task: { name: INSTEAD, step: {} }, open: true, catches: true as const, overrides: undefined }
+      const chain = new Plan(new Plan(undefined, wait), { ...instead, args: [eventOf(unit)] })
+      return { chains: [chain], returnExceptions: false, maxParallelism: undefined, ...pause }
+    }
   }
 }
 
@@ -71,6 +89,9 @@ function taskUseOf(unit: TaskUnit): TaskUse {
   const use = { task: { name: 'task', step }, open: unit.open, args: [unit], overrides }
   return unit.role === 'handler' ? { ...use, catches: true } : use
 }
+
+/** Gives what an event would have given that did not come in time. */
+const INSTEAD = 'instead'
 
 const retryOf = ({ retries }: TaskUnit): RetryData | undefined =>
   retries === undefined ? undefined : resolveRetry({ maxRetries: retries, delayMs: 10 })
@@ -86,6 +107,10 @@ function outcomeOf(world: ReducerWorld): ReturnType<typeof interpret>['outcome']
 
 function run(dispatch: Dispatch): Outcome {
   const { id, run: runId, path, attempt, step, input, args } = dispatch
+  if (step.task === INSTEAD) {
+    const [value] = decodeArguments(codec, argsValue(args))
+    return { id, run: runId, path, attempt, value: { kind: Kind.one, bytes: codec.encode(value) } }
+  }
   const upstream = step.open === 1 ? decodeArguments(codec, input) : []
   const [unit] = decodeArguments(codec, argsValue(args)) as [TaskUnit]
   const values = [...stateValues(dispatch.state)].filter((entry): entry is [string, Uint8Array] => entry[1] !== null)
@@ -167,12 +192,33 @@ const programs = fc.array(fc.nat(239), { maxLength: 150 }).map((choices) => {
     failings: ['throws', 'throws', 'throws for good', 'asks for time'],
     roles: true,
     sleeps: [0, 50],
+    waits: [0, 30],
     state: true,
     pauses: true,
     variants: true,
     runs: 3,
   })
 })
+
+/** One for each who waits, and one that is not what any of them waits for. */
+function eventsFor(program: Program): Input[] {
+  const waits = waitsOf(program).filter(({ timeoutMs }) => timeoutMs === undefined)
+  const event = ({ key, own }: WaitUnit, number: number, eventId: string): Input => ({
+    type: 'event',
+    key,
+    ...(own ? { pipelineId: 'p' } : {}),
+    eventId,
+    value: { kind: Kind.one, bytes: codec.encode(eventOf({ key, match: number })) },
+    fields: { key, number },
+    keepMs: 1_000_000,
+  })
+  return waits.flatMap((wait, index) => [
+    ...(wait.match === undefined ? [] : [event(wait, 7, `none ${index}`)]),
+    event(wait, wait.match ?? 0, `event ${index}`),
+  ])
+}
+
+const fireTimer = (world: ReducerWorld): boolean => world.fireTimer('dispatch') || world.fireTimer('event')
 
 /** A failed one is retried, so many runs in all. */
 const MOST_RUNS = 3
@@ -187,6 +233,8 @@ async function play(program: Program, schedule: readonly number[]): Promise<Redu
   const choose = (): number => schedule[at++ % schedule.length]!
   const submit = submitOf('p', 'run', planOf(program))
   world.fold(choose() % 3 === 0 ? [submit, submit] : [submit])
+  const events = eventsFor(program)
+  const sent: Input[] = []
   let taken = 0
   let arrived: Outcome[] = []
   const old: Outcome[] = []
@@ -200,6 +248,12 @@ async function play(program: Program, schedule: readonly number[]): Promise<Redu
     }
     const choice = choose()
     if (choice % 13 === 12) world.give(status === 'PAUSED' ? 'resume' : 'pause')
+    if (events.length > 0 && choice % 6 === 5) {
+      sent.push(events.splice(choose() % events.length, 1)[0]!)
+      // Some that have come before come again.
+      world.fold(choice % 4 === 1 ? [sent.at(-1)!, sent[choose() % sent.length]!] : [sent.at(-1)!])
+      continue
+    }
     if (taken < world.dispatches.length && (choice % 4 !== 3 || steps % 7 === 0)) {
       // Out of order: any of those that are out.
       const pick = taken + (choose() % (world.dispatches.length - taken))
@@ -235,7 +289,9 @@ async function play(program: Program, schedule: readonly number[]): Promise<Redu
     if (await world.work(1 + (choose() % 3), choose())) continue
     if (arrived.length > 0 || taken < world.dispatches.length) continue
     if (world.pipelineRow().status === 'PAUSED') world.give('resume')
-    else if (!world.fireTimer('dispatch')) throw new Error(`the run is stuck: ${JSON.stringify(world.keys())}`)
+    else if (choice % 3 === 0 && fireTimer(world)) continue
+    else if (events.length > 0) world.fold([events.pop()!])
+    else if (!fireTimer(world)) throw new Error(`the run is stuck: ${JSON.stringify(world.keys())}`)
   }
   return world
 }
@@ -245,10 +301,12 @@ test('any schedule of any program comes to what the interpreter says, once, and 
     fc.asyncProperty(programs, fc.array(fc.nat(1_000), { minLength: 1, maxLength: 200 }), async (program, schedule) => {
       // A schedule of one number could starve a run for ever.
       const world = await play(program, [...schedule, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
-      const { run: runs, outcome, tasks, done, attempts } = interpret(program, MOST_RUNS)
+      const { run: runs, outcome, tasks, done, attempts, races } = interpret(program, MOST_RUNS)
       const plain = isLoose(program) ? inAnyOrder : (value: unknown) => value
       expect(plain(outcomeOf(world))).toEqual(plain(outcome))
-      expect(world.pipelineRow()).toMatchObject({ tasks, done, attempts })
+      // Which races were won is the schedule's.
+      const lost = Math.min(races, Math.max(0, world.pipelineRow().done - done))
+      expect(world.pipelineRow()).toMatchObject({ tasks: tasks + lost, done: done + lost, attempts: attempts + lost })
       expect(world.ended).toHaveLength(runs)
       expectTrueEvents(world)
       while (await world.work(100)) {
@@ -256,12 +314,12 @@ test('any schedule of any program comes to what the interpreter says, once, and 
       }
       // The pipeline, its expiry, and nothing else but timers of attempts that are over. One that failed keeps what a retry would need.
       const isKept = world.pipelineRow().status === 'FAILED'
-      expect(world.keys().filter((key) => !key.startsWith('T/') && !(isKept && key.startsWith('Pp/')))).toEqual([
-        pipelineKey('p'),
-      ])
-      while (world.fireTimer('dispatch'));
+      const isLeft = (key: string): boolean => !/^([TN]\/|B)/.test(key) && !(isKept && key.startsWith('Pp/'))
+      expect(world.keys().filter(isLeft)).toEqual([pipelineKey('p')])
+      while (fireTimer(world));
       expect(world.fireTimer('expire')).toBe(true)
       while (await world.work(100));
+      while (world.fireTimer('forget'));
       expect(world.keys()).toEqual([])
     }),
     { numRuns: process.env['TASKS_TIER'] === 'all' ? 20_000 : 1_500 },
