@@ -10,6 +10,7 @@ import {
   type WorkerOptions,
 } from '@tasks/core'
 import type { TransportHarness } from '../harness'
+import { within } from '../patience'
 
 /**
  * How tasks reach their functions: `local`, handed over by an owner in the same process where that is possible; `queue`, always through the
@@ -17,6 +18,9 @@ import type { TransportHarness } from '../harness'
  */
 export const lanes = ['local', 'queue', 'mixed'] as const
 export type Lane = (typeof lanes)[number]
+
+/** What a live worker needs to give back what it has. */
+const GOODBYE_MS = 1_000
 
 const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
@@ -55,7 +59,8 @@ export class EngineStage {
       ...options,
     })
     this.#cleanUps.push(async () => {
-      await worker.close({ drainMs: 0 })
+      // One that has crashed waits for answers that do not come: it is not waited for.
+      await within(GOODBYE_MS, 'the close of a worker', worker.close({ drainMs: 0 })).catch(() => undefined)
       await transport.close()
     })
     return { worker, transport }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { createTasks, inParallel, waitForEvent, type CloudEvent } from '@tasks/core'
-import { eventually } from '../patience'
+import { createTasks, inParallel, waitForEvent, type CloudEvent, type PollOptions } from '@tasks/core'
+import { eventually, pause } from '../patience'
 import type { EngineCase } from './engine-case'
 
 const statusOf = ({ data }: CloudEvent): string | undefined => (data as { readonly status?: string }).status
@@ -94,6 +94,75 @@ export const events: readonly EngineCase[] = [
       })
       const again = await client.submit(waitForEvent({ key: 'a' }, { timeoutMs: 200 }), { id: 'again' })
       await assert.rejects(again.result(wait), { code: 'TASKS_TIMEOUT' })
+    },
+  },
+  {
+    name: 'gives an event that is for one to one of those who wait',
+    because: 'a message of a queue is work for one, and not news for all',
+    lanes: ['mixed'],
+    async play(stage) {
+      const tasks = createTasks({ namespace: stage.namespace })
+      const double = tasks.bind('double', (job: number) => job * 2)
+      await stage.workers(tasks)
+      const client = await stage.client()
+      const jobs = [0, 1, 2, 3, 4, 5]
+      const wait = (id: number) =>
+        client.submit(waitForEvent<number>({ key: 'job' }).continueWith(double), { id: `p${id}` })
+      // Some wait before it comes, some behind it.
+      const early = await Promise.all(jobs.slice(3).map(wait))
+      for (const job of jobs) await client.sendEvent({ key: 'job', value: job, id: `${job}`, wakes: 'one' })
+      const late = await Promise.all(jobs.slice(0, 3).map(wait))
+      const done = await Promise.all([...early, ...late].map((run) => run.result({ timeoutMs: stage.patienceMs })))
+      assert.deepEqual(
+        done.sort((a, b) => a - b),
+        [0, 2, 4, 6, 8, 10],
+      )
+    },
+  },
+  {
+    name: 'commits the event of a listener before its source forgets it, while a worker dies',
+    because: 'an event that is acknowledged first is lost with the worker, and one that is polled again was seen twice',
+    requires: ['crash'],
+    lanes: ['mixed'],
+    async play(stage) {
+      const tasks = createTasks({ namespace: stage.namespace })
+      const ids = Array.from({ length: 6 }, (_, index) => `p${index}`)
+      const held = new Set(ids)
+      let isOpen = false
+      let polls = 0
+      const source = tasks.bindListener(
+        'source',
+        {
+          async pollForEvent(id: string, { signal }: PollOptions) {
+            polls++
+            while (!isOpen || !held.has(id)) {
+              signal.throwIfAborted()
+              await pause(5)
+            }
+            return { id }
+          },
+          async eventCheckpointed({ id }: { readonly id: string }) {
+            await pause(5)
+            held.delete(id)
+          },
+        },
+        { retry: { maxRetries: 100, delayMs: 5, maxDelayMs: 100 } },
+      )
+      const echo = tasks.bind('echo', (event: { readonly id: string }) => [event.id, held.has(event.id)])
+      const { transport } = await stage.worker(tasks)
+      const client = await stage.client()
+      const wait = (id: string) => client.submit(waitForEvent(source, id).continueWith(echo), { id })
+      const runs = await Promise.all(ids.map(wait))
+      await eventually(stage.patienceMs, () => assert.ok(polls >= ids.length))
+      isOpen = true
+      await eventually(stage.patienceMs, () => assert.ok(held.size < ids.length))
+      await stage.harness.crash!(transport)
+      await stage.workers(tasks)
+      const timeoutMs = stage.patienceMs + 6 * stage.leaseMs
+      assert.deepEqual(
+        await Promise.all(runs.map((run) => run.result({ timeoutMs }))),
+        ids.map((id) => [id, false]),
+      )
     },
   },
 ]
