@@ -6,10 +6,10 @@ import type { QueueDriver, QueueMessage } from './queue-driver'
 /** What a driver asks of a connection. */
 export interface NatsRequests {
   request(subject: string, payload?: string, options?: { readonly timeout: number }): Promise<NatsReply>
-  requestMany(subject: string, payload?: string, options?: PullOptions): Promise<AsyncIterable<NatsReply>>
+  requestMany(subject: string, payload?: string, options?: NatsPullOptions): Promise<AsyncIterable<NatsReply>>
 }
 
-export interface PullOptions {
+export interface NatsPullOptions {
   readonly strategy: 'count'
   readonly maxMessages: number
   readonly maxWait: number
