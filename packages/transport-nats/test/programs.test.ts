@@ -1,0 +1,14 @@
+import { playOnReal } from '@tasks/simulation/real'
+import { expect, test } from 'vitest'
+import { natsTransport } from '../src/index'
+import { newServer } from './support/server'
+
+const PROGRAMS = process.env['TASKS_TIER'] === 'all' ? 500 : 20
+const SEED = Number(process.env['TASKS_SEED'] ?? Date.now() % 1_000_000)
+
+test(`${PROGRAMS} random pipelines of the simulation come to what they must`, async (ctx) => {
+  console.log(`TASKS_SEED=${SEED}`)
+  const { url } = await newServer(ctx)
+  const broken = await playOnReal({ connect: () => natsTransport({ url }), seed: SEED, programs: PROGRAMS })
+  expect(broken).toEqual([])
+}, 300_000)
