@@ -49,6 +49,8 @@ export class QueueLog {
   #began: Promise<void> | undefined
   readonly #cache = new Map<number, Buffer>()
   #cached = 0
+  /** The record that was looked into last: thousands of tasks may be in it, which are handed out a part at a time. */
+  #open: { readonly offset: number; readonly tasks: readonly Framed[] } | undefined
   #sayings: Saying[] = []
   #saying: Promise<void> | undefined
   /** The broker's clock less ours, as of the last record. */
@@ -153,6 +155,7 @@ export class QueueLog {
   }
 
   async #tasksAt(offset: number): Promise<readonly Framed[]> {
+    if (this.#open?.offset === offset) return this.#open.tasks
     let value = this.#cache.get(offset)
     if (value === undefined) {
       const { records } = await this.#options.driver.read(this.place, offset)
@@ -160,7 +163,9 @@ export class QueueLog {
       for (const record of records) if (record.value !== null) this.#remember(record.offset, record.value)
       value = records.find((record) => record.offset === offset)!.value!
     }
-    return decodeQueueRecord(value).tasks
+    const { tasks } = decodeQueueRecord(value)
+    this.#open = { offset, tasks }
+    return tasks
   }
 
   #remember(offset: number, value: Buffer): void {
