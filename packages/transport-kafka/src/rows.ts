@@ -13,8 +13,12 @@ interface Row {
 
 interface Entity {
   readonly rows: Map<RowKey, Row>
-  readonly order: SortedKeys
+  /** Once somebody has asked for it: of most nobody does. */
+  order: SortedKeys | undefined
 }
+
+/** What a value takes that is kept, beside its bytes. */
+const OF_A_VALUE = 150
 
 export class Rows {
   readonly #driver: KafkaDriver
@@ -41,18 +45,17 @@ export class Rows {
     if (value === null) {
       if (known === undefined) return
       entity!.rows.delete(key)
-      entity!.order.removed(key)
+      entity!.order?.removed(key)
       if (entity!.rows.size === 0) this.#entities.delete(name)
       return
     }
     if (entity === undefined) {
-      const rows = new Map<RowKey, Row>()
-      entity = { rows, order: new SortedKeys(rows) }
+      entity = { rows: new Map(), order: undefined }
       this.#entities.set(name, entity)
     }
     const row: Row = { offset, value: undefined }
     entity.rows.set(key, row)
-    if (known === undefined) entity.order.added(key)
+    if (known === undefined) entity.order?.added(key)
     this.#keep(row, value)
   }
 
@@ -68,6 +71,7 @@ export class Rows {
   scan(prefix: string, after: RowKey | undefined, limit: number): Promise<readonly (readonly [RowKey, Bytes])[]> {
     const entity = this.#entities.get(entityOf(prefix))
     if (entity === undefined || limit <= 0) return Promise.resolve([])
+    entity.order ??= new SortedKeys(entity.rows)
     const keys = entity.order.list(prefix, after, limit)
     return Promise.all(keys.map(async (key) => [key, await this.#valueOf(entity.rows.get(key)!)] as const))
   }
@@ -89,7 +93,7 @@ export class Rows {
     this.#forget(row)
     row.value = value
     this.#used.add(row)
-    this.#bytes += value.length
+    this.#bytes += value.length + OF_A_VALUE
     for (const oldest of this.#used) {
       if (this.#bytes <= this.#budget || oldest === row) break
       this.#forget(oldest)
@@ -98,7 +102,7 @@ export class Rows {
 
   #forget(row: Row): void {
     if (!this.#used.delete(row)) return
-    this.#bytes -= row.value!.length
+    this.#bytes -= row.value!.length + OF_A_VALUE
     row.value = undefined
   }
 }

@@ -21,17 +21,19 @@ export class SortedKeys {
   #placed = 0
   #noted: string[] = []
   /** Nothing of the above is known: the map is to be sorted. */
-  #stale = false
+  #stale: boolean
   #compare = compareNarrow
 
   /** @param map tells which noted keys are still there when they are put in their places */
   constructor(map: ReadonlyMap<string, unknown>) {
     this.#map = map
+    this.#stale = map.size > 0
+    for (const key of map.keys()) this.#chooseOrder(key)
   }
 
   /** Call it when the map has gained `key`. */
   added(key: string): void {
-    if (this.#compare === compareNarrow && WIDE.test(key)) this.#compare = compareUtf8
+    this.#chooseOrder(key)
     if (this.#stale) return
     this.#noted.push(key)
     if (this.#noted.length <= MANY || this.#noted.length <= this.#placed / 8) return
@@ -73,6 +75,10 @@ export class SortedKeys {
       }
     }
     return found
+  }
+
+  #chooseOrder(key: string): void {
+    if (this.#compare === compareNarrow && WIDE.test(key)) this.#compare = compareUtf8
   }
 
   #place(): void {

@@ -115,6 +115,14 @@ describe('sorted keys', () => {
     )
   })
 
+  test('know what was in the map before them', () => {
+    const map = new Map(['c', '\u{1f600}', 'a', '\uffee'].map((name) => [name, true]))
+    const keys = new SortedKeys(map)
+    map.set('aa', true)
+    keys.added('aa')
+    expect(keys.list('', undefined, Infinity)).toEqual(['a', 'aa', 'c', '\uffee', '\u{1f600}'])
+  })
+
   test('keep nothing of keys that come and go while nobody reads them', () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
