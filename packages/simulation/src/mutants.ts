@@ -70,7 +70,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'a window is never sent again',
-    300,
+    1_000,
     'engine/window-watch.ts',
     "await say({ type: 'resend', items: lost }, lost.length)",
     '',
@@ -289,13 +289,6 @@ export const mutants: readonly Mutant[] = [
     "draft.startJob(run, { kind: 'clean', path: 'x', whole: true, blobs: true })",
   ),
   mutant(
-    'what is being taken away has its id still',
-    6_000,
-    'engine/submit.ts',
-    "existing.row.leaving || options.onDuplicate === 'restart'",
-    "options.onDuplicate === 'restart'",
-  ),
-  mutant(
     'a pipeline that goes on can be deleted',
     1_000,
     'engine/control.ts',
@@ -338,13 +331,6 @@ export const mutants: readonly Mutant[] = [
     'engine/event-box.ts',
     'if ((event.forOne || box.lastWait > event.number) && box.waiting > 0)',
     'if (event.forOne && box.waiting > 0)',
-  ),
-  mutant(
-    'an event wakes one of those who wait',
-    3_000,
-    'engine/event-box.ts',
-    "search(draft, address, event, forOne ? 'one' : 'all')",
-    "search(draft, address, event, forOne ? 'one' : 'one')",
   ),
   mutant(
     'what an event must have is not looked at',
