@@ -344,7 +344,7 @@ export const mutants: readonly Mutant[] = [
     300,
     'engine/event-box.ts',
     'timerOf(address, draft.now + keepMs, keys.seenRow(eventId))',
-    'timerOf(address, draft.now + keepMs / 2, keys.seenRow(eventId))',
+    'timerOf(address, draft.now, keys.seenRow(eventId))',
   ),
   mutant(
     'an event is never forgotten',
