@@ -99,14 +99,8 @@ export async function soak({ server, place, transport, rounds, leaseMs, seed, on
     }))
     // A submit while the server is away may be refused; then it is not accepted, and tried again.
     const accepted = wanted.map(async ({ id, work }) => {
-      for (;;) {
-        await sleep(random() * 200)
-        try {
-          return { work, run: await client.submit(work.pipeline, { id }) }
-        } catch (error) {
-          if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
-        }
-      }
+      await sleep(random() * 200)
+      return { work, run: await answered(() => client.submit(work.pipeline, { id })) }
     })
     await sleep(random() * 250)
     const name = round < names.length ? names[round]! : names[Math.floor(random() * names.length)]!

@@ -1,7 +1,10 @@
 // Replies and signals: messages that nobody keeps.
 import type { Bytes, ReplyAddress } from '@tasks/core'
+import { waitAtMost } from '@tasks/core/adapter'
 import type { Connection } from './connection'
 import type { Names } from './names'
+
+const FLUSH_MS = 2_000
 
 /** The spaces of one connection, by where their replies go: what one of them says to another needs no server. */
 export type Neighbourhood = Map<string, Broadcasts>
@@ -36,7 +39,8 @@ export class Broadcasts {
       this.#subscribe(this.#names.reply(`${this.#name}.*`), (subject, body) =>
         this.#hear(subject.slice(subject.lastIndexOf('.') + 1), body),
       )
-      if (this.#connection.isConnected) await this.#connection.flush()
+      // A connection that is lost meanwhile subscribes again by itself.
+      if (this.#connection.isConnected) await waitAtMost(this.#connection.clock, FLUSH_MS, this.#connection.flush())
     }
     return { address: `${this.#name}.${number}`, close: async () => void this.#addresses.delete(number) }
   }

@@ -22,5 +22,6 @@ test(
     })
     expect(ended).toBe(ROUNDS * PIPELINES)
   },
-  60_000 + ROUNDS * 60_000,
+  // Longer than what the soak waits for, so that it can say what did not come.
+  180_000 + ROUNDS * 60_000,
 )

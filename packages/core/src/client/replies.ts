@@ -97,7 +97,13 @@ export class Replies {
 
   /** Where this client is replied to. */
   async address(): Promise<string> {
-    this.#address ??= this.#space.replies((body) => this.#receive(body))
+    // What has failed once, while the broker was away, is asked for again by the next call.
+    this.#address ??= this.#space
+      .replies((body) => this.#receive(body))
+      .catch((error: unknown) => {
+        this.#address = undefined
+        throw error
+      })
     return (await this.#address).address
   }
 
