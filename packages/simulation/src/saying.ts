@@ -104,7 +104,8 @@ export interface PipelineState {
 export function pipelineStateOf(key: string, bytes: Bytes | null): PipelineState | undefined {
   if (!key.startsWith('M/') || bytes === null) return undefined
   const { commands = [], ...row } = decodeRow(key, bytes) as PipelineRow
-  return { ...row, commands: commands.filter((note) => typeof note === 'string') }
+  const obeyed = commands.filter((note) => typeof note === 'string' || note[1] === null)
+  return { ...row, commands: obeyed.map((note) => (typeof note === 'string' ? note : note[0])) }
 }
 
 export interface Dispatched {

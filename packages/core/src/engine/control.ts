@@ -51,15 +51,20 @@ export function command(draft: Draft, message: CommandMessage): void {
   const refused =
     before === undefined ? (isDue || done.includes(row.status) ? undefined : row.status) : refusedBy(before)
   if (before === undefined) {
-    const note: CommandNote = refused === undefined ? commandId : [commandId, refused]
-    row.commands = [...(row.commands ?? []), note].slice(-MOST_COMMANDS)
     if (isDue) obey(draft, run, message)
+    const note: CommandNote =
+      refused !== undefined ? [commandId, refused] : name === 'retry' ? [commandId, null, row.run] : commandId
+    row.commands = [...(row.commands ?? []), note].slice(-MOST_COMMANDS)
   }
-  if (refused === undefined) answer({ status: row.status, run: row.run })
+  // Since a retry that is given again, another run may have begun: what it began is what whoever gave it waits for.
+  if (refused === undefined) answer({ status: row.status, run: runOf(before) ?? row.run })
   else refuse('TASKS_STATUS', `the pipeline "${id}" is ${refused}: ${name} is for one that is ${from.join(' or ')}`)
 }
 
-const refusedBy = (note: CommandNote): Status | undefined => (typeof note === 'string' ? undefined : note[1])
+const refusedBy = (note: CommandNote): Status | undefined =>
+  typeof note === 'string' ? undefined : (note[1] ?? undefined)
+
+const runOf = (note: CommandNote | undefined): string | undefined => (typeof note === 'string' ? undefined : note?.[2])
 
 function obey(draft: Draft, run: RunView, { command: name, graceMs }: CommandMessage): void {
   switch (name) {

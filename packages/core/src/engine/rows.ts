@@ -80,8 +80,11 @@ export interface PipelineRow {
   tree: KeptTree | undefined
 }
 
-/** The id of a command; of one that was refused, with the status that was in its way. */
-export type CommandNote = string | readonly [id: string, refused: Status]
+/** The id of a command; of one that was refused, with the status that was in its way; of a retry, with the run that it began. */
+export type CommandNote =
+  | string
+  | readonly [id: string, refused: Status]
+  | readonly [id: string, refused: null, run: string]
 
 export type Note = readonly [fraction: number, text: string]
 

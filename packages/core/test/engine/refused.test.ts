@@ -138,3 +138,17 @@ test('a command that was refused is refused when it comes again, whatever has ha
   expect(world.give('retry', 'p', 'two').answers[0]!.answer).toMatchObject({ status: 'RUNNING' })
   expect(world.give('retry', 'p', 'two').answers[0]!.answer).toMatchObject({ status: 'RUNNING' })
 })
+
+test('a retry that is given again is answered with the run that it began, whatever run there is since', () => {
+  const world = new ReducerWorld()
+  const step = system().tasks.bind('step', () => 1)
+  world.fold([submitOf('p', 'run', step.send())])
+  world.fails('/0')
+  const first = world.give('retry', 'p', 'one').answers
+  const { run } = first[0]!.answer as { run: string }
+  expect(run).not.toBe('run')
+  world.fails('/0')
+  world.fold([submitOf('p', 'later', step.send(), { onDuplicate: 'restart' })])
+  expect(world.pipelineRow().run).toBe('later')
+  expect(world.give('retry', 'p', 'one').answers[0]!.answer).toMatchObject({ run })
+})

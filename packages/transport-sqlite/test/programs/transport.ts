@@ -95,7 +95,9 @@ const there = new Calls(process as unknown as Port, {
   readEvents: (id: number, options: ReadEvents, signal: AbortSignal | undefined) =>
     spaces.get(id)!.events.read({ ...options, ...(signal === undefined ? {} : { signal }) }),
   async subscribe(id: number, options: SubscribeOptions) {
-    subscriptions.set(++last, await spaces.get(id)!.events.subscribe(options))
+    // Others may subscribe meanwhile: it is numbered when it is there.
+    const member = await spaces.get(id)!.events.subscribe(options)
+    subscriptions.set(++last, member)
     return last
   },
   receiveEvents: (id: number, options: { max: number; waitMs: number }, signal: AbortSignal | undefined) =>
