@@ -2,13 +2,13 @@
 //
 // E1  an event that nobody has taken is there until its time is over, and then no more
 // E2  an event that comes again is the same one
-// E3  an event is offered to all who wait for it by then
+// E3  an event is offered to all who wait for it when it comes, and one that is kept to somebody who comes then
 import { unescapeId } from '@tasks/core/src/ids'
 import { BoxKeys } from '@tasks/core/src/engine/row-keys'
 import { decodeRow } from '@tasks/core/src/engine/row-codec'
 import type { KeptEvent, SeenEvent, Waiter, WaitMark } from '@tasks/core/src/engine/rows'
 import type { Bytes, RowKey } from '@tasks/core'
-import { decodeInbox } from '@tasks/core/src/wire/inbox-message'
+import type { InboxBody } from '@tasks/core/src/wire/inbox-message'
 
 /** How long events are kept: longer than anything is waited for. */
 export const KEPT_MS = 6 * 3_600_000
@@ -40,8 +40,7 @@ export class Boxes {
   }
 
   /** An owner has read this from its inbox. */
-  polled(body: Bytes): void {
-    const message = decodeInbox(body)
+  polled(message: InboxBody): void {
     if (message.type === 'taken' && message.accepted) this.#taken.add(`${message.address}@${message.number}`)
   }
 
@@ -83,11 +82,13 @@ export class Boxes {
     const { address } = box.keys
     const forgotten = new Set<number>()
     const gone: KeptEvent[] = []
+    const come = new Set<number>()
     for (const key of keys) {
       const bytes = rows.get(key)!
       switch (key.charAt(key.indexOf('/') + 1)) {
         case 'i':
           this.#remember(box, key, bytes, at, forgotten)
+          if (bytes !== null) come.add((decodeRow(key, bytes) as SeenEvent).number)
           break
         case 'w':
           if (bytes === null) box.waiters.delete(key)
@@ -107,7 +108,11 @@ export class Boxes {
       if (!isTaken && !forgotten.has(number))
         this.#broken(`E1: event ${eventId} at ${address} is gone, and nobody has it`)
     }
-    for (const event of box.events.values()) this.#expectOffered(box, event)
+    for (const event of gone) this.#expectOffered(box, event)
+    for (const event of box.events.values()) if (event.search === 'none') this.#expectOffered(box, event)
+    // One that was taken by the commit that it came with; what it shows of itself nobody has seen.
+    for (const number of come)
+      if (!box.events.has(number)) this.#expectOffered(box, { number, eventId: `number ${number}`, kept: false })
   }
 
   #remember(box: Box, key: RowKey, bytes: Bytes | null, at: number, forgotten: Set<number>): void {
@@ -125,13 +130,14 @@ export class Boxes {
   }
 
   /** Once nobody is looked for any more. */
-  #expectOffered(box: Box, event: KeptEvent): void {
-    const { number, search, fields, eventId } = event
-    if (search !== 'none' || !event.kept) return
+  #expectOffered(box: Box, event: Pick<KeptEvent, 'number' | 'eventId' | 'kept'> & Partial<KeptEvent>): void {
+    const { number, fields, eventId, kept } = event
     for (const { number: since, offered, gone, match = {}, id, path } of box.waiters.values()) {
       const wants = Object.entries(match).every(([name, value]) => fields?.[name] === value)
       if (since < number && offered === 0 && !gone && wants)
-        this.#broken(`E3: event ${eventId} at ${box.keys.address} is kept, though ${id}${path} waits for it`)
+        this.#broken(
+          `E3: event ${eventId} at ${box.keys.address} is ${kept ? 'kept' : 'taken'}, though ${id}${path} waits for it, too`,
+        )
     }
   }
 }

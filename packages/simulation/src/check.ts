@@ -15,6 +15,7 @@
 //
 // R1  what is over stays until its time has come, or somebody deletes it                P1  what kills its process is given up, and nothing else is
 // E4  what waits for an event goes on once one has come; more in boxes.ts               L1-L4  what is said of pipelines: event-log.ts
+// W1-W3  what workers say of tasks: worker-events.ts
 import { isDeepStrictEqual } from 'node:util'
 import type { PipelineStatus } from '@tasks/core'
 import {
@@ -34,6 +35,7 @@ import { isKeptLoner, type Answer, type Recording, type SubmitRecord } from './c
 import type { Entry } from './history'
 import { RETRY_AFTER_MS, RETRY_MS, runNumber } from './pipelines'
 import { isMortal, type PipelineSpec } from './scenario'
+import { checkWorkerEvents } from './worker-events'
 
 /** The invariants that a recording breaks, in words; none if all is well. */
 export function check(recording: Recording): string[] {
@@ -51,7 +53,8 @@ export function check(recording: Recording): string[] {
   const runs = new Runs(recording)
   for (const pipeline of scenario.pipelines) broken.push(...checkPipeline(recording, pipeline, runs))
   broken.push(...checkStrangers(recording, runs))
-  return [...broken, ...checkLoners(recording), ...checkDeliveries(recording), ...checkLogs(recording)]
+  broken.push(...checkWorkerEvents(recording), ...checkLoners(recording))
+  return [...broken, ...checkDeliveries(recording), ...checkLogs(recording)]
 }
 
 /** Of a calm cluster: by then whoever should have heard of something has. */

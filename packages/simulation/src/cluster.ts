@@ -4,8 +4,12 @@ import {
   startWorker,
   TaskError,
   type Client,
+  type CloudEvent,
   type Logger,
+  type PipelineHandle,
   type PipelineStatus,
+  type SubmitOptions,
+  type Transport,
   type Worker,
 } from '@tasks/core'
 import { memoryStore, memoryTransport, type MemoryStore } from '@tasks/core/memory'
@@ -31,6 +35,7 @@ import {
   type WorkerSpec,
 } from './scenario'
 import { Scheduler } from './scheduler'
+import { heardOf } from './worker-events'
 
 /** What a client has got for what it has asked for. */
 export type Answer = Outcome | { readonly refused: string }
@@ -42,6 +47,8 @@ export interface SubmitRecord {
   tries: number
   /** Its answer may be that of any run that the id has had: it was asked for by the id alone. */
   attached: boolean
+  /** Its client was told that it is stored, and will not submit it again, whatever becomes of its process. */
+  stored: boolean
   answer: Answer | undefined
 }
 
@@ -119,6 +126,8 @@ interface Slot {
 
 interface ClientSlot {
   readonly index: number
+  /** The worker in whose process it lives. */
+  readonly near: number | undefined
   generation: number
   process: Process | undefined
   passes: number
@@ -163,12 +172,20 @@ class Cluster {
     }))
     this.#clients = Array.from({ length: scenario.clients }, (_, index) => ({
       index,
+      near: scenario.near?.find(({ client }) => client === index)?.worker,
       generation: 0,
       process: undefined,
       passes: 0,
     }))
     this.#submits = scenario.pipelines.flatMap((pipeline) =>
-      pipeline.submits.map((submit) => ({ pipeline, submit, tries: 0, attached: false, answer: undefined })),
+      pipeline.submits.map((submit) => ({
+        pipeline,
+        submit,
+        tries: 0,
+        attached: false,
+        stored: false,
+        answer: undefined,
+      })),
     )
     this.#loners = scenario.loners.map((loner) => ({
       loner,
@@ -178,7 +195,7 @@ class Cluster {
     }))
     this.#commands = (scenario.commands ?? []).map((spec) => ({ spec, answer: undefined }))
     this.#events = events.map((spec) => ({ spec, sent: 0 }))
-    if (level !== 'none') this.#listener = this.#process('listener')
+    if (level !== 'none' || scenario.workerEvents !== undefined) this.#listener = this.#process('listener')
     if (events.length > 0 && scenario.pipelines.some((pipeline) => mayRunAgain(scenario, pipeline)))
       this.#crier = this.#process('crier')
     if (pausing.length > 0 || this.#commands.some(({ spec }) => spec.command === 'pause'))
@@ -187,7 +204,7 @@ class Cluster {
 
   async run(): Promise<Recording> {
     for (const slot of this.#slots) this.#startWorker(slot)
-    for (const slot of this.#clients) this.#startClient(slot)
+    for (const slot of this.#clients) if (slot.near === undefined) this.#startClient(slot)
     if (this.#keeper !== undefined) this.#keep(this.#keeper)
     if (this.#crier !== undefined) this.#cry(this.#crier)
     if (this.#listener !== undefined) this.#listen(this.#listener)
@@ -241,7 +258,7 @@ class Cluster {
     return new Process(this.#scheduler, name, { seed: this.#scenario.seed, latency, onPass })
   }
 
-  #transport(process: Process, latestMs = Infinity) {
+  #transport(process: Process, latestMs = Infinity): Transport {
     const { maxMessageBytes, maxCommitItems } = this.#scenario
     const told = (fault: string): void => {
       if (fault.startsWith('commit') && fault.endsWith('unanswered')) this.#journal.unanswered()
@@ -281,10 +298,12 @@ class Cluster {
     const { tasks } = Author.worker(process, this.#history, spec.knows, () => {
       if (slot.process === process) this.#crash(slot)
     })
+    const near = this.#clients.filter((client) => client.near === slot.index)
+    const transport = this.#transport(process, near.length === 0 ? Infinity : LATEST_SUBMIT_MS)
     const start = async (): Promise<void> => {
       const worker = await startWorker({
         tasks,
-        transport: this.#transport(process),
+        transport,
         clock: process.clock,
         logger: this.#logger(process),
         leaseMs: this.#scenario.leaseMs,
@@ -295,10 +314,13 @@ class Cluster {
         drainMs: DRAIN_MS,
         maxDeliveries: this.#scenario.maxDeliveries ?? (this.#scenario.calm ? 5 : 100_000),
         events: this.#scenario.level ?? 'pipelines',
+        workerEvents: this.#scenario.workerEvents === 'best effort',
+        durableWorkerEvents: this.#scenario.workerEvents === 'durable',
         unknownTaskGraceMs: RETENTION_MS,
       })
       if (slot.process === process) slot.worker = worker
     }
+    for (const client of near) this.#startClientIn(process, client, transport)
     void start().catch((error: unknown) => {
       this.#history.note(process.name, `did not start: ${String(error)}`)
       this.#crash(slot)
@@ -325,8 +347,11 @@ class Cluster {
   #passedWorker(slot: Slot): void {
     if (this.#healed) return
     const pass = slot.passes++
-    for (const mishap of this.#scenario.mishaps)
-      if (mishap.kind === 'crash' && mishap.worker === slot.index && mishap.pass === pass) this.#crash(slot)
+    for (const mishap of this.#scenario.mishaps) {
+      if (mishap.kind !== 'crash' && mishap.kind !== 'crash of a client') continue
+      const worker = mishap.kind === 'crash' ? mishap.worker : this.#clients[mishap.client]!.near
+      if (worker === slot.index && mishap.pass === pass) this.#crash(slot)
+    }
   }
 
   #arrange(mishap: Mishap): void {
@@ -364,11 +389,17 @@ class Cluster {
 
   #startClient(slot: ClientSlot): void {
     const process = this.#process(`c${slot.index}.${slot.generation++}`, () => this.#passedClient(slot))
+    this.#startClientIn(process, slot, this.#transport(process, LATEST_SUBMIT_MS))
+  }
+
+  #startClientIn(process: Process, slot: ClientSlot, transport: Transport): void {
     slot.process = process
     const author = Author.client()
-    const client = this.#client(process, author, LATEST_SUBMIT_MS)
+    const client = this.#client(process, author, transport)
+    const isNear = slot.near !== undefined
     for (const record of this.#submits)
-      if (record.submit.client === slot.index) this.#drive(process, () => this.#submit(process, client, author, record))
+      if (record.submit.client === slot.index)
+        this.#drive(process, () => this.#submit(process, client, author, record, isNear))
     for (const record of this.#loners)
       if (record.loner.client === slot.index) this.#drive(process, () => this.#enqueue(process, client, author, record))
     for (const record of this.#commands)
@@ -377,8 +408,7 @@ class Cluster {
       if (record.spec.client === slot.index) this.#drive(process, () => this.#sendEvent(process, client, record))
   }
 
-  #client(process: Process, { tasks }: Author, latestMs = Infinity): Client {
-    const transport = this.#transport(process, latestMs)
+  #client(process: Process, { tasks }: Author, transport = this.#transport(process)): Client {
     return createClient({ namespace: NAMESPACE, transport, clock: process.clock, logger: this.#logger(process), tasks })
   }
 
@@ -400,32 +430,46 @@ class Cluster {
     }
   }
 
-  /** Submits until it is known to be submitted, and waits for the result. What it has begun in another life it submits again, with the same id. */
-  async #submit(process: Process, client: Client, author: Author, record: SubmitRecord): Promise<void> {
+  /**
+   * Submits until it is known to be submitted, and waits for the result. What it has begun in another life it submits again, with the same id; but what it was told
+   * there is stored by owners that died with it, it only waits for.
+   */
+  async #submit(
+    process: Process,
+    client: Client,
+    author: Author,
+    record: SubmitRecord,
+    isNear: boolean,
+  ): Promise<void> {
     const { pipeline, submit } = record
-    const { atMs, program, onDuplicate, delayMs } = submit
+    const { atMs, program, onDuplicate, delayMs, drawn } = submit
     if (record.answer !== undefined) return
     await sleep(process.clock, atMs - process.clock.monotonic())
+    // It may have been sent after all, and come late.
+    if (record.stored) await sleep(process.clock, LATEST_SUBMIT_MS)
     const options = {
-      id: pipeline.id,
+      ...(drawn ? {} : { id: pipeline.id }),
       retentionMs: pipeline.retentionMs ?? RETENTION_MS,
       ...(onDuplicate === undefined ? {} : { onDuplicate }),
       ...(delayMs === undefined ? {} : { delayMs }),
     }
+    let isLast = submit.again !== true
     for (;;) {
-      this.#history.note(
-        process.name,
-        `submits ${pipeline.id}${onDuplicate === undefined ? '' : ` or ${onDuplicate}s`}`,
-      )
-      record.tries++
       try {
-        const run = await client.submit(author.pipeline(program), options)
-        this.#history.note(process.name, `has submitted ${pipeline.id}`)
+        const run = record.stored
+          ? this.#attach(process, client, record)
+          : await this.#submitOnce(process, client, record, author.pipeline(program), options)
+        record.stored ||= isNear
         let answer = await this.#result(process, () => run.result())
         for (let left = submit.retries ?? 0; left > 0 && 'failure' in answer; left--)
           answer = await this.#retry(process, client, record)
-        record.answer = answer
-        break
+        if (isLast) {
+          record.answer = answer
+          break
+        }
+        isLast = true
+        record.stored = false
+        await sleep(process.clock, pipeline.retentionMs ?? 0)
       } catch (error) {
         if (!TaskError.is(error)) throw error
         this.#history.note(process.name, `could not submit ${pipeline.id}: ${error.message}`)
@@ -437,6 +481,30 @@ class Cluster {
       }
     }
     this.#history.note(process.name, `has for ${pipeline.id}: ${JSON.stringify(record.answer)}`)
+  }
+
+  async #submitOnce(
+    process: Process,
+    client: Client,
+    record: SubmitRecord,
+    program: ReturnType<Author['pipeline']>,
+    options: SubmitOptions,
+  ): Promise<PipelineHandle<unknown>> {
+    const { id } = record.pipeline
+    const { onDuplicate } = options
+    this.#history.note(process.name, `submits ${id}${onDuplicate === undefined ? '' : ` or ${onDuplicate}s`}`)
+    record.tries++
+    if (options.id === undefined) process.draws(id)
+    const run = await client.submit(program, options)
+    this.#history.note(process.name, `has submitted ${id}`)
+    return run
+  }
+
+  #attach(process: Process, client: Client, record: SubmitRecord): PipelineHandle<unknown> {
+    const { id } = record.pipeline
+    this.#history.note(process.name, `waits for ${id}, which it has submitted`)
+    record.attached = true
+    return client.attach(id)
   }
 
   /** Has it retried, if it is not so already, and waits for what that comes to. */
@@ -524,8 +592,14 @@ class Cluster {
     this.#drive(process, async () => {
       for await (const item of await client.subscribe({ from: 'beginning' }))
         if (item.kind === 'gap') this.#gaps++
-        else this.#journal.log.hear(item.event)
+        else this.#hear(process, item.event)
     })
+  }
+
+  #hear(process: Process, event: CloudEvent): void {
+    this.#journal.log.hear(event)
+    const heard = this.#scenario.workerEvents === undefined ? undefined : heardOf(event)
+    if (heard !== undefined) this.#history.add(process.name, heard)
   }
 
   /** Somebody looks after what is paused. */

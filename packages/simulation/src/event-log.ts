@@ -1,8 +1,8 @@
 // What owners say on the event log, against what they do: an event for each transition, in order, and none without one.
 //
 // L1  events of a pipeline are numbered without a gap      L2  the statuses that are told are those that it has had
-// L3  what ends was sent, and each end is told             L4  who listens hears each event once, in order, and no other
-import type { EventLevel, Send } from '@tasks/core'
+// L3  what ends was sent, and each end is told             L4  who listens hears each event once, in order, and no other: those of workers, too
+import type { EventLevel, Send, SendOutcome } from '@tasks/core'
 import type { PipelineState } from './saying'
 
 interface Event {
@@ -27,8 +27,10 @@ interface Told {
 const TASK_ENDS = ['completed', 'failed', 'retried', 'cancelled'].map((how) => `dev.tasks.task.${how}`)
 
 export class EventLog {
-  /** Ids of all events, in the order of their commits. */
-  readonly ids: string[] = []
+  /** Ids of all events that are part of a commit, or that a worker may have stored. */
+  readonly #said = new Set<string>()
+  /** Those of them that are stored and have not been heard. */
+  readonly #unheard = new Set<string>()
   readonly #level: EventLevel
   readonly #broken: (text: string) => void
   readonly #told = new Map<string, Told>()
@@ -57,9 +59,24 @@ export class EventLog {
     }
   }
 
+  /** A worker has sent what it says of tasks. */
+  sent(batch: readonly Send[], outcomes: readonly SendOutcome[]): void {
+    batch.forEach(({ target, body }, at) => {
+      if (target.to !== 'events') return
+      for (const { id } of JSON.parse(Buffer.from(body).toString()) as readonly Event[])
+        if (outcomes[at]?.ok === true) this.#stored(id)
+        else this.#said.add(id)
+    })
+  }
+
+  #stored(id: string): void {
+    this.#said.add(id)
+    if (!this.#heard.has(id)) this.#unheard.add(id)
+  }
+
   #tell(event: Event, lone: ReadonlySet<string | undefined>): void {
     const { id, type, subject, pipelineid, rootid, sequence, data } = event
-    this.ids.push(id)
+    this.#stored(id)
     if (sequence === undefined) return
     const told = this.#of(id)
     if (Number(sequence) !== ++told.sequence) this.#broken(`L1: event ${id} is the ${told.sequence}th of its pipeline`)
@@ -86,6 +103,7 @@ export class EventLog {
   hear({ id, sequence }: Pick<Event, 'id' | 'sequence'>): void {
     if (this.#heard.has(id)) this.#broken(`L4: event ${id} is heard twice`)
     this.#heard.add(id)
+    this.#unheard.delete(id)
     if (sequence === undefined) return
     const name = id.slice(0, id.lastIndexOf('.'))
     const latest = this.#latest.get(name) ?? 0
@@ -93,14 +111,13 @@ export class EventLog {
     this.#latest.set(name, Number(sequence))
   }
 
-  /** Whether everything that was told has been heard. */
+  /** Whether everything that is stored has been heard. */
   get isHeard(): boolean {
-    return this.#heard.size === this.ids.length
+    return this.#unheard.size === 0
   }
 
   /** Heard, and never told. */
   get invented(): readonly string[] {
-    const ids = new Set(this.ids)
-    return [...this.#heard].filter((id) => !ids.has(id))
+    return [...this.#heard].filter((id) => !this.#said.has(id))
   }
 }

@@ -3,7 +3,15 @@ import type { Scheduler } from './scheduler'
 
 export type Happening =
   | ({ readonly what: 'started'; readonly saw: string } & Called)
-  | ({ readonly what: 'finished' } & Called)
+  | ({ readonly what: 'finished'; readonly hasFailed: boolean } & Called)
+  /** Somebody has heard an event that is about an attempt. */
+  | {
+      readonly what: 'heard'
+      readonly type: string
+      readonly source: string
+      readonly key: string
+      readonly attempt: number
+    }
   /** An event is being sent, perhaps not for the first time: to a pipeline, or to the namespace. */
   | { readonly what: 'event'; readonly to: string; readonly key: string; readonly number: number; readonly id: string }
   /** A command has become part of the pipeline's state. */
@@ -75,6 +83,8 @@ function textOf(happening: Happening): string {
       return `started ${happening.label}, attempt ${happening.attempt}, as ${happening.saw}`
     case 'finished':
       return `finished ${happening.label}, attempt ${happening.attempt}`
+    case 'heard':
+      return `hears ${happening.type} of ${happening.key}, attempt ${happening.attempt}, from ${happening.source}`
     case 'event':
       return `sends event ${happening.id}, ${happening.key} number ${happening.number}, to ${happening.to || 'the namespace'}`
     case 'commanded':

@@ -1,13 +1,23 @@
 // Every commit of the cluster, in the order in which the store has taken them, and what can be said of them at once: who may commit, what follows what,
 // that a run that has ended stays as it is.
-import type { Bytes, Commit, EventLevel, PartitionSession, RowKey } from '@tasks/core'
+import type { Bytes, Commit, EventLevel, PartitionSession, RowKey, Send, SendOutcome } from '@tasks/core'
 import { TaskError } from '@tasks/core'
+import { firstRun, pipelineKey } from '@tasks/core/src/engine/row-keys'
+import { decodeInbox } from '@tasks/core/src/wire/inbox-message'
 import { Boxes } from './boxes'
 import { EventLog } from './event-log'
 import type { History } from './history'
 import { runNumber } from './pipelines'
 import { START, type Process } from './process'
-import { dispatchesOf, endedReplyOf, pipelineStateOf, saySend, type PipelineState } from './saying'
+import {
+  dispatchesOf,
+  endedReplyOf,
+  otherRunOf,
+  pipelineStateOf,
+  runsAskedFor,
+  saySend,
+  type PipelineState,
+} from './saying'
 
 /** What clocks may be ahead without anybody's noticing it: they are set, by a little, as often as a scenario says. */
 const MOST_AHEAD_MS = 60_000
@@ -26,6 +36,7 @@ const NEXT: Readonly<Record<string, readonly string[]>> = {
 const COMMANDED: ReadonlySet<string> = new Set(['PAUSED', 'RUNNING', 'CANCELLING', 'CANCELLED'])
 
 interface PartitionJournal {
+  claim: string
   epoch: number
   seq: number
   through: number
@@ -52,6 +63,8 @@ export class Journal {
   /** How often an id has come, and was forgotten before; and `<id> <life> <run>` of what has begun. */
   readonly #lives = new Map<string, number>()
   readonly #begun = new Set<string>()
+  /** Runs that somebody has asked for: to the question, what is being taken away is there still. */
+  readonly #askedFor = new Set<string>()
   readonly #pausing: ReadonlySet<string>
   readonly log: EventLog
   readonly #boxes = new Boxes((text) => this.broken.push(text))
@@ -67,7 +80,21 @@ export class Journal {
 
   /** An owner has read this from its inbox. */
   polled(body: Bytes): void {
-    this.#boxes.polled(body)
+    const message = decodeInbox(body)
+    this.#boxes.polled(message)
+    for (const run of runsAskedFor(message)) this.#askedFor.add(run)
+  }
+
+  /** A process has sent this, beside commits. */
+  sent(batch: readonly Send[], outcomes: readonly SendOutcome[]): void {
+    this.log.sent(batch, outcomes)
+    this.#watchReplies(batch.filter(({ id }) => this.#isOfLatest(id)))
+  }
+
+  /** Whether an owner that knows of all commits has named it. */
+  #isOfLatest(sendId: string): boolean {
+    const [claim, seq] = sendId.split('.')
+    return [...this.#partitions.values()].some((one) => one.claim === claim && one.seq + 1 === Number(seq))
   }
 
   unanswered(): void {
@@ -147,7 +174,7 @@ export class Journal {
     this.applied.add(`${claim}.${seq}`)
     let journal = this.#partitions.get(partition)
     if (journal === undefined)
-      this.#partitions.set(partition, (journal = { epoch: 0, seq: 0, through: 0, time: 0, rows: new Set() }))
+      this.#partitions.set(partition, (journal = { claim, epoch: 0, seq: 0, through: 0, time: 0, rows: new Set() }))
     this.#expect(
       epoch >= journal.epoch,
       `I5: a commit of epoch ${epoch} after one of ${journal.epoch}, in ${partition}`,
@@ -160,10 +187,12 @@ export class Journal {
     this.#expect(commit.time >= journal.time, `I7: the time of partition ${partition} went back`)
     const aheadMs = commit.time - START - this.#history.now
     this.#expect(aheadMs <= MOST_AHEAD_MS, `I7: partition ${partition} is ${aheadMs} ms ahead of its time`)
+    journal.claim = claim
     journal.epoch = epoch
     journal.seq = seq
     journal.time = commit.time
     if (through !== undefined) journal.through = Number(through)
+    this.#watchReplies(sends)
     this.#watchDispatches(commit)
     this.#boxes.commit(rows, commit.time)
     const states: PipelineState[] = []
@@ -222,6 +251,18 @@ export class Journal {
     if (!leaving || before?.leaving === true || commands > 0) return
     const due = finishedAt + (lone ? TOMBSTONE_MS : retentionMs)
     this.#expect(at >= due, `R1: ${id} is taken away ${due - at} ms before its time`)
+  }
+
+  /** What is being taken away has left its id to whoever submits it. */
+  #watchReplies(sends: readonly Send[]): void {
+    for (const send of sends) {
+      const other = otherRunOf(send)
+      if (other === undefined || this.#askedFor.has(other.run)) continue
+      const { id, run, actual } = other
+      const isOther = actual.startsWith('TASKS_ID_') || this.#states.get(pipelineKey(id))?.run === actual
+      if (isOther && firstRun(actual) !== run && this.#states.get(pipelineKey(id))?.leaving === true)
+        this.broken.push(`R1: ${id} is being taken away, and whoever submits it, as ${run}, is told of ${actual}`)
+    }
   }
 
   /** Whoever submits it again, or has something of it delivered late, begins anew. */

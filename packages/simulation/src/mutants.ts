@@ -105,7 +105,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'a clock that jumps ahead is believed',
-    300,
+    3_000,
     'engine/partition-clock.ts',
     'if (this.#trusted && now > expected + MOST_JUMP_MS) {',
     'if (this.#trusted && now < 0) {',
@@ -193,6 +193,37 @@ export const mutants: readonly Mutant[] = [
       from: "import { asBuffer } from '../record'",
       to: "import { asBuffer } from '../record'\nimport { partitionOf } from '../ids'\nimport { encodeInbox } from '../wire/inbox-message'",
     },
+  ),
+
+  mutant(
+    'a row that is taken to be new is not looked for',
+    1_000,
+    'engine/owner.ts',
+    '...(draft.assumed.size === 0 ? {} : { absent: [...draft.assumed] }),',
+    '',
+  ),
+
+  // ---- Submits to an owner of the same process
+  mutant(
+    'a submit is told to be stored before its commit',
+    1_000,
+    'engine/owner.ts',
+    'this.#arrivals.addSubmit(message, () => settle(true))',
+    'this.#arrivals.addSubmit(message, () => undefined)\n      settle(true)',
+  ),
+  mutant(
+    'a submit that no commit has taken is not sent',
+    1_000,
+    'client/client.ts',
+    'if (taken === undefined || !(await taken))',
+    'if (taken === undefined || !((await taken) || true))',
+  ),
+  mutant(
+    'who submits to an owner that loses its partition never hears of it',
+    1_000,
+    'engine/owner.ts',
+    'for (const settle of this.#submitting) settle(false)',
+    '',
   ),
 
   // ---- Commands
@@ -296,6 +327,14 @@ export const mutants: readonly Mutant[] = [
     "delete: { from: ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'], done: [] }",
   ),
 
+  mutant(
+    'what is being taken away has its id still',
+    3_000,
+    'engine/submit.ts',
+    "if (existing.row.leaving || options.onDuplicate === 'restart')",
+    "if (options.onDuplicate === 'restart')",
+  ),
+
   // ---- Waiting for events
   mutant(
     'no dedupe of events: one that comes again is another',
@@ -303,6 +342,13 @@ export const mutants: readonly Mutant[] = [
     'engine/event-box.ts',
     'if (draft.get<SeenEvent>(keys.seen(eventId)) !== undefined) return',
     'draft.get<SeenEvent>(keys.seen(eventId))',
+  ),
+  mutant(
+    'an event wakes one of those who wait',
+    1_000,
+    'engine/event-box.ts',
+    "search(draft, address, event, forOne ? 'one' : 'all')",
+    "search(draft, address, event, 'one')",
   ),
   mutant(
     'an event that nobody waits for is lost',
@@ -431,6 +477,43 @@ export const mutants: readonly Mutant[] = [
     'events/event-stream.ts',
     'this.#places = new Map(this.#places).set(partition, { after: page.position, skip: 0 })\n    if',
     'this.#places = new Map(this.#places).set(partition, { after: String(Number(page.position) + 1), skip: 0 })\n    if',
+  ),
+
+  // ---- What workers say
+  mutant(
+    'nobody waits for what a worker says to be stored, though it is to be durable',
+    300,
+    'worker/runner.ts',
+    'if (announcer?.durable === true) await announcer.stored()',
+    '',
+  ),
+  mutant(
+    'what a worker says, and may not be stored, is not said again',
+    1_000,
+    'worker/event-outbox.ts',
+    'else again.push(batch)',
+    'else this.#dropped += batch.events',
+  ),
+  mutant(
+    'what a worker says overtakes what it has said before',
+    3_000,
+    'worker/event-outbox.ts',
+    'for (const batches of rounds) await this.#send(batches)',
+    'for (const batches of rounds) void this.#send(batches)',
+  ),
+  mutant(
+    'a task that fails is said to have finished',
+    300,
+    'worker/announcer.ts',
+    "this.#say('error-task', this.#timed() + traceOf(error))",
+    "this.#say('finished', this.#timed())",
+  ),
+  mutant(
+    'that a task waits is no part of the commit, though it is to be durable',
+    300,
+    'worker/announcer.ts',
+    'return this.durable ? scheduled.map((entry) => this.#scheduled(entry)) : []',
+    'return this.durable ? [] : []',
   ),
 
   // ---- Poison

@@ -50,7 +50,7 @@ const TASKS = [false, true].flatMap((pure) =>
 export const ALL_TASKS = TASKS.length
 
 /** Every worker knows it, and nobody counts how often it runs: it gives what an event would have given that did not come in time. */
-const INSTEAD = 'instead'
+export const INSTEAD = 'instead'
 
 function nameOf(retries: number | undefined, pure: boolean): string {
   return (pure ? 'pure' : 'act') + (retries === undefined ? '' : String(retries))
@@ -209,7 +209,7 @@ export class Author {
     const end = (): unknown => {
       if (act.does === 'fails' && act.how === 'kills') kill()
       if (process.dead || (act.does === 'fails' && act.how === 'hangs')) return new Promise(() => undefined)
-      history.add(process.name, { what: 'finished', ...about })
+      history.add(process.name, { what: 'finished', hasFailed: act.does === 'fails', ...about })
       switch (act.does) {
         case 'returns':
           return this.pipeline(act.program)

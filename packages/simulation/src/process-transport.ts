@@ -47,7 +47,7 @@ export function processTransport(options: ProcessTransportOptions): Transport {
 }
 
 function spaceOf(space: Space, options: ProcessTransportOptions): Space {
-  const { process, hasReader, faults, history } = options
+  const { process, hasReader, faults, history, journal } = options
   const call = callOf(process)
   /** What has no hooks of its own in the memory transport. */
   const other = <T>(what: string, fn: () => Promise<T>): Promise<T> =>
@@ -63,9 +63,11 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
     partitions: space.partitions,
     capabilities: space.capabilities,
     send: (batch) =>
-      call(() => {
+      call(async () => {
         for (const send of batch) history.note(process.name, `sends ${send.id} ${saySend(send)}`)
-        return space.send(batch)
+        const outcomes = await space.send(batch)
+        journal.sent(batch, outcomes)
+        return outcomes
       }),
     consume: (consume) => consumerOf(space, consume, options),
     own(own) {

@@ -27,6 +27,7 @@ export class Process {
   #waiting: (() => void)[] = []
   #skewMs = 0
   #ids = 0
+  #nextId: string | undefined
   readonly #onDeath: (() => void)[] = []
 
   constructor(scheduler: Scheduler, name: string, options: ProcessOptions) {
@@ -48,7 +49,11 @@ export class Process {
       },
       soon: (fn) => void scheduler.after(0, () => this.enter(fn)),
       random: () => this.#random.next(),
-      uid: () => prefix + String(this.#ids++).padStart(20 - prefix.length, 'x'),
+      uid: () => {
+        const id = this.#nextId ?? prefix + String(this.#ids++).padStart(20 - prefix.length, 'x')
+        this.#nextId = undefined
+        return id
+      },
     }
   }
 
@@ -64,6 +69,11 @@ export class Process {
   enter(fn: () => void): void {
     if (this.#state === 'paused') this.#waiting.push(fn)
     else if (this.#state === 'runs') fn()
+  }
+
+  /** What it draws next, at once, is this id: so that others know of it. */
+  draws(id: string): void {
+    this.#nextId = id
   }
 
   /** An await of the transport: resolves when the call, or its answer, has come through. */

@@ -5,7 +5,7 @@ import { decodeRow } from '@tasks/core/src/engine/row-codec'
 import { pipelineKey, RunKeys, WINDOWS } from '@tasks/core/src/engine/row-keys'
 import type { ChainRow, PipelineRow, WindowRow } from '@tasks/core/src/engine/rows'
 import { Kind } from '@tasks/core/src/value'
-import { decodeInbox } from '@tasks/core/src/wire/inbox-message'
+import { decodeInbox, type InboxBody } from '@tasks/core/src/wire/inbox-message'
 import { decodeReply, type Status } from '@tasks/core/src/wire/reply'
 import { decodeTask } from '@tasks/core/src/wire/task-message'
 
@@ -82,6 +82,21 @@ export function endedReplyOf({ target, body }: Send): EndedReply | undefined {
   return reply.type === 'ended' && reply.run !== ''
     ? { run: reply.run, status: reply.status, bytes: Buffer.from(reply.value.bytes).toString('latin1') }
     : undefined
+}
+
+/** If this tells who has submitted something that the id has another run: its own, and that one, or the code of a refusal. */
+export function otherRunOf({ target, body }: Send): { id: string; run: string; actual: string } | undefined {
+  const reply = target.to === 'reply' ? decodeReply(body) : undefined
+  if (reply?.type === 'attached') return reply
+  if (reply?.type !== 'refused') return undefined
+  const { id, run, failure } = reply
+  return { id, run, actual: (failure as { readonly code: string }).code }
+}
+
+/** If this asks what has become of runs: of which. */
+export function runsAskedFor(message: InboxBody): readonly string[] {
+  if (message.type !== 'query' || message.question.ask !== 'wait') return []
+  return message.question.runs.map(([, run]) => String(run))
 }
 
 export interface PipelineState {

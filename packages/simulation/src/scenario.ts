@@ -17,12 +17,15 @@ export interface Scenario {
   readonly latencyMs: readonly [number, number]
   readonly workers: readonly WorkerSpec[]
   readonly clients: number
+  readonly near?: readonly NearSpec[]
   readonly pipelines: readonly PipelineSpec[]
   readonly loners: readonly LonerSpec[]
   readonly commands?: readonly CommandSpec[]
   readonly events?: readonly EventSpec[]
   /** What owners say on the event log. Somebody listens. */
   readonly level?: EventLevel
+  /** What workers say there of tasks. Default: nothing. */
+  readonly workerEvents?: 'best effort' | 'durable'
   /** How often a task may be delivered. Default: so often that none becomes a dead letter because its workers die. */
   readonly maxDeliveries?: number
   /** Whether clients can read rows themselves; else owners are asked. */
@@ -42,6 +45,12 @@ export interface WorkerSpec {
   readonly knows: number
 }
 
+/** A client that lives in the process of a worker, on its transport: what it submits may go straight to the owners there. */
+export interface NearSpec {
+  readonly client: number
+  readonly worker: number
+}
+
 export interface PipelineSpec {
   readonly id: string
   /** How long its outcome is kept. Default: until all is over. */
@@ -55,6 +64,10 @@ export interface SubmitSpec {
   readonly program: Program
   readonly onDuplicate?: 'reject' | 'restart'
   readonly delayMs?: number
+  /** Its client draws the id: most likely it is new, and its owner does not look. */
+  readonly drawn?: true
+  /** When it is over, and about to be forgotten, it is submitted again. */
+  readonly again?: true
   /** If it fails, it is retried so many times by who has submitted it. */
   readonly retries?: number
 }
@@ -117,6 +130,19 @@ const CALM_DURATIONS = [0, 0, 0, 1, 20, 400]
 const DURATIONS = [...CALM_DURATIONS, 3_000, 25_000]
 
 export function scenarioOf(seed: number): Scenario {
+  const said = withWorkerEvents(randomOf(seed, 'worker events'), farScenarioOf(seed))
+  const scenario = repeated(randomOf(seed, 'again'), said)
+  return 'maxDeliveries' in scenario ? scenario : nearer(randomOf(seed, 'near'), scenario)
+}
+
+/** With what pipelines say of their tasks beside it there is more to compare. */
+function withWorkerEvents({ chance, pick }: Random, scenario: Scenario): Scenario {
+  if (chance(0.75)) return scenario
+  const workerEvents = pick(['best effort', 'durable', 'durable'] as const)
+  return chance(0.25) ? { ...scenario, workerEvents } : { ...scenario, workerEvents, level: 'tasks' }
+}
+
+function farScenarioOf(seed: number): Scenario {
   const random = randomOf(seed, 'scenario')
   const { below, chance, pick } = random
   const calm = chance(0.15)
@@ -150,6 +176,36 @@ export function scenarioOf(seed: number): Scenario {
     faults: hasFaults ? faultsOf(random) : {},
     mishaps: hasFaults ? mishapsOf(random, workers.length, clients, healAtMs) : [],
     healAtMs,
+  }
+}
+
+function repeated({ chance }: Random, scenario: Scenario): Scenario {
+  const isShort = ({ retentionMs = Infinity }: PipelineSpec): boolean => retentionMs <= 3_000
+  if (!scenario.pipelines.some(isShort) || chance(0.4)) return scenario
+  return {
+    ...scenario,
+    pipelines: scenario.pipelines.map((one) => (isShort(one) ? firstSubmit(one, { again: true }) : one)),
+  }
+}
+
+function firstSubmit(pipeline: PipelineSpec, more: Partial<SubmitSpec>): PipelineSpec {
+  const [first, ...others] = pipeline.submits
+  return { ...pipeline, submits: [{ ...first!, ...more }, ...others] }
+}
+
+/** What dies with the first task of what it submits, before that is stored, would submit it for ever: where tasks kill, nobody is near. */
+function nearer({ below, chance }: Random, scenario: Scenario): Scenario {
+  if (chance(0.5)) return scenario
+  const { clients, workers, pipelines } = scenario
+  const near = Array.from({ length: clients }, (_, client) => ({ client, worker: below(workers.length) }))
+  return {
+    ...scenario,
+    near: near.filter(() => chance(0.7)),
+    pipelines: pipelines.map((pipeline) => {
+      // Nobody draws an id twice; of what is gone the same submit would make something new, with the same name.
+      const isDrawn = chance(0.5) && !pipeline.id.includes('/') && !isMortal(scenario, pipeline)
+      return isDrawn ? firstSubmit(pipeline, { drawn: true }) : pipeline
+    }),
   }
 }
 

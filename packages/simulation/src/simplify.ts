@@ -82,7 +82,7 @@ export async function play(scenario: Scenario, only?: ReadonlySet<string>): Prom
 }
 
 function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
-  const { pipelines, loners, commands = [], events = [], mishaps, workers, clients } = scenario
+  const { pipelines, loners, commands = [], events = [], mishaps, workers, clients, near = [] } = scenario
   for (const list of without(loners)) yield { ...scenario, loners: list }
   for (const list of without(pipelines)) {
     const ids = new Set(list.map(({ id }) => id))
@@ -97,17 +97,25 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
   if (needed.length < events.length) yield { ...scenario, events: needed }
   if (events.some(({ times }) => times > 1))
     yield { ...scenario, events: events.map((event) => ({ ...event, times: 1 })) }
+  if (scenario.workerEvents !== undefined) yield withoutWorkerEvents(scenario)
   if (scenario.level !== 'none') yield { ...scenario, level: 'none' }
+  for (const list of without(near)) yield { ...scenario, near: list }
   for (const list of without(mishaps)) yield { ...scenario, mishaps: list }
   if (workers.length > 1) {
     const left = workers.length - 1
     const kept = mishaps.filter((mishap) => !('worker' in mishap) || mishap.worker < left)
-    yield { ...scenario, workers: workers.slice(0, left), mishaps: kept }
+    yield {
+      ...scenario,
+      workers: workers.slice(0, left),
+      near: near.filter(({ worker }) => worker < left),
+      mishaps: kept,
+    }
   }
   if (clients > 1) {
     yield {
       ...scenario,
       clients: 1,
+      near: near.filter(({ client }) => client === 0),
       pipelines: pipelines.map((pipeline) => ({
         ...pipeline,
         submits: pipeline.submits.map((submit) => ({ ...submit, client: 0 })),
@@ -129,9 +137,9 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
     })
     for (const submits of without(pipeline.submits)) if (submits.length > 0) yield replaced(submits)
     for (const submit of pipeline.submits) {
-      const { delayMs, retries, ...plain } = submit
+      const { delayMs, retries, drawn, again, ...plain } = submit
       const other = pipeline.submits.filter((one) => one !== submit)
-      if (delayMs !== undefined || retries !== undefined) yield replaced([plain, ...other])
+      if (delayMs !== undefined || retries !== undefined || drawn || again) yield replaced([plain, ...other])
     }
     // Submits of the same program go on having the same one.
     for (const program of new Set(pipeline.submits.map((submit) => submit.program))) {
@@ -142,6 +150,10 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
       for (const simpler of simplerPrograms(program)) yield withProgram(simpler)
     }
   }
+}
+
+function withoutWorkerEvents({ workerEvents: _, ...silent }: Scenario): Scenario {
+  return silent
 }
 
 function* halved<T>(list: readonly T[]): Generator<readonly T[]> {
