@@ -77,7 +77,7 @@ export interface Dispatch {
 }
 
 /** A task that waits for its time. */
-export interface Scheduled extends Pick<Dispatch, 'id' | 'run' | 'path' | 'attempt' | 'step'> {
+export interface Scheduled extends Pick<Dispatch, 'id' | 'run' | 'path' | 'attempt' | 'step' | 'meta'> {
   readonly dueAt: number
 }
 

@@ -17,6 +17,7 @@ import {
 import type {
   EntryInfo,
   EventLevel,
+  PipelineCreated,
   PipelineEvents,
   PipelineEventType,
   PipelineStatusChanged,
@@ -30,6 +31,7 @@ import { childPath, entryPath, frameOf, splitEntry } from './paths'
 import { entriesOf, entryAt, type Entries, type OpenEntry } from './places'
 import type { RetryData } from '../retry'
 import { EACH_TASK } from './dispatch'
+import type { PipelineRow } from './rows'
 
 export type Emitted = {
   [Type in PipelineEventType]: {
@@ -38,6 +40,7 @@ export type Emitted = {
     readonly run: string
     readonly gen: number
     readonly sequence: number
+    readonly meta: PipelineRow['meta']
     /** The returned pipeline that it is about, as a path. */
     readonly frame: string
     /** The task that it is about; '' if it is about a pipeline. */
@@ -62,9 +65,9 @@ function emit<Type extends PipelineEventType>(
   path: string,
   data: PipelineEvents[Type],
 ): void {
-  const { id, run, gen } = row
+  const { id, run, gen, meta } = row
   const sequence = ++row.events
-  draft.events.push({ type, id, run, gen, sequence, frame, path, data } as Emitted)
+  draft.events.push({ type, id, run, gen, sequence, meta, frame, path, data } as Emitted)
 }
 
 /** Of a lone task that became a pipeline only its task's events are of interest, and its own together with them. */
@@ -89,7 +92,7 @@ export function changeStatus(
 export function emitCreated(draft: Draft, run: RunView, definition: Definition): void {
   if (!isTold(draft, run)) return
   const { row } = run
-  emit(draft, run, 'dev.tasks.pipeline.created', '', '', treeOf(row.id, '', row.tasks, definition))
+  emit(draft, run, 'dev.tasks.pipeline.created', '', '', createdOf(row, '', row.tasks, definition))
   emit(draft, run, 'dev.tasks.pipeline.status', '', '', { status: row.status })
 }
 
@@ -102,9 +105,9 @@ export function emitReturned(
   definition: Definition,
 ): void {
   if (draft.level < TASKS) return
-  const { id } = run.row
-  const tree = treeOf(id, frame, tasks, definition)
-  emit(draft, run, 'dev.tasks.pipeline.created', frame, '', { ...tree, parentId: id + parent })
+  const { row } = run
+  const created = createdOf(row, frame, tasks, definition)
+  emit(draft, run, 'dev.tasks.pipeline.created', frame, '', { ...created, parentId: row.id + parent })
 }
 
 /** Entries `from` to `to` of a chain are passed over. */
@@ -123,7 +126,7 @@ export function emitSkipped(
   emit(draft, run, 'dev.tasks.pipeline.skipped', frameOf(chain), '', { entries: skipped, count: to - from })
 }
 
-function treeOf(id: string, frame: string, tasks: number, definition: Definition) {
+function createdOf({ id, meta }: PipelineRow, frame: string, tasks: number, definition: Definition): PipelineCreated {
   const budget = { left: MOST_TREE }
   const chain = infosOf(id, frame, definition, definition.chain, 0, budget)
   const after = definition.finally
@@ -131,6 +134,7 @@ function treeOf(id: string, frame: string, tasks: number, definition: Definition
   return {
     name: nameOf(definition, definition.chain),
     tasks,
+    ...(meta && { meta }),
     chain,
     ...(step && { finally: { taskId: id + entryPath(frame, definition.chain.length), task: step.task } }),
     ...(budget.left < 0 && { truncated: true as const }),
@@ -222,9 +226,10 @@ export function noteScheduled(draft: Draft, run: RunView, open: OpenEntry, dueAt
   const entry = entryAt(found, row)
   if (!isTask(entry)) return
   const step = found.definition.steps[entry[0]]!
-  const { id, run: name } = run.row
+  const { id, run: name, meta } = run.row
   const attempt = Math.max(1, row.attempt)
-  draft.scheduled.push({ id, run: name, path, attempt, dueAt, step: retry === undefined ? step : { ...step, retry } })
+  const asked = retry === undefined ? step : { ...step, retry }
+  draft.scheduled.push({ id, run: name, path, attempt, dueAt, meta, step: asked })
 }
 
 function taskAt(draft: Draft, run: RunView, { row, ...place }: OpenEntry): string {

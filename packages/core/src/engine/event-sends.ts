@@ -1,5 +1,5 @@
 // From the events of a draft to the sends of its commit: CloudEvents, several in one record of the log.
-import { batchesOf, sequenceText, timeText, type CloudEvent } from '../events/cloud-event'
+import { batchesOf, sequenceText, timeText, traceMember, type CloudEvent } from '../events/cloud-event'
 import { SENT_EVENT } from '../events/event-filter'
 import type { PartitionSession, Send } from '../transport'
 import type { Draft } from './draft'
@@ -54,7 +54,11 @@ function sentEvent({ eventId, at, data }: Draft['sentEvents'][number], source: s
 /**
  * A `CloudEvent` as JSON. Put together by hand: to make an object of it first costs more than all else about an event.
  */
-function eventText({ type, id, run, gen, sequence, frame, path, data }: Emitted, source: string, time: string): string {
+function eventText(
+  { type, id, run, gen, sequence, meta, frame, path, data }: Emitted,
+  source: string,
+  time: string,
+): string {
   const about = JSON.stringify(id + frame)
   const subject = path === '' ? about : JSON.stringify(id + path)
   const root = frame === '' ? about : JSON.stringify(id)
@@ -63,6 +67,6 @@ function eventText({ type, id, run, gen, sequence, frame, path, data }: Emitted,
   return (
     `{"specversion":"1.0","id":${name},"source":${source},"type":"${type}","subject":${subject},"time":"${time}",` +
     `"datacontenttype":"application/json","pipelineid":${about},"rootid":${root},"run":${JSON.stringify(run)},` +
-    `"sequence":"${sequenceText(sequence)}","data":${JSON.stringify(data)}}`
+    `"sequence":"${sequenceText(sequence)}",${traceMember(meta)}"data":${JSON.stringify(data)}}`
   )
 }

@@ -21,6 +21,8 @@ export interface CloudEvent<Type extends string = string, Data = unknown> {
   readonly run?: string
   /** Of a pipeline's events: 12 digits, counting from 1 in each submitted run without a gap. */
   readonly sequence?: string
+  /** The W3C trace context that its pipeline was submitted with: CloudEvents' extension for distributed tracing. */
+  readonly traceparent?: string
   readonly data: Data
 }
 
@@ -29,6 +31,12 @@ export const EVENT_TYPES = 'dev.tasks.'
 export function sourceOf(namespace: string, worker?: string): string {
   const source = `/namespaces/${encodeURIComponent(namespace)}`
   return worker === undefined ? source : `${source}/workers/${encodeURIComponent(worker)}`
+}
+
+/** For an event that is put together by hand: its member `traceparent`, if it has one. */
+export function traceMember(meta: Readonly<Record<string, unknown>> | undefined): string {
+  const traceparent = meta?.['traceparent']
+  return typeof traceparent === 'string' ? `"traceparent":${JSON.stringify(traceparent)},` : ''
 }
 
 const SEQUENCE_DIGITS = 12

@@ -41,6 +41,8 @@ export interface PipelineCreated {
   /** Of its first task. */
   readonly name: string
   readonly tasks: number
+  /** What it was submitted with. */
+  readonly meta?: Readonly<Record<string, unknown>>
   readonly chain: readonly EntryInfo[]
   readonly finally?: TaskInfo
   /** The pipeline whose task returned it. */

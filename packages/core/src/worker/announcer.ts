@@ -7,7 +7,7 @@ import type { Clock } from '../clock'
 import type { Dispatch, Draft, Scheduled } from '../engine/draft'
 import type { CommitAnnouncer } from '../engine/event-sends'
 import { frameOf, splitEntry } from '../engine/paths'
-import { sourceOf, timeText } from '../events/cloud-event'
+import { sourceOf, timeText, traceMember } from '../events/cloud-event'
 import type { HueyStatus } from '../events/huey-event'
 import { WORKER_EVENTS } from '../events/worker-event'
 import { toFailure } from '../failure'
@@ -186,22 +186,23 @@ export class Announced {
   }
 }
 
-type Entry = Pick<Dispatch, 'id' | 'run' | 'path' | 'attempt' | 'step'>
+type Entry = Pick<Dispatch, 'id' | 'run' | 'path' | 'attempt' | 'step' | 'meta'>
 
 function aboutOf({
   taskId,
   pipelineId,
   rootId,
   run,
-}: Pick<RunningTask, 'taskId' | 'pipelineId' | 'rootId' | 'run'>): Json {
+  meta,
+}: Pick<RunningTask, 'taskId' | 'pipelineId' | 'rootId' | 'run'> & Pick<Dispatch, 'meta'>): Json {
   const root = JSON.stringify(rootId)
   const pipeline = pipelineId === rootId ? root : JSON.stringify(pipelineId)
-  return `"subject":${JSON.stringify(taskId)},"pipelineid":${pipeline},"rootid":${root},"run":${JSON.stringify(run)},`
+  return `"subject":${JSON.stringify(taskId)},"pipelineid":${pipeline},"rootid":${root},"run":${JSON.stringify(run)},${traceMember(meta)}`
 }
 
-function aboutEntry({ id, run, path, step }: Entry): Json {
+function aboutEntry({ id, run, path, step, meta }: Entry): Json {
   const pipelineId = id + frameOf(splitEntry(path)!.chain)
-  return aboutOf({ taskId: step.taskId ?? id + path, pipelineId, rootId: id, run })
+  return aboutOf({ taskId: step.taskId ?? id + path, pipelineId, rootId: id, run, meta })
 }
 
 const dataOfEntry = ({ step, attempt }: Entry, executeAt: number | null = null): Json =>

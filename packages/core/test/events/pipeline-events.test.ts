@@ -1,6 +1,6 @@
 // What workers say of their pipelines, as it stands in the log.
 import { expect, test } from 'vitest'
-import { inParallel, type PipelineEvent, type TaskError, type WorkerOptions } from '../../src/index'
+import { inParallel, sleep, taskContext, type PipelineEvent, type TaskError, type WorkerOptions } from '../../src/index'
 import type { MemoryTransport } from '../../src/memory'
 import { eventsIn, logOf, readOfficially } from '../support/event-log'
 import { eventually, system, type System } from '../support/system'
@@ -161,4 +161,44 @@ test('commands are told as what they did', async () => {
       'pipeline.status CANCELLED',
     ]),
   )
+})
+
+test('what a pipeline was submitted with is told when it begins, and its trace with everything', async () => {
+  const sys = system()
+  const { tasks } = sys
+  const flaky = tasks.bind(
+    'flaky',
+    () => {
+      if (taskContext().attempt === 1) throw new Error('not yet')
+    },
+    { retry: { maxRetries: 1, delayMs: 1 } },
+  )
+  const parent = tasks.bind('parent', () => flaky.send().continueWith(sleep(1)))
+  const transport = sys.connect()
+  const worker = await sys.worker({ events: 'tasks', workerEvents: true }, transport)
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  // Of a later version it may have more, and anything.
+  const later = `cc${traceparent.slice(2)}-"more"`
+  for (const [id, trace] of [
+    ['traced', traceparent],
+    ['later', later],
+  ] as const)
+    await (
+      await sys.client().submit(inParallel([parent, flaky]), { id, meta: { traceparent: trace, tenant: 7 } })
+    ).result()
+  await (await sys.client().submit(flaky.send(), { id: 'untraced' })).result()
+  await worker.close()
+  const events = (await logOf(sys.connect())).flatMap(readOfficially)
+  const traces = (id: string): unknown[] => [
+    ...new Set(events.filter(({ rootid }) => rootid === id).map((event) => event.traceparent)),
+  ]
+  expect([traces('traced'), traces('later'), traces('untraced')]).toEqual([[traceparent], [later], [undefined]])
+  const told = new Set(
+    events.filter(({ rootid }) => rootid === 'traced').map(({ type }) => type.slice('dev.tasks.'.length)),
+  )
+  for (const type of ['task.retried', 'pipeline.status', 'worker.started', 'worker.scheduled'])
+    expect(told).toContain(type)
+  const created = events.filter(({ type, rootid }) => type === 'dev.tasks.pipeline.created' && rootid === 'traced')
+  expect(created).toHaveLength(2)
+  for (const { data } of created) expect(data).toMatchObject({ meta: { traceparent, tenant: 7 } })
 })
