@@ -65,14 +65,12 @@ function arrayOf(args: readonly unknown[]): readonly unknown[] {
   throw new TaskError('TASKS_ARGUMENTS', `a fan-out needs an array from upstream, and got ${what}`)
 }
 
-/** The template, given an element: as an argument of its first entry, or as what comes before that. */
+/** The template, given an element: as an argument of its first entry, or as what comes before that. One that is `undefined` passes nothing on. */
 function chainFor(template: readonly Use[], element: unknown): Plan {
+  if (element === undefined) return chainOf(template)
   const [first, ...rest] = template
-  if (isTaskUse(first!)) {
-    const bound = first.open ? { ...first, open: false, args: [element, ...first.args] } : first
-    return chainOf([bound, ...rest])
-  }
-  return chainOf(element === undefined ? template : [{ value: element }, ...template])
+  if (!isTaskUse(first!)) return chainOf([{ value: element }, ...template])
+  return chainOf([first.open ? { ...first, open: false, args: [element, ...first.args] } : first, ...rest])
 }
 
 const chainOf = (uses: readonly Use[]): Plan =>

@@ -34,7 +34,7 @@ test('counts its tasks and no others, and passes elements on as they are', async
     expect(await run.status()).toMatchObject({ tasks: 1 + count, done: 1 + count, attempts: 2 + count })
   }
   const shown = ['[1]', '[[2]]', '[]', '["xxxxxxxx']
-  expect(results).toEqual([shown.map((one) => [one, one]), shown, ['[1]', '[[2]]', '[null]', '["xxxxxxxx']])
+  expect(results).toEqual([shown.map((one) => [one, one]), shown, shown])
 }, 60_000)
 
 test('pauses after a group, or a fan-out, inside of its chain', async () => {
