@@ -1,5 +1,8 @@
-// Once a day: what nothing else deletes. Dead letters whose retention has ended; and blobs that nobody will ask for, of a client that died before
+// About once a day: what nothing else deletes. Dead letters whose retention has ended; and blobs that nobody will ask for, of a client that died before
 // its submit, of a worker that wrote for a run that was over. Each owner looks after the ids of its partition, the first one after the rest.
+//
+// The time to the next sweep is drawn anew by each owner, from a distribution without a memory: so a partition is swept once a day on the average, whether it
+// stays for weeks or moves every hour, and nobody has to remember when it last was.
 import type { Clock } from '../clock'
 import { partitionOf, unescapeId } from '../ids'
 import type { Logger } from '../logger'
@@ -10,8 +13,8 @@ import { firstRun, pipelineKey } from './row-keys'
 import type { PipelineRow } from './rows'
 
 const DAY_MS = 24 * 3_600_000
-/** An hour or two after a claim: a deploy that moves every partition is no reason to list every blob. */
-const FIRST_MS = 3_600_000
+/** An owner that stays sweeps after this time at the latest. */
+const MOST_MS = 1.5 * DAY_MS
 const PAGE = 500
 const DEAD_LETTER_RETENTION_MS = 7 * DAY_MS
 
@@ -33,21 +36,22 @@ export class DailySweep {
   }
 
   start(): void {
-    this.#next(FIRST_MS * (1 + this.#options.clock.random()))
+    const { clock } = this.#options
+    this.#after(Math.min(MOST_MS, -Math.log(1 - clock.random()) * DAY_MS))
   }
 
   stop(): void {
     this.#cancel()
   }
 
-  #next(ms: number): void {
+  #after(ms: number): void {
     const { clock, logger, partition, isOver } = this.#options
     const sweep = (): void => {
       void this.sweep()
         .catch((error: unknown) =>
           logger.warn({ partition, error }, 'dead letters and unused blobs could not be swept'),
         )
-        .finally(() => isOver() || this.#next(DAY_MS))
+        .finally(() => isOver() || this.start())
     }
     this.#cancel = clock.after(ms, sweep, { unref: true })
   }

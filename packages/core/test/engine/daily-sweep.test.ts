@@ -50,3 +50,22 @@ test('a day after, blobs of runs that never were are gone, those of live ones st
   await clock.advance(10)
   await closing
 })
+
+test('a partition that moves every hour is swept, too', async () => {
+  const clock = virtualClock()
+  const transport = memoryTransport({ clock })
+  const tasks = createTasks({ namespace: 'moving' })
+  tasks.bind('idle', () => undefined)
+  const space = await transport.open({ namespace: 'moving', partitions: 1 })
+  await space.blobs.put('orphan/norun/blob', 0, Buffer.from('left behind'))
+  let hours = 0
+  for (; (await space.blobs.list({ limit: 1 })).length > 0; hours++) {
+    expect(hours).toBeLessThan(14 * 24)
+    const worker = await startWorker({ tasks, transport, clock, logger: silent, leaseMs: 2 * HOUR_MS })
+    await clock.advance(HOUR_MS)
+    const closing = worker.close()
+    await clock.advance(10)
+    await closing
+  }
+  expect(hours).toBeGreaterThanOrEqual(24)
+}, 60_000)
