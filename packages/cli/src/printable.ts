@@ -32,6 +32,7 @@ export interface PrintableError {
   readonly task?: unknown
   readonly errors?: readonly PrintableError[]
   readonly errorCount?: number
+  readonly index?: number
   readonly details?: unknown
   readonly stack?: string
   readonly cause?: PrintableError
@@ -43,13 +44,14 @@ export function printableError(error: unknown): PrintableError {
   const { name, message, cause } = error
   const shown = { name, message, ...(cause instanceof Error ? { cause: printableError(cause) } : {}) }
   if (!TaskError.is(error)) return shown
-  const { code, task, errors, errorCount, details, stack } = error
+  const { code, task, errors, errorCount, index, details, stack } = error
   return {
     code,
     ...shown,
     ...(task === undefined ? {} : { task, ...(stack === undefined ? {} : { stack }) }),
     ...(errors === undefined ? {} : { errors: errors.map(printableError) }),
     ...(errorCount === undefined ? {} : { errorCount }),
+    ...(index === undefined ? {} : { index }),
     ...(details === undefined ? {} : { details: printable(details) }),
   }
 }

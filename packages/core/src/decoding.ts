@@ -3,7 +3,7 @@ import type { Codec } from './codec'
 import { TaskError } from './errors'
 import { fromFailure, type Failure } from './failure'
 import { asBuffer } from './record'
-import { FrameReader, Kind, type Value } from './value'
+import { FrameReader, Kind, type GroupFailures, type Value } from './value'
 
 /** What a value is to a user. Failures come back as errors, not thrown: they may be results of a group that returns exceptions. */
 export function decodeValue(codec: Codec, value: Value): unknown {
@@ -46,22 +46,25 @@ function listOf(decoded: unknown): unknown[] {
   return decoded as unknown[]
 }
 
-/** The error that a failure is. */
-export function decodeFailure(value: Value): TaskError {
-  if (value.kind === Kind.error) return fromFailure(JSON.parse(asBuffer(value.bytes).toString()) as Failure)
-  const reader = new FrameReader(value.bytes)
-  const { count, size, suppressed } = JSON.parse(asBuffer(reader.value().bytes).toString()) as {
-    readonly count: number
-    readonly size: number
-    readonly suppressed?: readonly Failure[]
+/**
+ * The error that a failure is.
+ * @param index which chain of a group failed with it, if it is a cause
+ */
+export function decodeFailure(value: Value, index?: number): TaskError {
+  if (value.kind === Kind.error) {
+    const failure = JSON.parse(asBuffer(value.bytes).toString()) as Failure
+    return fromFailure(index === undefined ? failure : { ...failure, index })
   }
+  const reader = new FrameReader(value.bytes)
+  const { count, size, indexes, suppressed } = JSON.parse(asBuffer(reader.value().bytes).toString()) as GroupFailures
   const errors: TaskError[] = []
-  while (!reader.done) errors.push(decodeFailure(reader.value()))
+  while (!reader.done) errors.push(decodeFailure(reader.value(), indexes[errors.length]))
   const first = errors[0]
   const message = `${count} of ${size} chains of a group failed${first === undefined ? '' : `; the first: ${first.message}`}`
   return new TaskError('TASKS_GROUP_FAILED', message, {
     errors,
     errorCount: count,
+    index,
     suppressed: suppressed?.map(fromFailure),
   })
 }

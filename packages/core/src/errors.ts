@@ -13,7 +13,7 @@ export const taskErrorCodes = {
     'A task was delivered `maxDeliveries` times without an outcome, because its workers died while they ran it.',
   TASKS_DEAD_LETTERED: 'A message could not be processed and was moved to the dead letters.',
   TASKS_NON_RETRYABLE: 'The function of a task threw a NonRetryableError, so it was not tried again.',
-  TASKS_VETOED: 'A handler of worker events threw a TaskVetoError, which failed the task.',
+  TASKS_VETOED: 'A hook of the worker threw a TaskVetoError, which failed the task.',
   TASKS_RETRY_AFTER: 'The function of a task threw a RetryAfterError, and no attempts were left.',
   // ---- Describing work
   TASKS_ARGUMENTS: 'A function of this library was called with arguments that it does not take.',
@@ -75,6 +75,8 @@ export interface TaskErrorOptions {
   readonly errors?: readonly TaskError[] | undefined
   /** How many causes there are in all. Default: the length of `errors`. */
   readonly errorCount?: number | undefined
+  /** Of a cause of an aggregate: which chain of the group failed with it, counted from 0. */
+  readonly index?: number | undefined
   /** What failed after it and does not take its place: the pipeline's finally. */
   readonly suppressed?: readonly TaskError[] | undefined
   /** Facts for programs, as JSON: the path of a bad value, the limit that was hit. */
@@ -114,6 +116,8 @@ export class TaskError extends Error {
   declare readonly errors?: readonly TaskError[]
   /** How many causes the aggregate has in all. */
   declare readonly errorCount?: number
+  /** Of a cause of an aggregate: which chain of the group failed with it, counted from 0. */
+  declare readonly index?: number
   /** What failed after it and does not take its place: the pipeline's finally. */
   declare readonly suppressed?: readonly TaskError[]
   /** Facts for programs, as JSON. */
@@ -131,6 +135,7 @@ export class TaskError extends Error {
       this.errors = options.errors.length > MAX_ERRORS ? options.errors.slice(0, MAX_ERRORS) : options.errors
       this.errorCount = options.errorCount ?? options.errors.length
     } else if (options.errorCount !== undefined) this.errorCount = options.errorCount
+    if (options.index !== undefined) this.index = options.index
     if (options.suppressed !== undefined) this.suppressed = options.suppressed
     if (options.details !== undefined) this.details = options.details
     if (options.name !== undefined && options.name !== this.name) hide(this, 'name', options.name)
@@ -146,6 +151,10 @@ export class TaskError extends Error {
     mark(this.prototype, TASK_ERROR, 'TaskError')
   }
 }
+
+/** The message of TASKS_NOT_FOUND. */
+export const noPipeline = (id: string): string =>
+  `there is no pipeline "${id}": it was never submitted, or its retention has ended`
 
 function hide(error: Error, key: 'name' | 'stack', value: string): void {
   Object.defineProperty(error, key, { value, writable: true, configurable: true })
@@ -201,7 +210,7 @@ export class RetryAfterError extends TaskError {
   }
 }
 
-/** Throw this in a handler of worker events (`tasks.events.on`) to fail the task that it is called for. The task is not tried again. */
+/** Throw this in a hook (`tasks.events.on`) to fail the task that it is called for. The task is not tried again. */
 export class TaskVetoError extends TaskError {
   declare readonly code: 'TASKS_VETOED'
 

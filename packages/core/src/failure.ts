@@ -22,6 +22,8 @@ export interface Failure {
   readonly errors?: readonly Failure[]
   /** How many causes there are in all. */
   readonly errorCount?: number
+  /** Of a cause of an aggregate: which chain of the group it is from. */
+  readonly index?: number
   /** What failed after it: the pipeline's finally. */
   readonly suppressed?: readonly Failure[]
   readonly task?: FailedTask
@@ -79,6 +81,8 @@ function describe(error: unknown, above: readonly unknown[], budget: { left: num
     ...(causeFailure === undefined ? {} : { cause: causeFailure }),
     ...(errors === undefined ? {} : { errors }),
     ...(errorCount === undefined ? {} : { errorCount }),
+    // Thrown again, it is no chain's of that group any more.
+    ...(known.index === undefined || above.length === 0 ? {} : { index: known.index }),
     ...(suppressed === undefined || suppressed.length === 0 ? {} : { suppressed }),
     ...(known.task === undefined ? {} : { task: known.task }),
     ...(safeDetails === undefined ? {} : { details: safeDetails }),
@@ -104,6 +108,15 @@ export function encodeFailure(failure: Failure, maxBytes: number): Buffer {
   return Buffer.from(JSON.stringify({ code, name, message: cut(message, 100), task }))
 }
 
+/** The message of a failure that is stored as text. */
+export function messageOf(failure: string): string {
+  try {
+    return (JSON.parse(failure) as { readonly message?: string }).message ?? 'failed'
+  } catch {
+    return 'failed'
+  }
+}
+
 function bare({ code, name, message }: Failure): Failure {
   return { code, name, message: cut(message, 256) }
 }
@@ -115,7 +128,7 @@ export function fromFailure(failure: Failure): TaskError {
 
 function revive(value: unknown, depth: number): TaskError {
   const failure = (typeof value === 'object' && value !== null ? value : {}) as Record<keyof Failure, unknown>
-  const { errors, errorCount, suppressed, details, task } = failure
+  const { errors, errorCount, index, suppressed, details, task } = failure
   const options: TaskErrorOptions = {
     ...(failure.cause === undefined || depth > MAX_DEPTH ? {} : { cause: revive(failure.cause, depth + 1) }),
     name: typeof failure.name === 'string' ? failure.name : undefined,
@@ -129,6 +142,7 @@ function revive(value: unknown, depth: number): TaskError {
         ? suppressed.slice(0, MAX_ERRORS).map((x) => revive(x, depth + 1))
         : undefined,
     errorCount: typeof errorCount === 'number' ? errorCount : undefined,
+    index: typeof index === 'number' ? index : undefined,
     task: isFailedTask(task) ? { name: task.name, id: task.id, attempt: task.attempt } : undefined,
     details: typeof details === 'object' && details !== null ? asJson(details) : undefined,
   }

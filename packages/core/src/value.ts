@@ -1,5 +1,6 @@
 // A value on the wire: what it is, and its bytes. The engine moves values, joins them and stores them; only clients and workers decode them.
 import { TaskError } from './errors'
+import type { Failure } from './failure'
 import { asBuffer } from './record'
 import type { Bytes } from './transport'
 
@@ -19,7 +20,7 @@ export const Kind = {
   set: 5,
   /** A `Failure`, as JSON. */
   error: 6,
-  /** The failures of a group: a frame `one` with JSON `{ count, size }`, then frames of errors. */
+  /** The failures of a group: a frame `one` with `GroupFailures` as JSON, then frames of errors. */
   errors: 7,
   /** What a chain of a group has set of the pipeline's state, behind its result: see state.ts. Only in rows. */
   state: 8,
@@ -195,13 +196,30 @@ export function failureValue(
   return { kind: Kind.error, bytes: Buffer.from(JSON.stringify(failure)) }
 }
 
-/** The failures of a group: at most `FIRST_CAUSES` are kept, and how many there were. */
+/** Of the failures of a group at most so many are kept. */
 export const FIRST_CAUSES = 100
 
-export function failuresValue(causes: readonly Value[], count: number, size: number): Value {
+/** What chain `index` of a group failed with. */
+export interface Cause {
+  readonly index: number
+  readonly failure: Value
+}
+
+/** What is said of the failures of a group before they follow, each as a frame. */
+export interface GroupFailures {
+  /** How many chains failed, of how many. */
+  readonly count: number
+  readonly size: number
+  /** Of those that follow, in their order. */
+  readonly indexes: readonly number[]
+  readonly suppressed?: readonly Failure[]
+}
+
+export function failuresValue(causes: readonly Cause[], count: number, size: number): Value {
+  const about: GroupFailures = { count, size, indexes: causes.map(({ index }) => index) }
   const writer = new FrameWriter()
-  writer.add({ kind: Kind.one, bytes: Buffer.from(JSON.stringify({ count, size })) })
-  for (const cause of causes.slice(0, FIRST_CAUSES)) writer.add(cause)
+  writer.add({ kind: Kind.one, bytes: Buffer.from(JSON.stringify(about)) })
+  for (const { failure } of causes) writer.add(failure)
   return { kind: Kind.errors, bytes: writer.bytes() }
 }
 
@@ -222,16 +240,11 @@ export function withSuppressed(failure: Value, suppressed: Value): Value {
 }
 
 function errorsAsOne(errors: Value): Value {
-  const { count, size } = JSON.parse(asBuffer(new FrameReader(errors.bytes).value().bytes).toString()) as Counts
+  const { count, size } = JSON.parse(asBuffer(new FrameReader(errors.bytes).value().bytes).toString()) as GroupFailures
   return failureValue({
     code: 'TASKS_GROUP_FAILED',
     name: 'TaskError',
     message: `${count} of ${size} chains of a group failed`,
     errorCount: count,
   })
-}
-
-interface Counts {
-  readonly count: number
-  readonly size: number
 }

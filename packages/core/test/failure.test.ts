@@ -32,6 +32,13 @@ test('the failed task takes the place of an earlier one', () => {
   expect(toFailure(earlier, { name: 'b', id: '1', attempt: 2 }).task).toEqual({ name: 'b', id: '1', attempt: 2 })
 })
 
+test('a cause of an aggregate keeps which chain it is from; thrown again by itself it is of no chain', () => {
+  const cause = new TaskError('TASKS_TASK_FAILED', 'x', { index: 3 })
+  const group = new TaskError('TASKS_GROUP_FAILED', 'y', { errors: [cause], errorCount: 5 })
+  expect(overTheWire(group).errors?.[0]).toMatchObject({ message: 'x', index: 3 })
+  expect(overTheWire(cause).index).toBeUndefined()
+})
+
 test('causes are kept', () => {
   const back = overTheWire(new Error('outer', { cause: new TypeError('inner', { cause: 'a string' }) }))
   expect(back.cause).toMatchObject({ name: 'TypeError', message: 'inner', cause: { message: 'a string' } })

@@ -11,7 +11,9 @@ export const NOTHING: Given = { kind: 'nothing' }
 /** A task's failure, or that of a group: what its chains failed with, in their order, the first hundred of them. */
 export type Failed =
   | { readonly failed: string; readonly attempt: number }
-  | { readonly failed: readonly Failed[]; readonly count: number }
+  | { readonly failed: readonly Cause[]; readonly count: number }
+
+export type Cause = Failed & { readonly index: number }
 
 export const MOST_CAUSES = 100
 
@@ -43,7 +45,10 @@ export function inAnyOrder(value: unknown): unknown {
 /** The failure that an error of the library tells of. Of a task that hung it says only that. */
 export function failedOf(error: LibraryError): Failed {
   const { code, message, errors, errorCount, task } = error
-  if (errors !== undefined) return { failed: errors.map(failedOf), count: errorCount ?? -1 }
+  if (errors !== undefined) {
+    const causes = errors.map((cause) => ({ ...failedOf(cause), index: cause.index ?? -1 }))
+    return { failed: causes, count: errorCount ?? -1 }
+  }
   return { failed: code === 'TASKS_TASK_FAILED' ? message : (code ?? message), attempt: task?.attempt ?? 0 }
 }
 
@@ -51,5 +56,6 @@ interface LibraryError extends Error {
   readonly code?: string
   readonly errors?: readonly LibraryError[] | undefined
   readonly errorCount?: number | undefined
+  readonly index?: number | undefined
   readonly task?: { readonly attempt: number } | undefined
 }

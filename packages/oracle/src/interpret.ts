@@ -223,7 +223,7 @@ function joined(ends: readonly Ended[], how: GroupUnit | EachUnit, from: Since, 
   if (how.returnExceptions) ends.forEach((ended, index) => (kept.part(index).ended = ended))
   const last = [...new Set(ends.flatMap((ended) => ended.last))]
   const about = { ...(ends.length === 0 ? from : comingAfter(last)), state: NO_STATE }
-  const failed = ends.flatMap((ended) => ('failure' in ended ? [ended.failure] : []))
+  const failed = ends.flatMap((ended, index) => ('failure' in ended ? [{ ...ended.failure, index }] : []))
   if (failed.length > 0 && !how.returnExceptions)
     return { ...about, failure: { failed: failed.slice(0, MOST_CAUSES), count: failed.length } }
   const state = together(ends.map((ended) => ('failure' in ended ? NO_STATE : ended.state)))

@@ -53,8 +53,8 @@ test('a failure ends its chain; a group waits for the others, and fails with all
   expect(resultOf(...program)).toEqual({
     failure: {
       failed: [
-        { failed: 'b failed', attempt: 1 },
-        { failed: 'd failed', attempt: 1 },
+        { failed: 'b failed', attempt: 1, index: 1 },
+        { failed: 'd failed', attempt: 1, index: 3 },
       ],
       count: 2,
     },

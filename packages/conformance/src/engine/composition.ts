@@ -141,10 +141,15 @@ export const composition: readonly EngineCase[] = [
       assert.equal(ended, 1, 'a chain was not waited for')
       assert.equal(error.code, 'TASKS_GROUP_FAILED')
       assert.deepEqual(
-        error.errors?.map(({ message, task }) => [message, task?.id.slice(failing.id.length)]),
+        error.errors?.map(({ index, message, task }) => [
+          index,
+          message,
+          task?.name,
+          task?.id.slice(failing.id.length),
+        ]),
         [
-          ['one', '/0.0/0'],
-          ['two', '/0.2/0'],
+          [0, 'one', 'bad', '/0.0/0'],
+          [2, 'two', 'bad', '/0.2/0'],
         ],
       )
       const values = await (

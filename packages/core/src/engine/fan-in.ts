@@ -12,6 +12,7 @@ import {
   FrameWriter,
   isFailure,
   Kind,
+  type Cause,
   type Value,
 } from '../value'
 import { groupEnded } from './chains'
@@ -66,9 +67,8 @@ export async function joinResults(
 ): Promise<Joined> {
   const prefix = new RunKeys(job.id, job.gen).resultsPrefix(job.path)
   const keys: RowKey[] = []
-  const causes: Value[] = []
   const failed = group.failed > 0 && !group.returnExceptions
-  let causeBytes = limits.causeBytes
+  let causes: Cause[] = []
   const states = new StateMerge()
   let refusal: TaskError | undefined
   let more = false
@@ -86,14 +86,8 @@ export async function joinResults(
   }
 
   const flush = async (): Promise<void> => {
-    if (failed) {
-      for (const value of slots) {
-        if (value === undefined || !isFailure(value) || causes.length >= FIRST_CAUSES) continue
-        causeBytes -= value.bytes.length
-        // The first is kept however large it is: it was stored as a value already.
-        if (causeBytes >= 0 || causes.length === 0) causes.push(value)
-      }
-    } else if (refusal === undefined) {
+    if (failed) causes = firstOf(causes)
+    else if (refusal === undefined && slots.length > 0) {
       const writer = new FrameWriter(4096)
       for (const value of slots) writer.add(value)
       await write(writer.bytes())
@@ -116,11 +110,15 @@ export async function joinResults(
       while (!reader.done) {
         const index = reader.number()
         const value = reader.value()
-        if (value.kind === Kind.state) states.add(value.bytes)
+        if (failed) {
+          if (isFailure(value)) causes.push({ index, failure: value })
+        } else if (value.kind === Kind.state) states.add(value.bytes)
         else if (group.unordered) slots.push(value)
         else slots[index - chunk * CHUNK] = value
       }
     }
+    // Those of an unordered group are in the order that is wanted: nothing of them need be kept.
+    if (group.unordered) await flush()
     if (page.length < PAGE) break
     after = page.at(-1)![0]
   }
@@ -138,12 +136,23 @@ export async function joinResults(
     return { value: failureValue({ code, name, message }), failed: true, state: undefined, keys, more }
   }
   return {
-    value: failed ? failuresValue(causes, group.failed, group.size) : await sink.end(Kind.set),
+    value: failed
+      ? failuresValue(within(limits.causeBytes, causes), group.failed, group.size)
+      : await sink.end(Kind.set),
     failed,
     state,
     keys,
     more,
   }
+}
+
+/** In the order of the chains. */
+const firstOf = (causes: Cause[]): Cause[] => causes.sort((a, b) => a.index - b.index).slice(0, FIRST_CAUSES)
+
+/** As many as there is room for; the first however large it is: it was stored as a value already. */
+function within(mostBytes: number, causes: readonly Cause[]): readonly Cause[] {
+  let bytes = 0
+  return causes.filter(({ failure }, at) => (bytes += failure.bytes.length) <= mostBytes || at === 0)
 }
 
 /** Lets the group's chain go on with the joined value, and deletes the group's rows. */

@@ -1,7 +1,7 @@
 // The failures of a group, in the order of its chains, a page at a time: an error holds only the first ones.
 import type { Failure } from '../failure'
 import { asBuffer } from '../record'
-import { FrameReader, isFailure, Kind, type Value } from '../value'
+import { FrameReader, isFailure, Kind, type GroupFailures, type Value } from '../value'
 import type { GroupRow } from './rows'
 import { chunkOfResults, type RunKeys } from './row-keys'
 import type { RowSource } from './row-source'
@@ -39,7 +39,7 @@ const MOST_STACK = 2_000
 export function describeError(failure: Value): DescribedError {
   if (failure.kind === Kind.error) return shortened(JSON.parse(asBuffer(failure.bytes).toString()) as Failure)
   const reader = new FrameReader(failure.bytes)
-  const { count, size } = JSON.parse(asBuffer(reader.value().bytes).toString()) as { count: number; size: number }
+  const { count, size } = JSON.parse(asBuffer(reader.value().bytes).toString()) as GroupFailures
   const first = reader.done ? '' : `; the first: ${describeError(reader.value()).message}`
   const message = `${count} of ${size} chains of a group failed${first}`
   return shortened({ code: 'TASKS_GROUP_FAILED', name: 'TaskError', message, errorCount: count })

@@ -47,10 +47,14 @@ test('a group fails with as many of its causes as a message carries, and says ho
   const outer = inParallel([inParallel(numbers(150).map(() => fail.send(6_000))), fail.send(1)])
   const error = (await (await client().submit(outer)).result(waiting).catch((thrown: unknown) => thrown)) as TaskError
   expect([error.code, error.errorCount]).toEqual(['TASKS_GROUP_FAILED', 2])
+  expect(error.errors!.map(({ index }) => index)).toEqual([0, 1])
   const [inner] = error.errors!
   expect([inner!.code, inner!.errorCount]).toEqual(['TASKS_GROUP_FAILED', 150])
   expect(inner!.errors!.length).toBeGreaterThan(1)
   expect(inner!.errors!.length).toBeLessThan(100)
+  expect(inner!.errors!.map(({ index, task }) => [index, task?.attempt])).toEqual(
+    inner!.errors!.map((_, at) => [at, 1]),
+  )
 }, 60_000)
 
 test.each([true, false])(
