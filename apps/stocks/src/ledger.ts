@@ -48,10 +48,6 @@ export class Ledger {
     return [...this.#entries.values()].filter(({ ended }) => !ended).map(({ task }) => task)
   }
 
-  hasStarted(task: string): boolean {
-    return [...this.#entries.values()].some((entry) => entry.task === task)
-  }
-
   /** The deviations as the tasks returned them: they are what `average` was given, in the order of the stocks. */
   deviations(stocks: readonly string[]): Readonly<Record<string, number>> {
     const average = [...this.#entries.values()].find(({ task }) => task === 'average')

@@ -1,6 +1,5 @@
 // A worker process of the demo. It runs the tasks of tasks.ts as they are, and reports over IPC when each starts and
 // ends.
-//
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createTasks, startWorker, taskContext, type Tasks } from '@tasks/core'
 import type { Report } from './reports'

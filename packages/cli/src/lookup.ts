@@ -10,13 +10,9 @@ export async function lookUp(client: Client, id: string): Promise<PipelineStatus
   if (first !== undefined) return first
   // Their answers come after everything that was sent before the question.
   const { partitions, answering } = await client.owners()
+  if (answering === partitions) return client.attach(id).status()
   const second = await client.status(id)
   if (second !== undefined) return second
-  if (answering === partitions)
-    throw new TaskError(
-      'TASKS_NOT_FOUND',
-      `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
-    )
   throw new TaskError(
     'TASKS_UNAVAILABLE',
     `no owner has taken a pipeline "${id}", and ${answering} of ${partitions} answer: if it was submitted, it starts when a worker is up`,

@@ -121,11 +121,6 @@ export function isRetryable(error: unknown, policy?: RetryPolicy): boolean {
   return retryFor.some((type) => error instanceof type || isNamed(error, type.name))
 }
 
-/** The delay in milliseconds that a RetryAfterError asks for; undefined for other errors. */
-export function retryAfterOf(error: unknown): number | undefined {
-  return RetryAfterError.is(error) ? error.delayMs : undefined
-}
-
 // An error of another realm, or of another copy of a package, has a class of the same name and not the same class.
 function isNamed(error: unknown, name: string): boolean {
   if (typeof error !== 'object' || error === null || name === '') return false

@@ -17,8 +17,6 @@ export interface Place {
 export interface Supervised {
   /** To the process that runs now. */
   signal(signal: NodeJS.Signals): void
-  /** How many have run. */
-  readonly generation: number
   /** How many have died although nobody killed them. */
   readonly deaths: number
 }
@@ -31,11 +29,9 @@ export async function supervise(
 ): Promise<Supervised> {
   let child: ChildProcess
   let stopped = false
-  let generation = 0
   let deaths = 0
   const killed = new Set<ChildProcess>()
   const start = (): ChildProcess => {
-    generation++
     const started = fork(PROGRAM, [url, adapter.href, JSON.stringify(options)], { execArgv: FROM_SOURCE })
     started.on('exit', () => {
       if (stopped) return
@@ -54,9 +50,6 @@ export async function supervise(
     signal(signal) {
       if (signal === 'SIGKILL') killed.add(child)
       child.kill(signal)
-    },
-    get generation() {
-      return generation
     },
     get deaths() {
       return deaths

@@ -1,7 +1,7 @@
 // The rows of a partition as its owner has them: every key in memory, and the values that were used lately, within a budget. The others are read again from the changelog, by their offset:
 // compaction moves no record.
 import type { Bytes, RowKey } from '@tasks/core'
-import { SortedKeys } from '@tasks/core/adapter'
+import { entityOf, SortedKeys } from '@tasks/core/adapter'
 import type { KafkaDriver, Place } from './driver'
 
 interface Row {
@@ -105,9 +105,4 @@ export class Rows {
     this.#bytes -= row.value!.length + OF_A_VALUE
     row.value = undefined
   }
-}
-
-/** Of a key, or of a prefix that holds a whole one. */
-function entityOf(key: string): string {
-  return key.slice(0, key.indexOf('/'))
 }

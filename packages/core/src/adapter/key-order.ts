@@ -1,3 +1,12 @@
+// How rows are found and in which order.
+import type { RowKey } from '../transport'
+
+/** The entity of a row, or of the rows that a prefix of keys names: what is before the first slash. */
+export function entityOf(key: RowKey): string {
+  const slash = key.indexOf('/')
+  return slash < 0 ? key : key.slice(0, slash)
+}
+
 /**
  * The order of the UTF-8 bytes: that of rows in every store. It differs from that of the UTF-16 units once surrogates meet
  * U+E000 and above.

@@ -9,7 +9,7 @@ import { ownerHere } from '../engine/owners-here'
 import { decodeRow } from '../engine/row-codec'
 import { blobPrefix, pipelineKey } from '../engine/row-keys'
 import { isOver, type PipelineRow } from '../engine/rows'
-import { TaskError } from '../errors'
+import { noPipeline, TaskError } from '../errors'
 import { checkId, checkNamespace, partitionOf } from '../ids'
 import { jsonCodec } from '../json-codec'
 import { LargeValues } from '../large-values'
@@ -355,11 +355,7 @@ class ConnectedClient implements Client {
     ): Promise<Told | PipelineStatus> => {
       const told = await asked
       if (told !== undefined) return told
-      if (run === undefined)
-        throw new TaskError(
-          'TASKS_NOT_FOUND',
-          `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
-        )
+      if (run === undefined) throw new TaskError('TASKS_NOT_FOUND', noPipeline(id))
       return { id, run, name: '', status: 'PENDING', tasks: 0, done: 0, attempts: 0 }
     }
     const meant = async (): Promise<MeantRun> => (await this.#connect()).replies.meant(ref)

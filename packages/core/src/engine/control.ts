@@ -8,6 +8,7 @@
 //   delete    COMPLETED, FAILED, CANCELLED      (gone)
 //
 // Whatever is not listed is refused with TASKS_STATUS, naming both; and so is it when it comes again.
+import { noPipeline } from '../errors'
 import type { Command, CommandMessage } from '../wire/inbox-message'
 import type { Status } from '../wire/reply'
 import { entryReleased } from './chains'
@@ -39,8 +40,7 @@ export function command(draft: Draft, message: CommandMessage): void {
   const answer = (answer: CommandAnswer): void => void draft.answers.push({ replyTo, correlation, answer })
   const refuse = (code: string, text: string): void => answer({ refused: { code, name: 'TaskError', message: text } })
   const run = draft.run(id)
-  if (run === undefined || run.row.leaving)
-    return refuse('TASKS_NOT_FOUND', `there is no pipeline "${id}": it was never submitted, or its retention has ended`)
+  if (run === undefined || run.row.leaving) return refuse('TASKS_NOT_FOUND', noPipeline(id))
   const { row } = run
   const { from, done } = FROM[name]
   if (name === 'retry' && row.lone)

@@ -1,5 +1,6 @@
 // How a run ends: once, with one outcome, which stays until the retention has passed.
 import type { Definition, TaskEntry } from '../definition'
+import { messageOf } from '../failure'
 import { asBuffer } from '../record'
 import { DEFAULT_QUEUE } from '../task-options'
 import type { Value } from '../value'
@@ -69,7 +70,7 @@ function deadLetterLoneTask(draft: Draft, { keys }: RunView, failure: Value): vo
   draft.send(
     {
       to: 'dead',
-      letter: { reason: 'failed', message: failureMessage(text), source: queue, task: step.task, failure: text },
+      letter: { reason: 'failed', message: messageOf(text), source: queue, task: step.task, failure: text },
     },
     encodeLoneTask({
       task: step.task,
@@ -82,12 +83,4 @@ function deadLetterLoneTask(draft: Draft, { keys }: RunView, failure: Value): vo
       args: argsValue(args),
     }),
   )
-}
-
-function failureMessage(text: string): string {
-  try {
-    return (JSON.parse(text) as { message?: string }).message ?? 'failed'
-  } catch {
-    return 'failed'
-  }
 }

@@ -26,7 +26,7 @@ export interface GroupChains {
 
 /** A group in a draft. What a thousand of its chains look up for each outcome is looked up once. */
 export class GroupView {
-  /** Found by chains.ts when first needed. */
+  /** Found by `groupAt` (places.ts) when first needed. */
   chains: GroupChains | undefined
   readonly #draft: Draft
   readonly #run: RunView

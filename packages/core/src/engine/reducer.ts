@@ -3,7 +3,7 @@
 // R1. Pure: it sees the draft, the input and nothing else. Folding the same input over the same rows gives the same draft.
 // R2. Idempotent by row state: an input that was folded before, or that names a run, entry or attempt which is not current, changes nothing.
 // R3. It opens no value and runs no user code.
-import { TaskError } from '../errors'
+import { noPipeline, TaskError } from '../errors'
 import type { RowKey } from '../transport'
 import { isFailure, type Value } from '../value'
 import type { InboxBody, Question, WaiterName } from '../wire/inbox-message'
@@ -189,11 +189,7 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
       for (const [id, run, fresh, hash] of question.runs) {
         const row = draft.get<PipelineRow>(pipelineKey(id))
         if (row === undefined) {
-          const failure = {
-            code: 'TASKS_NOT_FOUND',
-            name: 'TaskError',
-            message: `there is no pipeline "${id}": it was never submitted, or its retention has ended`,
-          }
+          const failure = { code: 'TASKS_NOT_FOUND', name: 'TaskError', message: noPipeline(id) }
           if (fresh !== 1) draft.reply(replyTo, { type: 'refused', id, run: run === 0 ? '' : run, failure })
           continue
         }

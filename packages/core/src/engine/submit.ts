@@ -16,7 +16,7 @@ import { firstRun } from './row-keys'
 import { firstStep, isOver, type PipelineRow } from './rows'
 import { timersFull } from './waiting'
 
-export const DEFAULT_RETENTION_MS = 24 * 3_600_000
+const DEFAULT_RETENTION_MS = 24 * 3_600_000
 /** A submit comes again within seconds, if at all. */
 const MOST_EARLIER = 8
 /** Pipelines of a partition that go on: beyond it new ids are refused. */

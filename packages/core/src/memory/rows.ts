@@ -1,6 +1,7 @@
 // Rows by entity: an entity's keys are sorted when a scan asks for them.
 import type { Bytes, RowKey } from '../transport'
 import { LASTING, PASSING, Slab } from './slab'
+import { entityOf } from '../adapter/key-order'
 import { SortedKeys } from '../adapter/sorted-keys'
 
 interface Entity {
@@ -71,9 +72,4 @@ function copies<T extends Bytes | undefined>(values: readonly T[]): T[] {
   for (const value of values) total += value?.byteLength ?? 0
   const slab = new Slab(total, PASSING)
   return values.map((value) => (value === undefined ? value : (slab.copy(value) as T)))
-}
-
-function entityOf(key: RowKey): string {
-  const slash = key.indexOf('/')
-  return slash < 0 ? key : key.slice(0, slash)
 }

@@ -5,6 +5,7 @@
 // Q3. What can never be run becomes a dead letter, and its owner is told with the same settle.
 import { sleep, waitAtMost, type Clock } from '../clock'
 import { TaskError } from '../errors'
+import { messageOf } from '../failure'
 import type { LargeValues } from '../large-values'
 import { partitionOf } from '../ids'
 import type { Logger } from '../logger'
@@ -60,6 +61,8 @@ export class Consumer {
   #wake: (() => void) | undefined
   /** A receive waits at queues that were empty, or could not be received from: no slot is kept for them. */
   #waiting = false
+  #closing = false
+  #closed = false
   #sequence = 0
   readonly #name: string
   readonly #stopExtending: () => void
@@ -409,9 +412,6 @@ export class Consumer {
 
   // ---- End ----------------------------------------------------------------------------------------------------------
 
-  #closing = false
-  #closed = false
-
   /** Stops receiving; what is held goes on, and stays ours. */
   stop(): void {
     this.#stop.abort()
@@ -447,12 +447,4 @@ function alone(message: TaskMessage): TaskMessage {
 
 function isClosed(error: unknown): boolean {
   return TaskError.is(error) && error.code === 'TASKS_CLOSED'
-}
-
-function messageOf(failure: string): string {
-  try {
-    return (JSON.parse(failure) as { message?: string }).message ?? 'failed'
-  } catch {
-    return 'failed'
-  }
 }

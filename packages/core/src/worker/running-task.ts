@@ -22,7 +22,6 @@ export class RunningTask implements TaskContext {
   #controller: AbortController | undefined
   #abortReason: TaskError | undefined
   #note: readonly [fraction: number, text: string] | undefined
-
   /** What runs now with what this one gave. */
   #next: RunningTask | undefined
   #state: PipelineState | undefined

@@ -20,7 +20,6 @@ export interface Peer {
 export async function startPeer(path: string, options: { readonly uid?: number } = {}): Promise<Peer> {
   const child = fork(PROGRAM, [path], {
     execArgv: FROM_SOURCE,
-
     ...options,
   })
   onTestFinished(() => void child.kill('SIGKILL'))

@@ -9,7 +9,7 @@ const PROGRAM = fileURLToPath(new URL('../programs/worker.ts', import.meta.url))
 export const FROM_SOURCE = ['--import', 'tsx', '--conditions=@tasks/source']
 
 export type WorkerProcessOptions = Partial<
-  Pick<WorkerOptions, 'concurrency' | 'leaseMs' | 'localLane' | 'roles' | 'maxDeliveries' | 'handleSignals' | 'drainMs'>
+  Pick<WorkerOptions, 'concurrency' | 'leaseMs' | 'localLane' | 'maxDeliveries'>
 >
 
 export interface WorkerProcess {
@@ -57,50 +57,39 @@ async function ready({ child, exited }: Launched): Promise<boolean> {
 }
 
 export interface Supervisor {
-  /** The processes so far; the last of them runs, or is about to. */
-  readonly workers: readonly WorkerProcess[]
   /** How many have died by themselves. */
   readonly deaths: number
   /** Kills the one that runs; another one takes its place. */
   kill(): void
-  stop(): Promise<void>
 }
 
 /** Keeps one worker running. */
 export async function supervise(path: string, options: WorkerProcessOptions = {}): Promise<Supervisor> {
-  const workers: Launched[] = []
+  let current: Launched
   let stopped = false
   let deaths = 0
   const killed = new Set<WorkerProcess>()
   const start = (): Launched => {
     const worker = launch(path, options)
-    workers.push(worker)
     void worker.exited.then(() => {
       if (stopped) return
       if (!killed.has(worker)) deaths++
-      start()
+      current = start()
     })
     return worker
   }
   onTestFinished(() => {
     stopped = true
   })
-  await ready(start())
+  current = start()
+  await ready(current)
   return {
-    workers,
     get deaths() {
       return deaths
     },
     kill() {
-      const worker = workers.at(-1)!
-      killed.add(worker)
-      worker.kill('SIGKILL')
-    },
-    async stop() {
-      stopped = true
-      const worker = workers.at(-1)!
-      worker.kill('SIGKILL')
-      await worker.exited
+      killed.add(current)
+      current.kill('SIGKILL')
     },
   }
 }
