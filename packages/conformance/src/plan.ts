@@ -1,6 +1,6 @@
 // What a runner has to do for one adapter: which cases, which of them not and why, and how one is run.
 import type { ConformanceCase } from './case'
-import { engineCases } from './engine/index'
+import { engineCases } from './engine/cases'
 import type { TransportHarness } from './harness'
 import { has } from './harness'
 import { transportCases } from './transport/cases'
