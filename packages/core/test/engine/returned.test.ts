@@ -1,8 +1,10 @@
 // Tasks that return pipelines.
 import { expect, test } from 'vitest'
+import { taskContext } from '../../src/context'
 import type { ChainRow } from '../../src/engine/rows'
 import { inParallel } from '../../src/pipeline'
 import { createTasks } from '../../src/tasks'
+import { PATIENCE_MS, system } from '../support/system'
 import { ReducerWorld, submitOf } from './reducer-world'
 
 const tasks = createTasks({ namespace: 'test' })
@@ -24,6 +26,17 @@ test('recursion in tail position takes no room, also of pipelines with a state o
   world.returns(path!, 'end')
   expect(world.pipelineRow().status).toBe('COMPLETED')
 })
+
+test('ten thousand pipelines, each returned by the one before it', async () => {
+  const { tasks: own, worker, client } = system()
+  const down = own.bind('down', (left: number): unknown =>
+    left === 0 ? taskContext().pipelineId : down.send(left - 1),
+  )
+  await worker()
+  const run = await client().submit(down.send(10_000), { id: 'p' })
+  expect(await run.result({ timeoutMs: 2 * PATIENCE_MS })).toBe('p~10000')
+  expect(await run.status()).toMatchObject({ status: 'COMPLETED', tasks: 10_001, done: 10_001, attempts: 10_001 })
+}, 120_000)
 
 test('what a chain of a group has set before its last task returned a pipeline is kept', async () => {
   const world = new ReducerWorld()
