@@ -8,6 +8,8 @@
 //   npm run broker -- nats 2.12.1                … of that version, built with Go
 //   npm run broker -- nats 2.12.1 always         … that syncs before every answer
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { NoBroker, startKafka, startNats, startRedis } from '../packages/dev-config/brokers/index.js'
 
 /** @typedef {import('../packages/dev-config/brokers/index.js').Server} Server */
@@ -33,6 +35,11 @@ const brokers = {
 }
 
 const [name = '', ...args] = process.argv.slice(2)
+if (name === '--help') {
+  const [, usage] = /\n\/\/\n(.*?)\nimport/s.exec(readFileSync(fileURLToPath(import.meta.url), 'utf8')) ?? []
+  console.log(usage?.replaceAll(/^\/\/ {3}/gm, ''))
+  process.exit()
+}
 const start = brokers[name] ?? fail(`say which broker: ${Object.keys(brokers).join(', ')}`)
 try {
   const server = await start(args)

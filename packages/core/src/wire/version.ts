@@ -1,5 +1,5 @@
 // Every message between clients, owners and workers is a record (record.ts) whose header is a JSON array that starts with the wire version and a
-// letter. A reader of version n reads n and n - 1; anything else is dead-lettered, not guessed.
+// letter. There is only this version so far: another one is dead-lettered, not guessed. From the next one on a reader reads the version before its own, too.
 import { TaskError } from '../errors'
 
 export const WIRE_VERSION = 1
