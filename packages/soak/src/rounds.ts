@@ -1,19 +1,20 @@
 // Servers and workers that are killed and stopped while pipelines run: what was accepted ends right, and once.
-import { createClient, TaskError, type Transport } from '@tasks/core'
+import { createClient, TaskError, type Client, type PipelineStatus, type Transport } from '@tasks/core'
 import { virtualClock } from '@tasks/core/testing'
 import type { Server } from '@tasks/dev-config/brokers'
+import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished } from 'vitest'
+import { History } from './history'
+import type { Place } from './place'
 import { NAMESPACE, workOf } from './tasks'
-import { checkTold } from './told'
-import { supervise, type Place, type Supervised } from './worker-process'
+import { supervise, type Supervised } from './worker-process'
 
 /** In a round. */
 export const PIPELINES = 10
 const PATIENCE_MS = 60_000
 
 interface Scene {
-  readonly server: Server
+  readonly server: Pick<Server, 'kill' | 'restart'>
   readonly workers: readonly Supervised[]
   readonly random: () => number
   readonly leaseMs: number
@@ -27,7 +28,7 @@ export const harms = {
     await server.restart()
   },
   async 'a worker is killed'({ workers, random }) {
-    workers[Math.floor(random() * workers.length)]!.signal('SIGKILL')
+    oneOf(workers, random).signal('SIGKILL')
     await Promise.resolve()
   },
   async 'the server is stopped for a while'({ server, random, leaseMs }) {
@@ -36,28 +37,51 @@ export const harms = {
     server.kill('SIGCONT')
   },
   async 'a worker is stopped for longer than its lease'({ workers, random, leaseMs }) {
-    const worker = workers[Math.floor(random() * workers.length)]!
+    const worker = oneOf(workers, random)
     worker.signal('SIGSTOP')
     await sleep(leaseMs * (1 + random()))
     worker.signal('SIGCONT')
   },
-  async 'both workers and the server are killed'({ server, workers }) {
+  async 'the workers and the server are killed'({ server, workers }) {
     for (const worker of workers) worker.signal('SIGKILL')
     server.kill('SIGKILL')
     await server.restart()
   },
 } as const satisfies Readonly<Record<string, Harm>>
 
+export type HarmName = keyof typeof harms
+
+/** Those of a place where there is no server. */
+export const harmsOfWorkers = [
+  'a worker is killed',
+  'a worker is stopped for longer than its lease',
+] as const satisfies readonly HarmName[]
+
 export interface SoakOptions {
-  readonly server: Server
+  readonly server: Pick<Server, 'kill' | 'restart'>
   readonly place: Place
-  /** For the client. */
+  /** For the client. It is closed in the end. */
   readonly transport: Transport
-  readonly rounds: number
+  /** Default: until the signal. */
+  readonly rounds?: number
+  /** No further round is begun. */
+  readonly signal?: AbortSignal
   readonly leaseMs: number
   readonly seed: number
   /** Default: all. */
-  readonly only?: readonly (keyof typeof harms)[]
+  readonly only?: readonly HarmName[]
+  /** Also a process that owns partitions and runs nothing, and one that only runs tasks. Default: two that do both. */
+  readonly apart?: boolean
+  readonly onRound?: (round: Round) => void
+}
+
+/** What has passed. */
+export interface Round {
+  readonly round: number
+  readonly harm: HarmName
+  /** Task entries of its pipelines. */
+  readonly tasks: number
+  readonly seconds: number
 }
 
 /** Asks again while owners are being replaced: where nobody else can read rows, nobody answers then. */
@@ -74,53 +98,84 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Two workers in processes of their own, ten pipelines a round, and one harm in the middle of each; what the event log tells of them is held against what happened. For a test
- * of vitest.
+ * Workers in processes of their own, ten pipelines a round, and one harm in the middle of each; what the event log tells of them is held against what happened.
  * Answers how many pipelines have ended.
+ * @throws AssertionError if one is lost or comes to something else, or if anything that happens once has happened twice
  */
-export async function soak({ server, place, transport, rounds, leaseMs, seed, only }: SoakOptions): Promise<number> {
+export async function soak(options: SoakOptions): Promise<number> {
+  const { server, place, transport, rounds = Infinity, signal, leaseMs, seed, apart = false, onRound } = options
   console.log(`TASKS_SEED=${seed}`)
   const { random } = virtualClock({ seed })
   // The owner that was asked for a result may be killed: ask again soon.
   const client = createClient({ namespace: NAMESPACE, transport, answerMs: 300 })
-  onTestFinished(async () => {
+  const settings = { leaseMs, concurrency: 5, partitions: 4, events: 'tasks', durableWorkerEvents: true } as const
+  // The one hands over in memory, the other goes through the queue, so that both ways are cut.
+  const workers = [supervise(place, settings), supervise(place, { ...settings, localLane: false })]
+  if (apart)
+    for (const role of ['owner', 'worker'] as const) workers.push(supervise(place, { ...settings, roles: [role] }))
+  try {
+    await Promise.all(workers.map(({ started }) => started))
+    const history = new History(client)
+    const names = options.only ?? (Object.keys(harms) as HarmName[])
+    let submitted = 0
+    for (let round = 0; round < rounds && signal?.aborted !== true; round++) {
+      const since = performance.now()
+      const wanted = Array.from({ length: PIPELINES }, (_, index) => ({
+        id: `${round}.${index}`,
+        work: workOf(Math.floor(random() * 100), 1 + Math.floor(random() * 20)),
+      }))
+      // A submit while the server is away may be refused; then it is not accepted, and tried again.
+      const accepted = wanted.map(async ({ id, work }) => {
+        await sleep(random() * 200)
+        return { work, run: await answered(() => client.submit(work.pipeline, { id })) }
+      })
+      submitted += PIPELINES
+      await sleep(random() * 250)
+      const harm = names[round] ?? oneOf(names, random)
+      await harms[harm]({ server, workers, random, leaseMs })
+      const tasks = new Map<string, number>()
+      for (const { work, run } of await Promise.all(accepted)) {
+        const what = `round ${round} (${harm}), pipeline ${run.id}`
+        const outcome = await run.result({ timeoutMs: PATIENCE_MS }).catch((error: unknown) => error)
+        assert.deepEqual({ what, outcome }, { what, outcome: work.expected })
+        const { status, done, tasks: all } = await answered(() => run.status())
+        assert.deepEqual({ what, status, done, all }, { what, status: 'COMPLETED', done: work.tasks, all: work.tasks })
+        tasks.set(run.id, work.tasks)
+      }
+      await answered(() => history.check(tasks))
+      const total = [...tasks.values()].reduce((sum, count) => sum + count)
+      onRound?.({ round, harm, tasks: total, seconds: (performance.now() - since) / 1000 })
+    }
+    const ended = await listAll(client)
+    assert.deepEqual([...new Set(ended.map(({ status }) => status))], submitted === 0 ? [] : ['COMPLETED'])
+    assert.equal(ended.length, submitted, 'pipelines that are there in the end')
+    assert.deepEqual(await answered(() => client.deadLetters.list()), [])
+    const deaths = workers.map((worker) => worker.deaths)
+    assert.deepEqual(
+      deaths,
+      workers.map(() => 0),
+      'workers that died although nobody killed them',
+    )
+    return ended.length
+  } finally {
+    for (const worker of workers) worker.stop()
     await client.close()
     await transport.close()
-  })
-  // The one hands over in memory, the other goes through the queue, so that both ways are cut.
-  const options = { leaseMs, concurrency: 5, partitions: 4, events: 'tasks', durableWorkerEvents: true } as const
-  const workers = await Promise.all([supervise(place, options), supervise(place, { ...options, localLane: false })])
-  let told = 'beginning'
-  const names = only ?? (Object.keys(harms) as (keyof typeof harms)[])
-  for (let round = 0; round < rounds; round++) {
-    const wanted = Array.from({ length: PIPELINES }, (_, index) => ({
-      id: `${round}.${index}`,
-      work: workOf(Math.floor(random() * 100), 1 + Math.floor(random() * 20)),
-    }))
-    // A submit while the server is away may be refused; then it is not accepted, and tried again.
-    const accepted = wanted.map(async ({ id, work }) => {
-      await sleep(random() * 200)
-      return { work, run: await answered(() => client.submit(work.pipeline, { id })) }
-    })
-    await sleep(random() * 250)
-    const name = round < names.length ? names[round]! : names[Math.floor(random() * names.length)]!
-    await harms[name]({ server, workers, random, leaseMs })
-    const tasks = new Map<string, number>()
-    for (const { work, run } of await Promise.all(accepted)) {
-      const outcome: unknown = await run.result({ timeoutMs: PATIENCE_MS }).catch((error: unknown) => error)
-      expect(outcome, `round ${round} (${name}), pipeline ${run.id}`).toBe(work.expected)
-      expect(await answered(() => run.status())).toMatchObject({
-        status: 'COMPLETED',
-        done: work.tasks,
-        tasks: work.tasks,
-      })
-      tasks.set(run.id, work.tasks)
-    }
-    told = await answered(() => checkTold(client, told, tasks))
   }
-  const { pipelines: ended } = await answered(() => client.list({ limit: 10_000 }))
-  expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['COMPLETED']))
-  expect(await client.deadLetters.list()).toEqual([])
-  expect(workers.map(({ deaths }) => deaths)).toEqual([0, 0])
-  return ended.length
+}
+
+async function listAll(client: Client): Promise<readonly PipelineStatus[]> {
+  const all: PipelineStatus[] = []
+  let after: string | undefined
+  do {
+    const page = await answered(() => client.list({ limit: 10_000, ...(after !== undefined && { after }) }))
+    assert.ok(!page.incomplete, 'every partition has answered')
+    all.push(...page.pipelines)
+    after = page.after
+  } while (after !== undefined)
+  return all
+}
+
+function oneOf<T>(choices: readonly T[], random: () => number): T {
+  return choices[Math.floor(random() * choices.length)]!
 }

@@ -3,30 +3,30 @@ import type { WorkerOptions } from '@tasks/core'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import type { Place } from './place'
 
 const PROGRAM = fileURLToPath(new URL('worker.ts', import.meta.url))
 const FROM_SOURCE = ['--import', 'tsx', '--conditions=@tasks/source']
 
-export interface Place {
-  readonly url: string
-  /** The module that makes a transport of it. */
-  readonly adapter: URL
-}
+export type SupervisedOptions = Partial<
+  Pick<
+    WorkerOptions,
+    'concurrency' | 'leaseMs' | 'localLane' | 'partitions' | 'events' | 'durableWorkerEvents' | 'roles'
+  >
+>
 
 export interface Supervised {
+  /** When the first of them works. */
+  readonly started: Promise<unknown>
   /** To the process that runs now. */
   signal(signal: NodeJS.Signals): void
   /** How many have died although nobody killed them. */
   readonly deaths: number
+  /** Kills it, for good. */
+  stop(): void
 }
 
-export async function supervise(
-  { url, adapter }: Place,
-  options: Partial<
-    Pick<WorkerOptions, 'concurrency' | 'leaseMs' | 'localLane' | 'partitions' | 'events' | 'durableWorkerEvents'>
-  >,
-): Promise<Supervised> {
+export function supervise({ url, adapter }: Place, options: SupervisedOptions): Supervised {
   let child: ChildProcess
   let stopped = false
   let deaths = 0
@@ -41,18 +41,18 @@ export async function supervise(
     return started
   }
   child = start()
-  onTestFinished(() => {
-    stopped = true
-    child.kill('SIGKILL')
-  })
-  await once(child, 'message')
   return {
+    started: once(child, 'message'),
     signal(signal) {
       if (signal === 'SIGKILL') killed.add(child)
       child.kill(signal)
     },
     get deaths() {
       return deaths
+    },
+    stop() {
+      stopped = true
+      child.kill('SIGKILL')
     },
   }
 }

@@ -29,7 +29,7 @@ test(
       only: [
         'the server is killed and starts again',
         'the server is killed and starts again',
-        'both workers and the server are killed',
+        'the workers and the server are killed',
       ],
     })
     expect(ended).toBe(ROUNDS * PIPELINES)

@@ -18,7 +18,7 @@ test(
       rounds: ROUNDS,
       leaseMs: 2_000,
       seed: SEED,
-      ...(!IS_LONG && { only: ['both workers and the server are killed'] }),
+      ...(!IS_LONG && { only: ['the workers and the server are killed'] }),
     })
     expect(ended).toBe(ROUNDS * PIPELINES)
   },
