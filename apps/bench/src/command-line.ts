@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { workloads } from './catalogue'
+import { openSection, type PutSection } from './markdown'
 import type { AppendFsync } from './peers/compare'
 import type { Contest } from './peers/contest'
 import { contests } from './peers/contests'
@@ -13,6 +14,8 @@ export interface CommandLine {
   readonly lane: 'local' | 'queue'
   readonly quick: boolean
   readonly json: boolean
+  /** Puts the report into a page, too. */
+  readonly putSection?: PutSection
   readonly profile?: string
 }
 
@@ -24,6 +27,7 @@ export interface PeersCommandLine {
   readonly appendfsync: AppendFsync
   readonly quick: boolean
   readonly json: boolean
+  readonly putSection?: PutSection
 }
 
 export const HELP = `npm run bench -- [options]
@@ -35,8 +39,9 @@ export const HELP = `npm run bench -- [options]
   --lane local|queue  whether tasks may run in their owner's process without a queue   (local)
   --quick             small sizes, one round: checks that everything works, measures nothing
   --json              one JSON document on stdout instead of the table
+  --markdown FILE     the table goes into this page, too: between <!-- bench:floors --> (with --peers, <!-- bench:peers -->) and <!-- /bench -->
   --profile FOLDER    one round under the CPU profiler, whose files go there; prints where the time went instead of rates
-  --peers redis       instead: this engine, BullMQ and bee-queue side by side on a Redis server started for it; with --only, --rounds, --quick, --json
+  --peers redis       instead: this engine, BullMQ and bee-queue side by side on a Redis server started for it; with --only, --rounds, --quick, --json, --markdown
   --appendfsync HOW   of that server: always, everysec, no         (everysec)
   --list              the workloads; with --peers, what is compared
   --help              this
@@ -58,6 +63,7 @@ export function parseCommandLine(
       lane: { type: 'string' },
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      markdown: { type: 'string' },
       profile: { type: 'string' },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -66,6 +72,8 @@ export function parseCommandLine(
   if (values.help) return 'help'
   if (values.list) return values.peers === undefined ? 'list' : 'list peers'
   const { peers, lane = 'local', quick, json, profile } = values
+  const section = peers === undefined ? 'floors' : 'peers'
+  const page = values.markdown === undefined ? {} : { putSection: openSection(values.markdown, section) }
   if (lane !== 'local' && lane !== 'queue') throw new Error(`--lane is local or queue, not "${lane}"`)
   const rounds = Number(values.rounds ?? (quick || profile !== undefined ? 1 : 5))
   if (!Number.isInteger(rounds) || rounds < 1)
@@ -77,8 +85,9 @@ export function parseCommandLine(
     const { appendfsync = 'everysec' } = values
     if (appendfsync !== 'always' && appendfsync !== 'everysec' && appendfsync !== 'no')
       throw new Error(`--appendfsync is always, everysec or no, not "${appendfsync}"`)
-    return { peers, contests: choose(contests, values.only), rounds, appendfsync, quick, json }
+    return { peers, contests: choose(contests, values.only), rounds, appendfsync, quick, json, ...page }
   }
+  if (values.markdown !== undefined && profile !== undefined) throw new Error('--markdown says nothing to --profile')
   if (values.appendfsync !== undefined) throw new Error('--appendfsync belongs to --peers')
   return {
     workloads: choose(workloads, values.only),
@@ -87,6 +96,7 @@ export function parseCommandLine(
     lane,
     quick,
     json,
+    ...page,
     ...(profile === undefined ? {} : { profile }),
   }
 }

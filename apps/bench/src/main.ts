@@ -4,11 +4,12 @@ import { compile } from './bundle'
 import { workloads } from './catalogue'
 import { HELP, parseCommandLine, type CommandLine, type PeersCommandLine } from './command-line'
 import { describeThisMachine } from './machine'
+import { commandOf } from './markdown'
 import { contests } from './peers/contests'
 import { runComparison } from './peers/run-comparison'
 import { runRounds } from './schedule'
 import { summarize } from './summary'
-import { renderProfiles, renderTable } from './table'
+import { renderMarkdown, renderProfiles, renderTable } from './table'
 
 const listOf = (all: readonly { readonly name: string; readonly title: string }[]): string =>
   all.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join('\n')
@@ -38,6 +39,8 @@ async function runBench(commandLine: CommandLine): Promise<void> {
       console.log(JSON.stringify({ machine, settings: { rounds, lane, quick }, summaries, series }, undefined, 2))
     else if (commandLine.profile !== undefined) console.log(renderProfiles(series))
     else console.log(renderTable(machine, settings, summaries))
+    const command = `\`${commandOf(process.argv.slice(2))}\`:`
+    commandLine.putSection?.([command, '', ...renderMarkdown(machine, settings, summaries)])
     if (series.some(({ failures }) => failures.length > 0)) process.exitCode = 1
   } finally {
     bundle.remove()

@@ -1,5 +1,6 @@
 // The report for people.
 import type { Machine } from './machine'
+import { tableOf } from './markdown'
 import type { Share } from './profiler'
 import type { Series } from './schedule'
 import type { Row, Summary } from './summary'
@@ -9,36 +10,65 @@ const NAME_WIDTH = 50
 const CELL_WIDTH = 34
 
 export function renderTable(machine: Machine, settings: string, summaries: readonly Summary[]): string {
-  const transports = [...new Set(summaries.map(({ transport }) => transport))]
+  const transports = transportsOf(summaries)
   const lines = [describeMachine(machine), settings]
   for (const transport of transports) lines.push(...describeTransport(transport, summaries))
-  lines.push(
-    '',
-    ' '.repeat(NAME_WIDTH) +
-      transports
-        .map((transport) => transport.padStart(16).padEnd(CELL_WIDTH))
-        .join('')
-        .trimEnd(),
-  )
-  for (const workload of new Set(summaries.map((summary) => summary.workload))) {
-    const here = summaries.filter((summary) => summary.workload === workload)
-    const cells = transports.map((transport) => here.find((summary) => summary.transport === transport)!)
-    lines.push('', `${workload}: ${here[0]!.title}`)
-    for (const name of new Set(cells.flatMap(({ rows }) => rows.map((row) => row.name)))) {
-      const texts = cells.map(({ rows }) => renderCell(rows.find((row) => row.name === name)))
-      lines.push(
-        `  ${name}`.padEnd(NAME_WIDTH) +
-          texts
-            .map((text) => text.padEnd(CELL_WIDTH))
-            .join('')
-            .trimEnd(),
-      )
+  const head = transports.map((transport) => transport.padStart(16).padEnd(CELL_WIDTH))
+  lines.push('', ' '.repeat(NAME_WIDTH) + head.join('').trimEnd())
+  for (const { workload, title, rows, failures } of blocksOf(summaries)) {
+    lines.push('', `${workload}: ${title}`)
+    for (const { name, cells } of rows) {
+      const texts = cells.map((cell) => renderCell(cell).padEnd(CELL_WIDTH))
+      lines.push(`  ${name}`.padEnd(NAME_WIDTH) + texts.join('').trimEnd())
     }
-    for (const { transport, failures } of cells) {
-      for (const failure of failures) lines.push(`  FAILED on ${transport} ${oneLineOf(failure)}`)
-    }
+    lines.push(...failures.map((failure) => `  ${failure}`))
   }
   return lines.join('\n')
+}
+
+export function renderMarkdown(machine: Machine, settings: string, summaries: readonly Summary[]): readonly string[] {
+  const transports = transportsOf(summaries)
+  const lines = [describeMachine(machine), settings].map((line) => `- ${line}`)
+  for (const transport of transports) {
+    const [server, ...floors] = describeTransport(transport, summaries).map((line) => line.trim())
+    lines.push(`- ${server}`, ...floors.map((floor) => `  - ${floor}`))
+  }
+  for (const { workload, title, rows, failures } of blocksOf(summaries)) {
+    const table = rows.map(({ name, cells }) => [name, ...cells.map((cell) => renderCell(cell).trim())])
+    lines.push('', `**${workload}**: ${title}`, '', ...tableOf(['', ...transports], table))
+    lines.push(...failures.flatMap((failure) => ['', failure]))
+  }
+  return lines
+}
+
+const transportsOf = (summaries: readonly Summary[]): readonly string[] => [
+  ...new Set(summaries.map(({ transport }) => transport)),
+]
+
+interface Block {
+  readonly workload: string
+  readonly title: string
+  /** With a cell for each transport. */
+  readonly rows: readonly { readonly name: string; readonly cells: readonly (Row | undefined)[] }[]
+  readonly failures: readonly string[]
+}
+
+/** What one workload came to, everywhere. */
+function blocksOf(summaries: readonly Summary[]): readonly Block[] {
+  const transports = transportsOf(summaries)
+  return [...new Set(summaries.map(({ workload }) => workload))].map((workload) => {
+    const here = summaries.filter((summary) => summary.workload === workload)
+    const byTransport = transports.map((transport) => here.find((summary) => summary.transport === transport)!)
+    const names = new Set(byTransport.flatMap(({ rows }) => rows.map(({ name }) => name)))
+    const rows = [...names].map((name) => ({
+      name,
+      cells: byTransport.map((summary) => summary.rows.find((row) => row.name === name)),
+    }))
+    const failures = byTransport.flatMap((summary) =>
+      summary.failures.map((failure) => `FAILED on ${summary.transport} ${oneLineOf(failure)}`),
+    )
+    return { workload, title: here[0]!.title, rows, failures }
+  })
 }
 
 /** An assertion says over several lines what it expected; where it stood is in the progress. */

@@ -2,9 +2,10 @@
 import { compile } from '../bundle'
 import type { PeersCommandLine } from '../command-line'
 import { describeThisMachine } from '../machine'
+import { commandOf } from '../markdown'
 import { compare } from './compare'
 import { contenderNames as contenders } from './contenders'
-import { renderPeersTable } from './peers-table'
+import { renderPeersMarkdown, renderPeersTable } from './peers-table'
 import { judge } from './verdicts'
 import { peerVersions } from './versions'
 
@@ -15,6 +16,7 @@ export async function runComparison({
   appendfsync,
   quick,
   json,
+  putSection,
 }: PeersCommandLine): Promise<boolean> {
   const bundle = await compile()
   try {
@@ -23,18 +25,18 @@ export async function runComparison({
     const { server, series } = await compare({ contests, contenders, rounds, appendfsync, quick, bundle, tell })
     const verdicts = series.map((each) => judge(each, contenders))
     const peers = peerVersions()
+    const names = Object.entries(peers).map(([name, version]) => `${name} ${version}`)
+    const settings = [
+      `${server}; ${names.join(', ')}`,
+      `medians of ${rounds} rounds, ratios turn by turn${quick ? '; quick: the figures mean nothing' : ''}`,
+    ]
+    const report = { machine, settings, contenders, verdicts }
     if (json) {
       const all = series.map(({ contest: { name }, rounds: samples }) => ({ contest: name, rounds: samples }))
-      const settings = { rounds, appendfsync, quick }
-      console.log(JSON.stringify({ machine, server, peers, settings, verdicts, rounds: all }, undefined, 2))
-    } else {
-      const names = Object.entries(peers).map(([name, version]) => `${name} ${version}`)
-      const settings = [
-        `${server}; ${names.join(', ')}`,
-        `medians of ${rounds} rounds, ratios turn by turn${quick ? '; quick: the figures mean nothing' : ''}`,
-      ]
-      console.log(renderPeersTable(machine, settings, contenders, verdicts))
-    }
+      const given = { rounds, appendfsync, quick }
+      console.log(JSON.stringify({ machine, server, peers, settings: given, verdicts, rounds: all }, undefined, 2))
+    } else console.log(renderPeersTable(report))
+    putSection?.([`\`${commandOf(process.argv.slice(2))}\`:`, '', ...renderPeersMarkdown(report)])
     return series.every(({ failures }) => failures.length === 0)
   } finally {
     bundle.remove()
