@@ -40,7 +40,7 @@ async function ask(client: Client, id: string, options: DescribeOptions): Promis
   throw new TaskError('TASKS_NOT_FOUND', `there is no pipeline "${id}" any more: its retention has ended`)
 }
 
-/** Draws until the run has ended. What has ended well is told no more: then the latest picture of its entries is. */
+/** Draws until the run has ended. */
 function watch(terminal: Terminal, client: Client, id: string, options: DescribeOptions): Promise<PipelineDescription> {
   return interruptible(async (signal) => {
     for (;;) {
