@@ -1,6 +1,6 @@
 // What an owner has been given and has not folded yet: inbox messages, outcomes from its own process, and what it says to itself.
 import type { Capabilities, InboxMessage, Position } from '../transport'
-import { decodeInbox, type Outcome, type SubmitMessage } from '../wire/inbox-message'
+import { decodeInbox, outcomeBytes, type Outcome, type SubmitMessage } from '../wire/inbox-message'
 import type { Input } from './reducer'
 
 export interface Arrived {
@@ -124,7 +124,7 @@ export class Arrivals {
     let count = 0
     for (; count < this.#outcomes.length && weight > 0 && bytes > 0; count++) {
       weight--
-      bytes -= this.#outcomes[count]!.value.bytes.length
+      bytes -= outcomeBytes(this.#outcomes[count]!)
     }
     if (count > 0) {
       const outcomes = this.#outcomes.slice(0, count)

@@ -63,6 +63,14 @@ export interface PassedEntry {
   readonly value: Value
 }
 
+/** How much room it takes in a message at most: what the header needs is about what the ids are long. */
+export function outcomeBytes({ id, run, path, value, verdict, state, passed }: Outcome): number {
+  let bytes = value.bytes.length + (state?.length ?? 0) + id.length + run.length + path.length + 100
+  if (verdict !== undefined) bytes += 200
+  for (const one of passed ?? []) bytes += one.path.length + 20 + one.value.bytes.length
+  return bytes
+}
+
 export interface OutcomesMessage {
   readonly type: 'outcomes'
   readonly outcomes: readonly Outcome[]

@@ -18,7 +18,7 @@ import { DEFAULT_QUEUE } from '../task-options'
 import type { DeadLetterInfo, Lease, Send, Settlement, Space, TaskConsumer } from '../transport'
 import { failureValue, isFailure, type Value } from '../value'
 import { decodeTask, type TaskMessage } from '../wire/task-message'
-import { encodeInbox, type Outcome, type RunningItem } from '../wire/inbox-message'
+import { encodeInbox, outcomeBytes, type Outcome, type RunningItem } from '../wire/inbox-message'
 import { encodeReply } from '../wire/reply'
 import type { Announcer } from './announcer'
 import { outcomeOf, type Executor, type Received } from './executor'
@@ -335,14 +335,7 @@ export class Consumer {
       })
     for (const outcome of this.#outcomes) {
       const partition = partitionOf(outcome.id, space.partitions)
-      // What the header needs is about what the ids are long.
-      const bytes =
-        outcome.value.bytes.length +
-        outcome.id.length +
-        outcome.path.length +
-        100 +
-        (outcome.verdict === undefined ? 0 : 200) +
-        (outcome.passed ?? []).reduce((sum, { path, value }) => sum + path.length + 20 + value.bytes.length, 0)
+      const bytes = outcomeBytes(outcome)
       const batch = byPartition.get(partition)
       if (batch === undefined) byPartition.set(partition, { outcomes: [outcome], bytes })
       else if (batch.bytes + bytes > values.limits.messageBytes || batch.outcomes.length >= 500) {

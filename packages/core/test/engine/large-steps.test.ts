@@ -58,3 +58,13 @@ test('a group whose chains set more of the state than may be fails by name', asy
   const run = await client().submit(inParallel(chains))
   await expect(run.result({ timeoutMs: PATIENCE_MS })).rejects.toMatchObject({ code: 'TASKS_VALUE_TOO_LARGE' })
 }, 90_000)
+
+test('what many tasks set of the state, reported at once, goes in as many messages as it needs', async () => {
+  const { tasks, worker, client } = system({ transport: { maxMessageBytes: 65_536 } })
+  const set = tasks.bind('set', (text: string) => taskContext().state.set('key', text))
+  await worker({ localLane: false, concurrency: CHAINS })
+  const runs = await Promise.all(Array.from({ length: CHAINS }, () => client().submit(set.send('x'.repeat(8_000)))))
+  const results = await Promise.all(runs.map((run) => run.result({ timeoutMs: PATIENCE_MS })))
+  expect(results).toHaveLength(CHAINS)
+  for (const run of runs) expect(await run.status()).toMatchObject({ attempts: 1 })
+}, 90_000)

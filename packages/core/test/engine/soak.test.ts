@@ -144,7 +144,8 @@ async function play(seed: number): Promise<void> {
     const id = `p${index}`
     const options: SubmitOptions = index % 4 === 3 ? { id, delayMs: 100 * index } : { id }
     if (index % 4 === 1) {
-      await insist(() => here.submit(pipelineOf(newProgram('old')), { id }))
+      const old = pipelineOf(newProgram('old'))
+      await insist(() => here.submit(old, { id }))
       await pause(random() * 500)
       await insist(() => here.submit(pipelineOf(program), { id, onDuplicate: 'restart' }))
       return comes(there, id)
