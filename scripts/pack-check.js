@@ -4,16 +4,17 @@
 //
 // An example is the ```ts block between <!-- example:start --> and <!-- example:end -->. A line of it that says
 // `// prints: text` must find its text on stdout.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { NoBroker, startKafka, startNats, startRedis } from '../packages/dev-config/brokers/index.js'
 import { writeJunit } from './junit.js'
+import { packInto, published } from './packages.js'
 import { root, run } from './processes.js'
 import { setup } from './setup.js'
 
-/** @typedef {{ name: string, folder: string, manifest: any }} Package */
+/** @typedef {import('./packages.js').Package} Package */
 
 /** What an example needs that reads this variable. @type {Readonly<Record<string, typeof startKafka | typeof startNats | typeof startRedis>>} */
 const BROKERS = { TASKS_KAFKA_URL: startKafka, TASKS_NATS_URL: startNats, TASKS_REDIS_URL: startRedis }
@@ -44,23 +45,9 @@ async function main() {
   await checkExamples([{ name: 'README.md', folder: root }, ...packages])
 }
 
-/** @returns {Package[]} */
-function published() {
-  const folders = readdirSync(join(root, 'packages')).map((name) => join(root, 'packages', name))
-  return folders
-    .filter((folder) => existsSync(join(folder, 'package.json')))
-    .map((folder) => ({ folder, manifest: JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) }))
-    .filter(({ manifest }) => manifest.private !== true)
-    .map(({ folder, manifest }) => ({ name: manifest.name, folder, manifest }))
-}
-
 /** @param {Package[]} packages */
 async function install(packages) {
-  const tarballs = join(project, 'tarballs')
-  mkdirSync(tarballs)
-  for (const { folder } of packages)
-    await must('pnpm', ['pack', '--pack-destination', tarballs], { cwd: folder, capture: true })
-
+  const tarballs = await packInto(packages, join(project, 'tarballs'))
   const catalog = Object.fromEntries(
     [...readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8').matchAll(/^ {2}'?([@\w/-]+)'?: (\d\S*)$/gm)].map(
       (m) => [m[1], m[2]],
@@ -70,8 +57,7 @@ async function install(packages) {
   const optional = packages.flatMap(({ manifest }) => Object.keys(manifest.peerDependenciesMeta ?? {}))
   const extra = [...new Set(['typescript', '@types/node', ...optional])].map((name) => `${name}@${catalog[name]}`)
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'user', private: true }))
-  const files = readdirSync(tarballs).map((file) => join(tarballs, file))
-  await must('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...files, ...extra])
+  await must('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...tarballs.values(), ...extra])
 }
 
 /** @param {Package} pkg */

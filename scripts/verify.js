@@ -1,6 +1,8 @@
 // Everything that can be known without running a test. `npm run verify` runs all of it, `npm run verify lint knip` some.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { checkApi } from './check-api.js'
+import { checkExports } from './check-exports.js'
 import { writeJunit } from './junit.js'
 import { root, run, seconds } from './processes.js'
 import { setup } from './setup.js'
@@ -15,8 +17,8 @@ const checks = {
   lint: tool('oxlint', '--type-aware', '--deny-warnings', '--report-unused-disable-directives'),
   format: tool('oxfmt', '--check'),
   build: turbo('build'),
-  exports: turbo('check:exports'),
-  api: turbo('check:api'),
+  exports: checkExports,
+  api: checkApi,
   boundaries: tool('turbo', 'boundaries'),
   knip: tool('knip', '--no-config-hints'),
 }
@@ -24,7 +26,7 @@ const checks = {
 /** @type {Record<string, Check>} What changes files, only by name. */
 const fixes = {
   'format:write': tool('oxfmt'),
-  'api:update': tool('pnpm', '--recursive', '--if-present', 'run', 'check:api', '--update'),
+  'api:update': () => checkApi({ update: true }),
 }
 
 /** @param {string[]} args @returns {Check} */

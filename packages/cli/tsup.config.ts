@@ -1,4 +1,4 @@
 import { esmLibrary } from '@tasks/dev-config/tsup'
 import { defineConfig } from 'tsup'
 
-export default defineConfig({ ...esmLibrary, entry: ['src/index.ts', 'src/main.ts'] })
+export default defineConfig(esmLibrary({ index: 'src/index.ts', main: 'src/main.ts' }))

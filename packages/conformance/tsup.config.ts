@@ -1,4 +1,6 @@
 import { esmLibrary } from '@tasks/dev-config/tsup'
 import { defineConfig } from 'tsup'
 
-export default defineConfig({ ...esmLibrary, entry: ['src/index.ts', 'src/vitest.ts', 'src/node-test.ts'] })
+export default defineConfig(
+  esmLibrary({ index: 'src/index.ts', vitest: 'src/vitest.ts', 'node-test': 'src/node-test.ts' }),
+)

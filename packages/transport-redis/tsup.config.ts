@@ -1,4 +1,4 @@
 import { library } from '@tasks/dev-config/tsup'
 import { defineConfig } from 'tsup'
 
-export default defineConfig({ ...library, entry: ['src/index.ts'] })
+export default defineConfig(library({ index: 'src/index.ts' }))

@@ -2,4 +2,4 @@ import { library } from '@tasks/dev-config/tsup'
 import { defineConfig } from 'tsup'
 
 // shims: driver.ts asks where this package is, in CJS too.
-export default defineConfig({ ...library, shims: true, entry: ['src/index.ts'] })
+export default defineConfig({ ...library({ index: 'src/index.ts' }), shims: true })
