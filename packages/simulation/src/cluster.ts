@@ -8,6 +8,7 @@ import {
   type Logger,
   type PipelineHandle,
   type PipelineStatus,
+  type Send,
   type SubmitOptions,
   type Transport,
   type Worker,
@@ -34,6 +35,7 @@ import {
   type SubmitSpec,
   type WorkerSpec,
 } from './scenario'
+import { isDrawnSubmit } from './saying'
 import { Scheduler } from './scheduler'
 import { heardOf } from './worker-events'
 
@@ -272,8 +274,26 @@ class Cluster {
       maxCommitItems,
     })
     const hasReader = this.#scenario.reader ?? true
-    const history = this.#history
-    return processTransport({ process, inner, hasReader, faults: this.#faults, history, journal: this.#journal })
+    return processTransport({
+      process,
+      inner,
+      hasReader,
+      faults: this.#faults,
+      history: this.#history,
+      journal: this.#journal,
+      onStored: (send) => this.#echo(send),
+    })
+  }
+
+  /** What was stored once may come twice, and late. */
+  #echo(send: Send): void {
+    const { echoMs } = this.#scenario
+    if (echoMs === undefined || !isDrawnSubmit(send)) return
+    this.#scheduler.after(echoMs, () => {
+      if (this.#healed) return
+      this.#history.note('sim', `delivers ${send.id} again`)
+      this.#store.namespaces.get(NAMESPACE)?.send([send], {})
+    })
   }
 
   #logger(process: Process): Logger {
@@ -692,7 +712,10 @@ class Cluster {
     if (!this.#healed) this.#heal()
     const lateMs = this.#faults.lateMs === 0 ? 0 : this.#faults.lateMs + 1_000
     const { calm, loners } = this.#scenario
-    const mayBeStored = this.#events.length > 0 || (!calm && (this.#commands.length > 0 || loners.some(isKeptLoner)))
+    const mayBeStored =
+      this.#events.length > 0 ||
+      this.#scenario.echoMs !== undefined ||
+      (!calm && (this.#commands.length > 0 || loners.some(isKeptLoner)))
     await this.#scheduler.run(() => false, lateMs + (mayBeStored ? STORED_MS : 0), MOST_STEPS)
     const stuck = await this.#until('a run does not end', () => this.#journal.allEnded, PATIENCE_MS)
     this.#crier?.die()

@@ -14,24 +14,24 @@ export interface Found {
   readonly says: string
 }
 
-/** A mutant may be so broken that a simulation does not end: that is a find, too. */
-const PATIENCE_MS = 120_000
-const PATIENCE_PER_SEED_MS = 300
+/** A mutant may be so broken that a simulation does not end: that is a find, too. The runner tells of its progress every ten seconds. */
+const PATIENCE_MS = 240_000
 
 export async function hunt(mutant: Mutant, from = 1): Promise<Found> {
   const file = await bundle(mutant)
   const child = spawn(process.execPath, [file, '--quick', '--start', String(from), '--seeds', String(mutant.within)])
   let text = ''
-  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
   let hangs = false
-  const watchdog = setTimeout(
-    () => {
-      hangs = true
-      child.kill('SIGKILL')
-    },
-    PATIENCE_MS + mutant.within * PATIENCE_PER_SEED_MS,
-  )
+  const watchdog = setTimeout(() => {
+    hangs = true
+    child.kill('SIGKILL')
+  }, PATIENCE_MS)
+  const hear = (chunk: Buffer): void => {
+    text += chunk.toString()
+    watchdog.refresh()
+  }
+  child.stdout.on('data', hear)
+  child.stderr.on('data', hear)
   const code = await new Promise<number | null>((resolve) => child.on('exit', resolve))
   clearTimeout(watchdog)
   rmSync(dirname(file), { recursive: true, force: true })

@@ -6,6 +6,7 @@ import type {
   Lease,
   PartitionSession,
   RowKey,
+  Send,
   Space,
   TaskConsumer,
   Transport,
@@ -25,6 +26,8 @@ export interface ProcessTransportOptions {
   readonly faults: Faults
   readonly history: History
   readonly journal: Journal
+  /** Something is stored. */
+  readonly onStored: (send: Send) => void
 }
 
 export function processTransport(options: ProcessTransportOptions): Transport {
@@ -47,7 +50,7 @@ export function processTransport(options: ProcessTransportOptions): Transport {
 }
 
 function spaceOf(space: Space, options: ProcessTransportOptions): Space {
-  const { process, hasReader, faults, history, journal } = options
+  const { process, hasReader, faults, history, journal, onStored } = options
   const call = callOf(process)
   /** What has no hooks of its own in the memory transport. */
   const other = <T>(what: string, fn: () => Promise<T>): Promise<T> =>
@@ -67,6 +70,7 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
         for (const send of batch) history.note(process.name, `sends ${send.id} ${saySend(send)}`)
         const outcomes = await space.send(batch)
         journal.sent(batch, outcomes)
+        batch.forEach((send, at) => outcomes[at]?.ok === true && onStored(send))
         return outcomes
       }),
     consume: (consume) => consumerOf(space, consume, options),

@@ -93,6 +93,12 @@ export function otherRunOf({ target, body }: Send): { id: string; run: string; a
   return { id, run, actual: (failure as { readonly code: string }).code }
 }
 
+/** Whether this submits something whose id was drawn for it. */
+export function isDrawnSubmit({ target, body }: Send): boolean {
+  const message = target.to === 'inbox' ? decodeInbox(body) : undefined
+  return message?.type === 'submit' && message.run === message.id
+}
+
 /** If this asks what has become of runs: of which. */
 export function runsAskedFor(message: InboxBody): readonly string[] {
   if (message.type !== 'query' || message.question.ask !== 'wait') return []

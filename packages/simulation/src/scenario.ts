@@ -18,6 +18,8 @@ export interface Scenario {
   readonly workers: readonly WorkerSpec[]
   readonly clients: number
   readonly near?: readonly NearSpec[]
+  /** Submits whose ids were drawn come once more, so long after. */
+  readonly echoMs?: number
   readonly pipelines: readonly PipelineSpec[]
   readonly loners: readonly LonerSpec[]
   readonly commands?: readonly CommandSpec[]
@@ -194,9 +196,9 @@ function firstSubmit(pipeline: PipelineSpec, more: Partial<SubmitSpec>): Pipelin
 }
 
 /** What dies with the first task of what it submits, before that is stored, would submit it for ever: where tasks kill, nobody is near. */
-function nearer({ below, chance }: Random, scenario: Scenario): Scenario {
+function nearer({ below, chance, pick }: Random, scenario: Scenario): Scenario {
   if (chance(0.5)) return scenario
-  const { clients, workers, pipelines } = scenario
+  const { clients, workers, pipelines, calm } = scenario
   const near = Array.from({ length: clients }, (_, client) => ({ client, worker: below(workers.length) }))
   return {
     ...scenario,
@@ -206,6 +208,7 @@ function nearer({ below, chance }: Random, scenario: Scenario): Scenario {
       const isDrawn = chance(0.5) && !pipeline.id.includes('/') && !isMortal(scenario, pipeline)
       return isDrawn ? firstSubmit(pipeline, { drawn: true }) : pipeline
     }),
+    ...(!calm && chance(0.6) ? { echoMs: pick([50, 2_000, 30_000]) } : {}),
   }
 }
 

@@ -100,6 +100,7 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
   if (scenario.workerEvents !== undefined) yield withoutWorkerEvents(scenario)
   if (scenario.level !== 'none') yield { ...scenario, level: 'none' }
   for (const list of without(near)) yield { ...scenario, near: list }
+  if (scenario.echoMs !== undefined) yield withoutEcho(scenario)
   for (const list of without(mishaps)) yield { ...scenario, mishaps: list }
   if (workers.length > 1) {
     const left = workers.length - 1
@@ -150,6 +151,10 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
       for (const simpler of simplerPrograms(program)) yield withProgram(simpler)
     }
   }
+}
+
+function withoutEcho({ echoMs: _, ...silent }: Scenario): Scenario {
+  return silent
 }
 
 function withoutWorkerEvents({ workerEvents: _, ...silent }: Scenario): Scenario {
