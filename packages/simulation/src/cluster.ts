@@ -718,7 +718,11 @@ class Cluster {
       (!calm && (this.#commands.length > 0 || loners.some(isKeptLoner)))
     await this.#scheduler.run(() => false, lateMs + (mayBeStored ? STORED_MS : 0), MOST_STEPS)
     const stuck = await this.#until('a run does not end', () => this.#journal.allEnded, PATIENCE_MS)
-    this.#crier?.die()
+    if (this.#crier !== undefined) {
+      this.#crier.die()
+      // What it has just sent still arrives: an event is kept from then on.
+      await this.#scheduler.run(() => false, lateMs + 10_000, MOST_STEPS)
+    }
     if (stuck !== undefined || this.#listener === undefined) return stuck
     return this.#until('not every event is heard', () => this.#journal.log.isHeard, 60_000)
   }
