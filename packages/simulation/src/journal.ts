@@ -192,7 +192,7 @@ export class Journal {
     journal.seq = seq
     journal.time = commit.time
     if (through !== undefined) journal.through = Number(through)
-    this.#watchReplies(sends)
+    this.#watchReplies(sends, rows)
     this.#watchDispatches(commit)
     this.#boxes.commit(rows, commit.time)
     const states: PipelineState[] = []
@@ -253,14 +253,18 @@ export class Journal {
     this.#expect(at >= due, `R1: ${id} is taken away ${due - at} ms before its time`)
   }
 
-  /** What is being taken away has left its id to whoever submits it. */
-  #watchReplies(sends: readonly Send[]): void {
+  /** What is being taken away has left its id to whoever submits it: the first of them, if there are several in one commit. */
+  #watchReplies(sends: readonly Send[], rows?: Commit['rows']): void {
     for (const send of sends) {
       const other = otherRunOf(send)
       if (other === undefined || this.#askedFor.has(other.run)) continue
       const { id, run, actual } = other
-      const isOther = actual.startsWith('TASKS_ID_') || this.#states.get(pipelineKey(id))?.run === actual
-      if (isOther && firstRun(actual) !== run && this.#states.get(pipelineKey(id))?.leaving === true)
+      const key = pipelineKey(id)
+      const before = this.#states.get(key)
+      const bytes = rows?.get(key)
+      const after = bytes === undefined ? before : pipelineStateOf(key, bytes)
+      const isOther = actual.startsWith('TASKS_ID_') || before?.run === actual
+      if (isOther && firstRun(actual) !== run && before?.leaving === true && after?.leaving === true)
         this.broken.push(`R1: ${id} is being taken away, and whoever submits it, as ${run}, is told of ${actual}`)
     }
   }
