@@ -45,7 +45,7 @@ import {
 } from './places'
 import { atEntry, firstStep, type Caught, type ChainRow } from './rows'
 import { beginning, passedBy } from './trail'
-import { timersFull } from './waiting'
+import { timersFull } from './timer-limit'
 
 /** The longest path: pipelines that are returned within each other, other than in tail position, make it longer. */
 const MOST_PATH = 4_096

@@ -18,7 +18,7 @@ import { emitEnded, emitFailed, noteScheduled } from './emit'
 import { splitEntry, splitHop } from './paths'
 import { entriesOf, entryAt, openEntry, pathAt, placeOf, readChain, sentEntry, type OpenEntry } from './places'
 import type { ChainRow } from './rows'
-import { timersFull } from './waiting'
+import { timersFull } from './timer-limit'
 
 const LONE_PIPELINE = failureValue({
   code: 'TASKS_UNSUPPORTED',

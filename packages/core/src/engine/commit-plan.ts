@@ -2,6 +2,7 @@
 import { DEFAULT_QUEUE } from '../task-options'
 import type { Bytes, PartitionSession, RowKey, Send } from '../transport'
 import { encodeReply } from '../wire/reply'
+import type { Attached } from './attached'
 import type { Dispatch, Draft } from './draft'
 import { encodeDispatch } from './dispatch'
 import { mayGoLocal, type HeadStart } from './head-start'
@@ -10,7 +11,6 @@ import type { RowCache } from './row-cache'
 import { encodeRow } from './row-codec'
 import { windowKey } from './row-keys'
 import type { Lane, WindowRow } from './rows'
-import type { Waiters } from './waiters'
 import { keyOfClosed, windowItems, type Closing } from './windows'
 
 export interface CommitPlan {
@@ -74,7 +74,7 @@ export function planCommit(
 }
 
 /** Replies to those who wait in memory, and answers to questions: they leave with the commit that they speak of. */
-export function repliesOf(draft: Draft, session: PartitionSession, waiters: Waiters): readonly Send[] {
+export function repliesOf(draft: Draft, session: PartitionSession, attached: Attached): readonly Send[] {
   if (draft.ended.length === 0 && draft.answers.length === 0) return []
   const replies: Send[] = []
   const reply = (address: string, body: Bytes): void =>
@@ -84,7 +84,7 @@ export function repliesOf(draft: Draft, session: PartitionSession, waiters: Wait
       body,
     })
   for (const ended of draft.ended)
-    for (const address of waiters.of(draft, ended)) reply(address, encodeReply({ type: 'ended', ...ended }))
+    for (const address of attached.of(draft, ended)) reply(address, encodeReply({ type: 'ended', ...ended }))
   const { partition, epoch } = session
   for (const { replyTo, correlation, answer } of draft.answers) {
     reply(replyTo, encodeReply({ type: 'answer', correlation, partition, epoch, seq: draft.seq - 1, answer }))

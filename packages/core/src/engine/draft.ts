@@ -137,7 +137,7 @@ export class Draft {
   /** Runs that workers are to hear the cancelling of. */
   readonly cancelled: { readonly id: string; readonly run: string }[] = []
   /** Who wants to hear of the end of a run that goes on. Held in memory: they ask again if they hear nothing. */
-  readonly waiting: { readonly id: string; readonly replyTo: string }[] = []
+  readonly attached: { readonly id: string; readonly replyTo: string }[] = []
   /** Answers to commands. */
   readonly answers: { readonly replyTo: string; readonly correlation: string; readonly answer: unknown }[] = []
   /** Questions that are answered from what is committed. */

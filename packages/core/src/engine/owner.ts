@@ -19,6 +19,7 @@ import { encodeReply } from '../wire/reply'
 import { encodeSignal } from '../wire/signal'
 import { answerTo, refusalOf } from './answers'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
+import { Attached } from './attached'
 import { condemn } from './condemned'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch, type Home } from './draft'
@@ -43,7 +44,6 @@ import { JOBS, TIMERS, WINDOWS } from './row-keys'
 import type { JobRow, TimerRow, WindowRow } from './rows'
 import { Timers } from './timers'
 import type { TakesTurns, Turns } from './turns'
-import { Waiters } from './waiters'
 import { WindowWatch } from './window-watch'
 import { Windows } from './windows'
 
@@ -93,7 +93,7 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
   readonly #dailySweep: DailySweep
   readonly #headStart: HeadStart
   readonly #folding: FoldOptions
-  readonly #waiters = new Waiters()
+  readonly #attached = new Attached()
   readonly #markers: Markers
   #seq: number
   /** Behind the last committed position. */
@@ -386,7 +386,7 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
     for (const { input } of batch)
       if (input.type === 'running') this.#windows.report(input.items, this.#clock.monotonic())
     const position = lastPosition(batch)
-    const replies = repliesOf(draft, this.#session, this.#waiters)
+    const replies = repliesOf(draft, this.#session, this.#attached)
     if (isAnswersOnly(draft) && (batch.length > 0 || !this.#windows.hasAbandoned)) {
       if (position !== undefined) this.#passed.add(batch, position, this.#clock.monotonic())
       await this.#answer([
@@ -461,7 +461,7 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
 
   #finishTurn(draft: Draft, batch: readonly Arrived[]): void {
     this.#jobs.park(batch, draft.changed)
-    this.#waiters.apply(draft)
+    this.#attached.apply(draft)
     for (const look of draft.looks) void this.#look(look)
     for (const { done, message } of batch) {
       done?.()

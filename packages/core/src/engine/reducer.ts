@@ -199,7 +199,7 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
           continue
         }
         if (run !== 0 && run !== row.run) draft.reply(replyTo, { type: 'attached', id, run, actual: row.run })
-        if (!isOver(row.status)) draft.waiting.push({ id, replyTo })
+        if (!isOver(row.status)) draft.attached.push({ id, replyTo })
         else draft.reply(replyTo, { type: 'ended', id, run: row.run, status: row.status, value: row.outcome })
       }
       return

@@ -14,7 +14,7 @@ import { entryPath, ROOT } from './paths'
 import { conflictFailure, earlierFailure, existsFailure, isEarlier } from './queries'
 import { firstRun } from './row-keys'
 import { firstStep, isOver, type PipelineRow } from './rows'
-import { timersFull } from './waiting'
+import { timersFull } from './timer-limit'
 
 const DEFAULT_RETENTION_MS = 24 * 3_600_000
 /** A submit comes again within seconds, if at all. */
@@ -111,7 +111,7 @@ function answer(draft: Draft, existing: RunView, { run, options: { replyTo } }: 
   if (replyTo === undefined) return
   const { row } = existing
   if (row.run !== run) draft.reply(replyTo, { type: 'attached', id: row.id, run, actual: row.run })
-  if (!isOver(row.status)) draft.waiting.push({ id: row.id, replyTo })
+  if (!isOver(row.status)) draft.attached.push({ id: row.id, replyTo })
   else draft.reply(replyTo, { type: 'ended', id: row.id, run: row.run, status: row.status, value: row.outcome })
 }
 
