@@ -361,8 +361,8 @@ export const mutants: readonly Mutant[] = [
     'an event that came before its waiter is not looked for',
     300,
     'engine/event-box.ts',
-    'if (box.kept > 0)\n',
-    'if (box.kept > 1e9)\n',
+    'if (box.kept > 0) draft.put(',
+    'if (box.kept > 1e9) draft.put(',
   ),
   mutant(
     'an event that was declined is not kept',

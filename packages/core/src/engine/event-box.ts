@@ -7,7 +7,8 @@
 //
 // B1. An event is offered to each waiter at most once, and counts as taken if one of them has said so. Else it is kept again, until its time is over.
 // B2. An event that is kept, or is for one (`forOne`), is offered to one waiter at a time; any other that comes is offered to all who were registered before it.
-// B3. Whatever is repeated finds the row that it would make, or the trace of one, and changes nothing.
+// B3. Of the jobs that look for those who take an event only the latest counts: it has passed by nobody who came since.
+// B4. Whatever is repeated finds the row that it would make, or the trace of one, and changes nothing.
 import { partitionOf } from '../ids'
 import type { RowKey } from '../transport'
 import type { EventMessage, WaiterName } from '../wire/inbox-message'
@@ -39,7 +40,18 @@ export function eventSent(draft: Draft, message: EventMessage): void {
     run: '',
     path: keys.seenRow(eventId),
   })
-  const event: KeptEvent = { number, eventId, value, fields, forOne, search: 'none', out: 0, taken: false, kept: false }
+  const event: KeptEvent = {
+    number,
+    eventId,
+    value,
+    fields,
+    forOne,
+    search: 'none',
+    round: 0,
+    out: 0,
+    taken: false,
+    kept: false,
+  }
   draft.put(keys.event(number), event)
   if (box.waiting > 0) search(draft, address, event, forOne ? 'one' : 'all')
   else keep(box, event)
@@ -50,6 +62,8 @@ export function woken(draft: Draft, job: WakeJob, waiters: readonly RowKey[], do
   const keys = new BoxKeys(job.id)
   const sent = draft.get<KeptEvent>(keys.event(Number(job.path)))
   if (sent === undefined || sent.search === 'none') return draft.endJob(job)
+  // The row of the job is that of a later round.
+  if (!isSearched(sent, job)) return
   const isForAll = sent.search === 'all'
   if (!isForAll && sent.out > 0) {
     // Somebody who came meanwhile is being asked.
@@ -77,6 +91,10 @@ export function woken(draft: Draft, job: WakeJob, waiters: readonly RowKey[], do
   dropIfEmpty(draft, keys, box)
 }
 
+/** Whether this job looks for those who take it: one that does no longer may have begun another, from the front. */
+export const isSearched = ({ search, round }: KeptEvent, job: WakeJob): boolean =>
+  search !== 'none' && round === job.round
+
 /** A page of kept events is looked at for a waiter. */
 export function sought(draft: Draft, job: SeekJob, events: readonly number[], done: boolean): void {
   const keys = new BoxKeys(job.id)
@@ -95,15 +113,15 @@ export function sought(draft: Draft, job: SeekJob, events: readonly number[], do
 /** A pipeline waits. */
 export function waited(draft: Draft, address: string, name: WaiterName, match: Waiter['match']): void {
   const keys = new BoxKeys(address)
-  const row = keys.waiter(name)
+  const path = keys.waiterRow(name)
+  const row = keys.row(path)
   // It waits already, or no longer: what was said later may have come first, and this may come again.
   if (draft.get<Waiter>(row) !== undefined) return
   const box = editBox(draft, keys)
   box.waiting++
   box.lastWait = box.next++
   draft.put(row, { ...name, number: box.lastWait, match, offered: 0, gone: false })
-  if (box.kept > 0)
-    draft.put(jobKey(address, 'seek', keys.waiterRow(name)), jobOf(address, 'seek', keys.waiterRow(name)))
+  if (box.kept > 0) draft.put(jobKey(address, 'seek', path), { kind: 'seek', id: address, run: '', gen: 0, path })
 }
 
 /** `remote`: it came by a message, which may come again. */
@@ -212,8 +230,10 @@ function keep(box: BoxRow, event: KeptEvent): void {
 }
 
 function search(draft: Draft, address: string, event: KeptEvent, which: 'all' | 'one'): void {
+  const path = String(event.number)
   event.search = which
-  draft.put(jobKey(address, 'wake', String(event.number)), jobOf(address, 'wake', String(event.number)))
+  event.round = draft.seq
+  draft.put(jobKey(address, 'wake', path), { kind: 'wake', id: address, run: '', gen: 0, path, round: event.round })
 }
 
 /** Equality at paths: of what the event shows, for its value is not opened here. */
@@ -268,10 +288,3 @@ function dropIfEmpty(draft: Draft, keys: BoxKeys, { waiting, offered, kept, seen
 
 const timerOf = (address: string, due: number, path: string): RowKey => new RunKeys(address, 0).timer(due, path)
 const jobKey = (address: string, kind: 'wake' | 'seek', path: string): RowKey => new RunKeys(address, 0).job(kind, path)
-const jobOf = (address: string, kind: 'wake' | 'seek', path: string): JobRow => ({
-  kind,
-  id: address,
-  run: '',
-  gen: 0,
-  path,
-})

@@ -6,6 +6,7 @@ import type { Logger } from '../logger'
 import type { Bytes, RowKey, Space } from '../transport'
 import { AtMost } from './at-most'
 import type { Draft } from './draft'
+import { isSearched } from './event-box'
 import { joinResults, type ScanRows } from './fan-in'
 import type { LocalLane } from './local-lane'
 import { MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
@@ -34,6 +35,7 @@ export interface JobsOptions {
 
 type PumpJob = JobRow & { readonly kind: 'pump' }
 type ReopenJob = JobRow & { readonly kind: 'reopen' }
+type WakeJob = JobRow & { readonly kind: 'wake' }
 type CleanJob = JobRow & { readonly kind: 'clean' }
 
 /** Groups that are pumped in one turn. */
@@ -250,7 +252,7 @@ export class Jobs {
   }
 
   /** Looks for those who wait for an event, a page at a time. */
-  async #wake(job: JobRow & { readonly kind: 'wake' }): Promise<void> {
+  async #wake(job: WakeJob): Promise<void> {
     const { scan, say, space, cache, isOver } = this.#options
     const keys = new BoxKeys(job.id)
     const event = keys.event(Number(job.path))
@@ -261,8 +263,9 @@ export class Jobs {
       await say({ type: 'woken', job, waiters: rows.map(([key]) => key), done }, rows.length)
       if (done || isOver()) return
       await cache.load([event])
-      // One was wanted, and is found.
-      if ((cache.get(event) as KeptEvent | null | undefined)?.search === 'none') return
+      const sent = cache.get(event) as KeptEvent | null | undefined
+      // One was wanted, and is found; or he has declined, and another round looks from the front.
+      if (sent !== null && sent !== undefined && !isSearched(sent, job)) return
       after = rows.at(-1)![0]
     }
   }

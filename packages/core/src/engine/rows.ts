@@ -266,8 +266,8 @@ export type JobRow =
   | JobOf<'resume'>
   /** The pipeline was cancelled: run what finallys are open. */
   | JobOf<'finals'>
-  /** Of a box: whoever waits there is looked at for this event. */
-  | JobOf<'wake'>
+  /** Of a box: whoever waits there is looked at for this event; `round` is that of the event. */
+  | (JobOf<'wake'> & { readonly round: number })
   /** Of a box: the events that are kept there are looked at for this waiter. */
   | JobOf<'seek'>
   /** The pipeline is retried: start again what failed of this group in commits before this one. */
@@ -326,10 +326,12 @@ export interface KeptEvent {
   readonly value: Value
   /** What it shows of its value. */
   readonly fields: Readonly<Record<string, Scalar>> | undefined
-  /** It is for one of those who wait, whoever came first. */
+  /** It is for one of those who wait: the first that is found. */
   readonly forOne?: true | undefined
   /** A job looks for those who take it: all who waited when it came, or one. */
   search: 'none' | 'all' | 'one'
+  /** The commit in which that job began: pages of an earlier one are of no account, for it has passed by some who wait now. */
+  round: number
   /** Waiters that have been asked, and have not answered. */
   out: number
   /** Somebody has taken it, or its time is over. */

@@ -3,13 +3,15 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeValue } from '../../src/decoding'
 import { partitionOfAddress, eventAddress } from '../../src/engine/event-address'
-import { PIPELINES } from '../../src/engine/row-keys'
-import type { BoxRow, KeptEvent, PipelineRow, Waiter } from '../../src/engine/rows'
+import { BoxKeys, JOBS, PIPELINES } from '../../src/engine/row-keys'
+import type { BoxRow, JobRow, KeptEvent, PipelineRow, Waiter } from '../../src/engine/rows'
 import { partitionOf } from '../../src/ids'
 import { waitForEvent } from '../../src/pipeline'
 import { Kind } from '../../src/value'
 import { decodeInbox, type EventMessage, type InboxBody } from '../../src/wire/inbox-message'
 import { codec, ReducerWorld, submitOf } from './reducer-world'
+
+type WakeJob = JobRow & { readonly kind: 'wake' }
 
 const PARTITIONS = 3
 const KEYS = ['k', 'l']
@@ -226,4 +228,38 @@ test('an event that nobody matches writes no row of those who wait', async () =>
   await world.settle()
   waiters.forEach((key, i) => expect(world.rows.get(key)).toBe(before[i]))
   expect(world.keys('B').map((key) => world.row<KeptEvent>(key).kept)).toContain(true)
+})
+
+test('who came while the one that was found declined is not passed by: the search begins anew, and the old one counts no more', async () => {
+  const world = new ReducerWorld('none')
+  const waits = (id: string, parity: number): InboxBody =>
+    submitOf(id, `run of ${id}`, waitForEvent({ key: 'k', match: { parity } }))
+  world.fold(['p1', 'p3', 'p4', 'p5'].map((id) => waits(id, 7)))
+  world.fold([waits('p6', 1)])
+  // It waits no longer; its rows go later.
+  world.give('cancel', 'p6')
+  world.fold([eventOf('a', 'k', undefined, true)])
+  const box = new BoxKeys(eventAddress(undefined, 'k'))
+  const jobs = (): WakeJob[] =>
+    world
+      .keys(JOBS)
+      .map((key) => world.row<JobRow>(key))
+      .filter((job) => job.kind === 'wake')
+  const looks = (job: WakeJob, from: number, to: number): void => {
+    const waiters = world.keys(box.waiters()).slice(from, to)
+    world.fold([{ type: 'woken', job, waiters, done: to === Infinity }])
+  }
+  const [first] = jobs()
+  looks(first!, 0, 2)
+  world.fold([waits('p2', 1)])
+  // It is asked and declines, both here: the next search starts while the first one is at work.
+  looks(first!, 3, 6)
+  const [second] = jobs()
+  looks(second!, 0, 1)
+  looks(first!, 6, Infinity)
+  expect(jobs()).toEqual([second])
+  looks(second!, 1, 3)
+  await world.settle()
+  expect(world.pipelineRow('p2').status).toBe('COMPLETED')
+  expect(world.keys(box.events())).toEqual([])
 })

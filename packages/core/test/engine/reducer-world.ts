@@ -3,12 +3,13 @@
 import { encodeDefinition } from '../../src/definition-encoder'
 import { Draft, type Dispatch, type Ended, type Home, type KnownRows } from '../../src/engine/draft'
 import { levelOf, type Emitted } from '../../src/engine/emit'
+import { isSearched } from '../../src/engine/event-box'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
 import { step, type Input } from '../../src/engine/reducer'
 import { countFailures } from '../../src/engine/retried'
 import { decodeRow, encodeRow } from '../../src/engine/row-codec'
 import { BoxKeys, cleanedBy, JOBS, pipelineKey, RunKeys, TIMERS } from '../../src/engine/row-keys'
-import type { GroupRow, JobRow, MarkRow, PipelineRow, Row, TimerRow } from '../../src/engine/rows'
+import type { GroupRow, JobRow, KeptEvent, MarkRow, PipelineRow, Row, TimerRow } from '../../src/engine/rows'
 import type { EventLevel } from '../../src/events/pipeline-event'
 import { jsonCodec } from '../../src/json-codec'
 import { isPipeline } from '../../src/pipeline'
@@ -20,6 +21,11 @@ import type { Command, SubmitMessage, SubmitOptions } from '../../src/wire/inbox
 
 export const codec = jsonCodec()
 
+interface WakeLoop {
+  readonly job: JobRow & { readonly kind: 'wake' }
+  after: RowKey
+}
+
 export class ReducerWorld {
   readonly rows = new Map<RowKey, Bytes>()
   seq = 0
@@ -30,8 +36,8 @@ export class ReducerWorld {
   readonly events: Emitted[] = []
   readonly #level: number
   #seen = 0
-  /** How far long work has come that goes on from where it was. */
-  readonly #cursors = new Map<string, RowKey>()
+  /** Loops that look for those who wait for an event: each goes on from where it was, though another has begun for the same one. */
+  readonly #wakes: WakeLoop[] = []
 
   readonly #home: Home | undefined
 
@@ -58,6 +64,8 @@ export class ReducerWorld {
     for (const [key, row] of draft.changed) {
       if (row === null) this.rows.delete(key)
       else this.rows.set(key, encodeRow(key, row))
+      if (row !== null && key.startsWith(JOBS) && (row as JobRow).kind === 'wake')
+        this.#wakes.push({ job: row as WakeLoop['job'], after: '' })
     }
     for (const [key, writer] of draft.results) this.rows.set(key, writer.bytes())
     this.dispatches.push(...draft.dispatches)
@@ -83,10 +91,29 @@ export class ReducerWorld {
 
   /** Does one step of long work, if there is any that can be done now. `count`: chains that the pump may start. */
   async work(count: number, pick = 0): Promise<boolean> {
-    const jobs = this.keys(JOBS)
-    for (let i = 0; i < jobs.length; i++)
-      if (await this.#stepOf(this.row<JobRow>(jobs[(pick + i) % jobs.length]!), count)) return true
+    const jobs = this.keys(JOBS).map((key) => this.row<JobRow>(key))
+    const steps = [
+      ...jobs.filter(({ kind }) => kind !== 'wake').map((job) => () => this.#stepOf(job, count)),
+      ...this.#wakes.map((wake) => () => this.#wake(wake)),
+    ]
+    for (let i = 0; i < steps.length; i++) if (await steps[(pick + i) % steps.length]!()) return true
     return false
+  }
+
+  /** A page: those that are short find what is between them. */
+  #wake(wake: WakeLoop): boolean {
+    const { job, after } = wake
+    const keys = new BoxKeys(job.id)
+    const event = this.rows.has(keys.event(Number(job.path))) && this.row<KeptEvent>(keys.event(Number(job.path)))
+    const waiters = this.keys(keys.waiters())
+      .filter((key) => key > after)
+      .slice(0, 2)
+    const done = waiters.length < 2
+    const isOver = after !== '' && event !== false && !isSearched(event, job)
+    if (done || isOver) this.#wakes.splice(this.#wakes.indexOf(wake), 1)
+    else wake.after = waiters.at(-1)!
+    if (!isOver) this.fold([{ type: 'woken', job, waiters, done }])
+    return true
   }
 
   async #stepOf(job: JobRow, count: number): Promise<boolean> {
@@ -121,17 +148,10 @@ export class ReducerWorld {
       const key = rows.find((key) => countFailures(job, [key, this.rows.get(key)!]) > 0)
       const page = key === undefined ? undefined : { key, bytes: this.rows.get(key)!, most: 2 }
       this.fold([{ type: 'reopened', job, page }])
-    } else if (job.kind === 'wake') {
-      const keys = this.keys(new BoxKeys(job.id).waiters()).filter((key) => key > (this.#cursors.get(job.path) ?? ''))
-      const page = keys.slice(0, 2)
-      const done = keys.length < 3
-      if (done) this.#cursors.delete(job.path)
-      else this.#cursors.set(job.path, page.at(-1)!)
-      this.fold([{ type: 'woken', job, waiters: page, done }])
     } else if (job.kind === 'seek') {
       const box = new BoxKeys(job.id)
       this.fold([{ type: 'sought', job, events: this.keys(box.events()).map((key) => box.numberOf(key)), done: true }])
-    } else {
+    } else if (job.kind === 'clean') {
       const keys = this.keys(cleanedBy(job)).slice(0, 7)
       this.fold([{ type: 'cleaned', job, keys, done: keys.length < 7 }])
     }
