@@ -16,7 +16,7 @@ export type {
   UseOptions,
 } from './pipeline'
 export type { AwaitedEvent, WaitForEventOptions } from './pipeline'
-export type { BoundListener, EventListener, ListenerOptions, PollOptions } from './event-listener'
+export type { BoundListener, EventListener, ListenerOptions, PollOptions, TimedListener } from './event-listener'
 export { fanOut, inParallel, isPipeline, sleep, sleepUntil, waitForEvent } from './pipeline'
 export type { PassedOn } from './passing'
 export type { Spread } from './spread'

@@ -8,7 +8,7 @@ import { chainsOf, isPlan, isTaskUse, resolveStep, type Plan, type StepOptions, 
 import { resolveRetry, type RetryData, type RetryPolicy } from './retry'
 import { isStandardSchema } from './schema'
 import { DEFAULT_QUEUE, type TaskOptions } from './task-options'
-import { bindListener, type BoundListener, type EventListener, type ListenerOptions } from './event-listener'
+import { bindListener, type EventListener, type ListenerOptions, type TimedListener } from './event-listener'
 import { TaskHookList, type TaskHooks } from './worker/task-hooks'
 
 export interface TasksOptions {
@@ -62,7 +62,7 @@ export interface Tasks {
     name: string,
     listener: EventListener<Args, Event>,
     options?: ListenerOptions,
-  ): BoundListener<Args, Event>
+  ): TimedListener<Args, Event>
 
   /**
    * Names a task that is bound in another program, so that this one can send it: `tasks.declare<typeof import('./worker').load>('load')`, or the
@@ -173,7 +173,7 @@ class Registry implements Tasks {
     name: string,
     listener: EventListener<Args, Event>,
     options?: ListenerOptions,
-  ): BoundListener<Args, Event> {
+  ): TimedListener<Args, Event> {
     return bindListener(this, name, listener, options)
   }
 

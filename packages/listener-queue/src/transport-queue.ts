@@ -1,13 +1,20 @@
 // Messages on a queue of the transport itself. A message is a lone task, whose function hands it to one of the pipelines that wait, as an event; it is acknowledged when
 // the event is durable. The event has the id of the message: one that is handed out again has no effect.
-import { taskContext, waitForEvent, type BoundListener, type Task, type Tasks } from '@tasks/core'
+import {
+  taskContext,
+  waitForEvent,
+  type Task,
+  type Tasks,
+  type TimedListener,
+  type WaitForEventOptions,
+} from '@tasks/core'
 
 export interface TransportQueueOptions {
   /** How long a message is kept that nobody waits for, in ms. Default 7 days. */
   readonly keepMs?: number
 }
 
-export interface TransportQueue<Value> extends BoundListener<[], Value> {
+export interface TransportQueue<Value> extends TimedListener<[], Value> {
   /** What sends a message: `client.enqueue(orders.message, value)`. */
   readonly message: Task<[value: Value], Promise<void>>
 }
@@ -32,5 +39,10 @@ export function transportQueue<Value>(
     },
     { queue: name, retry: RETRY },
   ) as Task<[value: Value], Promise<void>>
-  return { listenerName: name, message, wait: () => waitForEvent<Value>({ key }) }
+  const waited = (options: WaitForEventOptions): TimedListener<[], Value> => ({
+    listenerName: name,
+    wait: () => waitForEvent<Value>({ key }, options),
+    set: (more) => waited({ ...options, ...more }),
+  })
+  return { ...waited({}), message }
 }

@@ -38,6 +38,8 @@ test('a message waits for whoever comes later, and each goes to one', async () =
   await client.enqueueMany(orders.message, [1, 2, 3])
   const runs = await Promise.all([1, 2, 3].map(() => client.submit(waitForEvent(orders))))
   expect((await Promise.all(runs.map((run) => run.result()))).sort()).toEqual([1, 2, 3])
+  const brief = await client.submit(waitForEvent(orders.set({ timeoutMs: 10 })))
+  await expect(brief.result()).rejects.toMatchObject({ code: 'TASKS_TIMEOUT' })
   await client.close()
   await worker.close()
   await transport.close()

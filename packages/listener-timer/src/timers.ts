@@ -17,7 +17,7 @@ import {
 import { crontab, type CrontabOptions } from './crontab'
 
 export interface TimersOptions {
-  /** What its tasks and its queue are called: `listen:<name>`. Default `timer`. */
+  /** Its queue, and what its tasks begin with: nothing of it takes long. Default `timer`. */
   readonly name?: string
 }
 
@@ -52,18 +52,17 @@ const RETRY = { maxRetries: 20, delayMs: 1_000 }
  * @throws TaskError TASKS_DUPLICATE_TASK if it has timers of this name, TASKS_ID_INVALID
  */
 export function bindTimers(tasks: Pick<Tasks, 'bind'>, { name = 'timer' }: TimersOptions = {}): Timers {
-  const queue = `listen:${name}`
-  const options = { queue, retry: RETRY }
-  const fired = tasks.bind(queue, (due: number) => due, options)
+  const options = { queue: name, retry: RETRY }
+  const fired = tasks.bind(`${name}:fired`, (due: number) => due, options)
   const firedAt = (due: number): Pipeline<number> => sleepUntil(due).continueWith(fired.send(due))
-  const until = tasks.bind(`${queue}:until`, (time: Date | number) => firedAt(checkTime(time)), options)
+  const until = tasks.bind(`${name}:until`, (time: Date | number) => firedAt(checkTime(time)), options)
   const delay = tasks.bind(
-    `${queue}:delay`,
+    `${name}:delay`,
     (ms: number) => firedAt(taskContext().now() + Math.ceil(checkMs(ms))),
     options,
   )
   const tick = tasks.bind(
-    `${queue}:cron`,
+    `${name}:cron`,
     (expression: string, timeZone: string, after: number | null) => {
       const now = taskContext().now()
       const table = crontab(expression, { timeZone })

@@ -1,7 +1,7 @@
-import { createClient, createTasks, sleep, startWorker, waitForEvent, type Logger } from '@tasks/core'
+import { createClient, createTasks, sleep, startWorker, waitForEvent, type Logger, type PollOptions } from '@tasks/core'
 import { memoryStore, memoryTransport } from '@tasks/core/memory'
 import { testPipeline, virtualClock } from '@tasks/core/testing'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { bindTimers } from '../src/index'
 
 /** When `testPipeline` begins: a Thursday. */
@@ -81,6 +81,30 @@ describe('a timer', () => {
     expect(bindTimers(tasks, { name: 'another' }).at.listenerName).toBe('another.at')
   })
 })
+
+test('a timer fires though listeners that wait have every slot of their own', async () => {
+  const { tasks, timers } = timersOf()
+  let polls = 0
+  const never = tasks.bindListener('never', {
+    async pollForEvent({ signal }: PollOptions): Promise<never> {
+      polls++
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
+    },
+  })
+  const transport = memoryTransport()
+  const worker = await startWorker({ tasks, transport, logger: silent, listenerSlots: 1, partitions: 1 })
+  const client = createClient({ namespace: 'timers', transport, logger: silent })
+  try {
+    await client.submit(waitForEvent(never))
+    await vi.waitFor(() => expect(polls).toBe(1), 20_000)
+    const run = await client.submit(waitForEvent(timers.after, 5))
+    expect(await run.result({ timeoutMs: 20_000 })).toBeLessThanOrEqual(Date.now())
+  } finally {
+    await client.close()
+    await worker.close({ drainMs: 0 })
+    await transport.close()
+  }
+}, 60_000)
 
 test('nobody has to be there while a timer waits', async () => {
   const clock = virtualClock()

@@ -32,9 +32,11 @@ export interface WorkerOptions {
   readonly adapters?: ConnectOptions['adapters']
   /** Most tasks at a time. Default 10. */
   readonly concurrency?: number
-  /** Most listeners that poll at a time (`tasks.bindListener`): they take no slot of a task. Default 1 000. */
+  /**
+   * Most listeners that poll at a time (`tasks.bindListener`): they take no slot of a task. A wait beyond that begins when another one ends. Default 1 000.
+   */
   readonly listenerSlots?: number
-  /** The queues to serve. Default: those of the tasks. */
+  /** The queues to serve. Default: those of the tasks. A listener has two: `listen:<name>`, and `heard:<name>` for what it does besides polling. */
   readonly queues?: readonly string[]
   /** How long a task or a partition stays with a process that is silent, in ms. Default 10 000. */
   readonly leaseMs?: number

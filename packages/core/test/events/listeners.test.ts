@@ -117,7 +117,7 @@ describe('a listener', () => {
     await clock.advance(5_000)
     expect(polls).toBe(2)
     first.transport.crash()
-    await sys.worker({ leaseMs: 1_000 })
+    const second = await sys.worker({ leaseMs: 1_000 })
     const ended = run.result().then(
       () => 'well',
       (error: { code: string }) => `${error.code} after ${Math.floor((clock.now() - began) / 5_000) * 5} s`,
@@ -126,11 +126,58 @@ describe('a listener', () => {
     expect(await ended).toBe('TASKS_TIMEOUT after 60 s')
     expect(polls).toBeGreaterThan(2)
     expect(deadlines.size).toBe(1)
-    // A retry of the pipeline is another wait.
+    // A retry of the pipeline is another wait, with a time of its own: that, too, is given once.
+    polls = 0
+    const retried = clock.now()
     const again = run.retry()
     await clock.advance(5_000)
-    expect(await (await again).status()).toMatchObject({ status: 'RUNNING' })
+    const handle = await again
+    expect(await handle.status()).toMatchObject({ status: 'RUNNING' })
+    second.transport.crash()
+    await sys.worker({ leaseMs: 1_000 })
+    const over = handle.result().catch(({ code }: { code: string }) => code)
+    await clock.advance(45_000)
+    expect(await handle.status()).toMatchObject({ status: 'RUNNING' })
+    expect(polls).toBeGreaterThan(2)
+    await clock.advance(15_000)
+    expect(await over).toBe('TASKS_TIMEOUT')
+    expect(clock.now() - retried).toBeLessThan(70_000)
     expect(deadlines.size).toBe(2)
+  })
+
+  test('needs a slot for its polls alone: what is short goes on though all of them are taken', async () => {
+    const sys = system()
+    const source = new Source()
+    const orders = sys.tasks.bindListener('orders', source, { timeoutMs: 60_000 })
+    let limits = 0
+    sys.tasks.events.on('taskFinished', ({ context }) => void (limits += context.taskName.endsWith(':limit') ? 1 : 0))
+    await sys.worker({ listenerSlots: 1 })
+    const client = sys.client()
+    const run = await client.submit(waitForEvent(orders, 'eu'), { id: 'first' })
+    await eventually(() => expect(source.polls).toBe(1))
+    await client.submit(waitForEvent(orders, 'nobody'), { id: 'idle' })
+    // Its time is known, and its poll is next in line.
+    await eventually(() => expect(limits).toBe(2))
+    await later(50)
+    source.messages.push({ id: 1, topic: 'eu', text: 'safe' })
+    await eventually(() => expect(source.polls).toBe(2))
+    expect(await run.result()).toMatchObject({ text: 'safe' })
+    expect(source.log).toEqual(['polled 1', 'checkpointed 1'])
+  })
+
+  test('can be waited for no longer than so long in one place, and for ever in another', async () => {
+    const sys = system()
+    const source = new Source()
+    const orders = sys.tasks.bindListener('orders', source, { timeoutMs: 3_600_000 })
+    await sys.worker()
+    const client = sys.client()
+    const brief = await client.submit(waitForEvent(orders.set({ timeoutMs: 30 }), 'eu'))
+    await expect(brief.result()).rejects.toMatchObject({ code: 'TASKS_TIMEOUT' })
+    const long = await client.submit(waitForEvent(orders, 'eu'))
+    source.messages.push({ id: 1, topic: 'eu', text: 'late' })
+    expect(await long.result()).toMatchObject({ text: 'late' })
+    expect(() => orders.set({ timeoutMs: 0 })).toThrow(/timeoutMs must be a finite number above 0/)
+    expect(() => orders.set({ retry: {} } as never)).toThrow(/no option "retry"/)
   })
 
   test('goes on with another worker, at once when the first one closes, and when it was killed', async () => {
