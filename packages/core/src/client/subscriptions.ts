@@ -25,7 +25,7 @@ export interface SubscribeOptions extends EventFilter {
 export interface Subscription {
   /** Resolves when it has ended: closed, or by its signal. Rejects if the handler of a subscription without a name has failed, or the transport for good. */
   readonly closed: Promise<void>
-  /** Ends it; resolves when the handler has. */
+  /** Ends it; resolves when the handler has. From within the handler: at once. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -58,11 +58,11 @@ export function subscribeSettings(
 
 export function handled(stream: SubscribedStream, handler: (batch: readonly EventItem[]) => unknown): Subscription {
   const closed = stream.each(handler)
-  // Who does not look at it need not hear of it.
+  // Who does not look at it has the log, which says the same.
   closed.catch(() => undefined)
   const close = async (): Promise<void> => {
     await stream.close()
-    await closed.catch(() => undefined)
+    if (!stream.isHandling) await closed.catch(() => undefined)
   }
   return { closed, close, [Symbol.asyncDispose]: close }
 }

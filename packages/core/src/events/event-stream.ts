@@ -4,6 +4,8 @@
 // V1. Every event that passes the filter and is kept long enough is told at least once, in the order of its partition; a repeat that memory knows is dropped.
 // V2. What retention dropped, and may have passed the filter, is a gap in the stream, never silence.
 // V3. Of a named subscription a page counts as handled when the batch after its last one is asked for.
+// V4. From a position everything is told that came after its item. Of a named subscription's, whose other members are not known here, more may be.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { sleep, type Clock } from '../clock'
 import { TaskError } from '../errors'
 import type { Codec } from '../codec'
@@ -20,7 +22,7 @@ export type EventItem<Event extends CloudEvent = CloudEvent> = EventSeen<Event> 
 export interface EventSeen<Event extends CloudEvent = CloudEvent> {
   readonly kind: 'event'
   readonly event: Event
-  /** Give it as `from` to go on after this event, in this process or another. */
+  /** Give it as `from` to go on after this event, in this process or another. That of a named subscription tells some again, `event.id` says which. */
   readonly position: string
 }
 
@@ -64,13 +66,18 @@ const WAIT_MS = 30_000
 const RETRY_MS = 1_000
 const MOST_RETRY_MS = 30_000
 
+/** Whose handler runs. */
+const handling = new AsyncLocalStorage<SubscribedStream>()
+
 export async function openEventStream(options: EventStreamOptions): Promise<SubscribedStream> {
   const { space, name, leaseMs, partitions, from } = options
   const places = await startOf(space, from, partitions)
   if (name === undefined) return new SubscribedStream(options, places, undefined)
   const positions = Array.from({ length: space.partitions }, (_, partition) => places.get(partition)?.after)
   const member = await space.events.subscribe({ name, from: positions, leaseMs })
-  return new SubscribedStream(options, places, member)
+  // One that exists goes on where it is, which nobody knows before a page of it comes.
+  const unknown = new Map(partitions.map((partition) => [partition, { after: undefined, skip: 0 }]))
+  return new SubscribedStream(options, unknown, member)
 }
 
 async function startOf(space: Space, from: EventsFrom, partitions: readonly number[]): Promise<Places> {
@@ -121,16 +128,24 @@ export class SubscribedStream implements EventStream {
     return this.close()
   }
 
+  /** Whether it is this stream's handler that asks. */
+  get isHandling(): boolean {
+    return handling.getStore() === this
+  }
+
   /** Hands batches to `handler`, one after the other. Of a named subscription one that fails is tried again; else it ends the stream. */
   async each(handler: (batch: readonly EventItem[]) => unknown): Promise<void> {
     const { clock, logger, name } = this.#options
     for await (const batch of this.batches()) {
       for (let failures = 0; !this.#signal.aborted; failures++) {
         try {
-          await handler(batch)
+          await handling.run(this, handler, batch)
           break
         } catch (error) {
-          if (name === undefined) throw error
+          if (name === undefined) {
+            logger.error({ error }, 'a handler of events failed, which ends its subscription')
+            throw error
+          }
           logger.error({ subscription: name, error }, 'a handler of events failed, and is tried again')
           await sleep(clock, Math.min(MOST_RETRY_MS, RETRY_MS * 2 ** failures), this.#signal)
         }
@@ -143,8 +158,12 @@ export class SubscribedStream implements EventStream {
   async *#ownPages(): AsyncGenerator<readonly EventItem[]> {
     const { space, follow } = this.#options
     const waitMs = follow ? WAIT_MS : 0
-    while (!this.#signal.aborted) {
-      const after = new Map(Array.from(this.#places, ([partition, place]) => [partition, place.after]))
+    for (let turn = 0; !this.#signal.aborted; turn++) {
+      // Another partition is the first each time: a busy one does not keep the others waiting.
+      const places = [...this.#places]
+      const first = turn % places.length
+      const inTurn = [...places.slice(first), ...places.slice(0, first)]
+      const after = new Map(inTurn.map(([partition, place]) => [partition, place.after]))
       const read = { after, max: PAGE, waitMs, signal: this.#signal }
       const pages = (await this.#trying(() => space.events.read(read))) ?? []
       for (const page of pages) yield* this.#told(page)
@@ -159,7 +178,6 @@ export class SubscribedStream implements EventStream {
       if (page === undefined) continue
       const letGo = this.#hold(member, page)
       try {
-        this.#places = new Map(this.#places).set(page.partition, { after: undefined, skip: 0 })
         yield* this.#told(page)
         // A batch is handled when the next one is asked for: this is where that happens.
         if (!this.#signal.aborted) await this.#trying(() => member.settle(page))
@@ -223,6 +241,8 @@ export class SubscribedStream implements EventStream {
       const before = this.#places
       return () => positionText(new Map(before).set(partition, to))
     }
+    // Of a named subscription's page it is not known what it comes after: nothing can be counted from there.
+    let isBehindKnown = this.#member === undefined
     if (page.gap) batch.push(itemAt({ kind: 'gap', partition }, moveTo({ ...place, skip: 0 })))
     for (const record of page.events) {
       const events = eventsOf(record.body)
@@ -231,7 +251,8 @@ export class SubscribedStream implements EventStream {
       for (let index = told; index < events.length; index++) {
         const event = events[index]!
         const isLast = index === events.length - 1
-        const next: Place = isLast ? { after: record.position, skip: 0 } : { after: place.after, skip: index + 1 }
+        const within = { after: place.after, skip: isBehindKnown ? index + 1 : 0 }
+        const next: Place = isLast ? { after: record.position, skip: 0 } : within
         if (!isWanted(event) || !this.#seen.see(event)) continue
         batch.push(itemAt({ kind: 'event', event: this.#opened(event) }, moveTo(next)))
         if (batch.length < mostInBatch) continue
@@ -240,6 +261,7 @@ export class SubscribedStream implements EventStream {
         batch = []
       }
       moveTo({ after: record.position, skip: 0 })
+      isBehindKnown = true
     }
     this.#places = new Map(this.#places).set(partition, { after: page.position, skip: 0 })
     if (batch.length > 0) yield batch

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { CloudEvent, EventItem, EventStream, Task } from '../../src/index'
-import { eventually, NAMESPACE, system, type System } from '../support/system'
+import { partitionOf } from '../../src/ids'
+import { eventually, NAMESPACE, silent, system, type System } from '../support/system'
 
 /** Takes the next `count` items of a stream. */
 async function take(stream: AsyncIterable<EventItem>, count: number): Promise<readonly EventItem[]> {
@@ -56,6 +57,21 @@ describe('a subscription', () => {
       expect(rest.map((each) => eventOf(each)!.id)).toEqual(all.slice(index + 1).map((each) => eventOf(each)!.id))
     }
     expect(told(await take(await client.subscribe({ ...options, from: since }), 3))).toEqual(told(all.slice(3)))
+  })
+
+  test('reads every partition in its turn, however much there is in one', async () => {
+    const sys = system()
+    const echo = withTask(sys)
+    await sys.worker()
+    const at = (partition: number, count: number): string[] =>
+      Array.from({ length: 1_000 }, (_, i) => `p${i}`)
+        .filter((id) => partitionOf(id, 4) === partition)
+        .slice(0, count)
+    // More than a page: each has commits of its own.
+    await run(sys, echo, [...at(0, 80), ...at(1, 1)])
+    const all = await take(await sys.client().subscribe({ from: 'beginning' }), 81 * 3)
+    const subjects = all.map((item) => eventOf(item)!.subject)
+    expect(subjects.indexOf(at(1, 1)[0]!)).toBeLessThan(subjects.lastIndexOf(at(0, 80).at(-1)!))
   })
 
   test('refuses what it cannot mean', async () => {
@@ -139,15 +155,32 @@ describe('a handler of events', () => {
     expect(Math.max(...sizes)).toBe(2)
   })
 
-  test('that throws ends its subscription, which says so', async () => {
+  test('that throws ends its subscription, which says so, and so does the log', async () => {
     const sys = system()
     const echo = withTask(sys)
     await sys.worker()
-    const { closed } = await sys.client().subscribe({}, () => {
+    const errors: unknown[] = []
+    const logger = { ...silent, error: (details: object) => void errors.push(details) }
+    const { closed } = await sys.client({ logger }).subscribe({}, () => {
       throw new RangeError('cannot')
     })
     await run(sys, echo, ['a'])
     await expect(closed).rejects.toThrow('cannot')
+    expect(errors).toMatchObject([{ error: { message: 'cannot' } }])
+  })
+
+  test('can close its subscription', async () => {
+    const sys = system()
+    const echo = withTask(sys)
+    await sys.worker()
+    let calls = 0
+    const subscription = await sys.client().subscribe({}, async () => {
+      calls++
+      await subscription.close()
+    })
+    await run(sys, echo, ['a'])
+    await subscription.closed
+    expect(calls).toBe(1)
   })
 })
 
@@ -174,6 +207,24 @@ describe('a named subscription', () => {
       expect(seen.slice(4).sort()).toEqual(['a COMPLETED', 'a RUNNING', 'b COMPLETED', 'b RUNNING']),
     )
     await again.close()
+  })
+
+  test('gives positions from which nothing is missed', async () => {
+    const sys = system()
+    const echo = withTask(sys)
+    await sys.worker({ events: 'tasks' })
+    await run(sys, echo, ['a', 'b', 'c'])
+    const every = { types: 'pipeline.*' }
+    const client = sys.client()
+    const named = await take(await client.subscribe({ ...every, name: 'mail', from: 'beginning' }), 9)
+    const seen = new Set<string>()
+    for (const item of named) {
+      seen.add(eventOf(item)!.id)
+      const rest = await client.subscribe({ ...every, from: item.position, follow: false })
+      for await (const later of rest) seen.add(`${item.position} ${eventOf(later)!.id}`)
+      for (const later of named.slice(named.indexOf(item) + 1))
+        expect(seen).toContain(`${item.position} ${eventOf(later)!.id}`)
+    }
   })
 
   test('shares the events among its members', async () => {
