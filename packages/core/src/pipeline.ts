@@ -3,6 +3,7 @@ import { toMermaid, toText, type DrawOptions } from './draw'
 import { encodeDefinition } from './definition-encoder'
 import type { Definition, Scalar } from './definition'
 import { isListener, type BoundListener } from './event-listener'
+import { isScalar, MOST_FIELDS, MOST_TEXT } from './events/event-fields'
 import { TaskError } from './errors'
 import { checkId } from './ids'
 import { jsonCodec } from './json-codec'
@@ -337,7 +338,7 @@ export interface AwaitedEvent {
   readonly key: string
   /** One that was sent to the pipeline that waits (`sendEvent({ key, pipelineId })`). Default false: one of the namespace. */
   readonly pipeline?: boolean
-  /** What the event's value must have at these paths: `{ 'order.id': 17 }`. Texts, numbers, booleans and null are compared. */
+  /** What the event's value must have at these paths: `{ 'order.id': 17 }`. Texts (of 256 characters), numbers, booleans and null are compared. */
   readonly match?: Readonly<Record<string, Scalar>>
 }
 
@@ -352,7 +353,10 @@ export interface WaitForEventOptions {
  * @throws TaskError TASKS_ARGUMENTS, TASKS_OPTIONS, TASKS_ID_INVALID
  */
 export function waitForEvent<Value = unknown>(event: AwaitedEvent, options?: WaitForEventOptions): Pipeline<Value>
-/** Waits for an event of a listener's source (`tasks.bindListener`); the event is the result. */
+/**
+ * Waits for an event of a listener's source (`tasks.bindListener`); the event is the result. For a limit of this wait's own:
+ * `waitForEvent(orders.set({ timeoutMs: 60_000 }), 'eu')`.
+ */
 export function waitForEvent<Args extends readonly unknown[], Event>(
   listener: BoundListener<Args, Event>,
   ...args: Args
@@ -376,11 +380,19 @@ export function waitForEvent(first: unknown, ...rest: readonly unknown[]): Pipel
   }) as never
 }
 
+/** What no event can have is refused here: it would be waited for for ever. */
 function matchOf(match: unknown): Readonly<Record<string, Scalar>> {
   if (!isPlainObject(match)) throw badOption('waitForEvent: match', 'a plain object', match)
-  for (const [path, value] of Object.entries(match)) {
-    const fits = value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
-    if (!fits) throw badOption(`waitForEvent: match["${path}"]`, 'a text, a finite number, a boolean or null', value)
+  const paths = Object.keys(match)
+  if (paths.length > MOST_FIELDS)
+    throw badOption('waitForEvent: match', `an object of at most ${MOST_FIELDS} paths`, paths.length)
+  for (const path of paths) {
+    if (!isScalar(match[path]))
+      throw badOption(
+        `waitForEvent: match["${path}"]`,
+        `a text of at most ${MOST_TEXT} characters, a finite number, a boolean or null`,
+        match[path],
+      )
   }
   return { ...match } as Readonly<Record<string, Scalar>>
 }

@@ -177,6 +177,10 @@ describe('a pipeline that waits for an event', () => {
 test('what is no event is refused', async () => {
   expect(() => waitForEvent({ key: '' })).toThrow(/event key/)
   expect(() => waitForEvent({ key: 'a', match: { x: {} as never } })).toThrow(/match/)
+  // No event could have it.
+  expect(() => waitForEvent({ key: 'a', match: { x: 'y'.repeat(257) } })).toThrow(/at most 256 characters/)
+  const many = Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`x${i}`, i]))
+  expect(() => waitForEvent({ key: 'a', match: many })).toThrow(/at most 100 paths, not 101/)
   expect(() => waitForEvent({ key: 'a' }, { timeoutMs: -1 })).toThrow(/timeoutMs/)
   expect(() => waitForEvent({ key: 'a' }).withInitial({ args: [1] as never })).toThrow(/nothing takes args/)
   const client = system().client()
