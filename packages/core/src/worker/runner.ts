@@ -172,6 +172,7 @@ export class Runner {
     // What was vetoed before its function was called has not run.
     let hasRun = false
     let hasReturned = false
+    let isAnnounced = true
     try {
       if (hooks !== undefined) await hooks.call('taskReceived', { context }, logger)
       const asked = this.#argumentsOf(task, running)
@@ -195,7 +196,8 @@ export class Runner {
       end = { error, isPipeline: false }
       if (hasReturned) announced?.notStored(error)
       // To be called again later is no error, as long as that may be.
-      else if (!RetryAfterError.is(error) || !willRetry(task, running, finished)) announced?.failed(error)
+      else if (RetryAfterError.is(error) && willRetry(task, running, finished)) isAnnounced = false
+      else announced?.failed(error)
     }
     try {
       if (hooks !== undefined && (hasRun || !TaskVetoError.is(end.error)))
@@ -206,9 +208,10 @@ export class Runner {
         return finished
       }
     } catch (error) {
+      // A veto of what has failed already is no second failure.
+      if (end.error === undefined || !isAnnounced) announced?.failed(error)
       finished = asFailed(error)
       end = { error, isPipeline: false }
-      announced?.failed(error)
     }
     if (hooks !== undefined && !end.isPipeline) await hooks.call('emitResult', { context, ...end }, logger)
     return finished

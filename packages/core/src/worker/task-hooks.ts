@@ -3,7 +3,8 @@
 //
 //   taskReceived → taskStarted → the function → taskFinished → taskRetry, or emitResult
 //
-// H1. A TaskVetoError from any of them but emitResult fails the task, which is not tried again, and ends the round: the first veto decides.
+// H1. A TaskVetoError from any of them but emitResult fails the task, which is not tried again, and ends the round: the first veto decides. From taskRetry, too: whoever
+//     counts retries may say that it is enough.
 // H2. Whatever else they throw is logged and counted, and stops nothing.
 // H3. Without handlers a task costs nothing more.
 import type { TaskContext } from '../context'

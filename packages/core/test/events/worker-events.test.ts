@@ -231,11 +231,28 @@ test('hooks come between: behind started, behind the result, before retrying; a 
   sys.tasks.events.on('taskFinished', () => later(5))
   const { said } = await talkative(sys)
   const client = sys.client()
-  for (const id of ['vetoed', 'p']) await (await client.submit(task.send(), { id })).result().catch(() => undefined)
+  const fine = sys.tasks.bind('fine', () => 1)
+  const busy = sys.tasks.bind(
+    'busy',
+    () => {
+      throw new RetryAfterError('busy', 5)
+    },
+    { retry: { maxRetries: 1, delayMs: 0 } },
+  )
+  sys.tasks.events.on('taskFinished', ({ context }) => {
+    if (context.taskId.startsWith('late')) throw new TaskVetoError('not this one')
+  })
+  const runs = { vetoed: task, p: task, late: task, 'late-fine': fine, 'late-busy': busy }
+  for (const [id, each] of Object.entries(runs))
+    await (await client.submit(each.send(), { id })).result().catch(() => undefined)
   const events = await said()
   const of = (id: string) => events.filter((event) => event.id === id).map(({ status }) => status)
   expect(of('vetoed/0')).toEqual(['started', 'error-task'])
   expect(of('p/0')).toEqual(['started', 'error-task'])
+  // It has failed once, whatever was said of it afterwards.
+  expect(of('late/0')).toEqual(['started', 'error-task'])
+  expect(of('late-fine/0')).toEqual(['started', 'finished', 'error-task'])
+  expect(of('late-busy/0')).toEqual(['started', 'error-task'])
 })
 
 test('lone tasks say the same, also when they become a pipeline to be tried again', async () => {

@@ -107,6 +107,29 @@ describe.each([true, false])('worker events (local lane: %s)', (localLane) => {
     },
   )
 
+  test('a veto from taskRetry fails the task, which is not tried again', async () => {
+    const sys = system()
+    let calls = 0
+    const task = sys.tasks.bind(
+      'task',
+      () => {
+        calls++
+        throw new Error('not yet')
+      },
+      { retry: { maxRetries: 3, delayMs: 1 } },
+    )
+    const emitted: unknown[] = []
+    sys.tasks.events.on('taskRetry', () => {
+      throw new TaskVetoError('enough')
+    })
+    sys.tasks.events.on('emitResult', ({ error }) => emitted.push((error as Error).message))
+    await sys.worker({ localLane })
+    const run = await sys.client().submit(task.send())
+    await expect(run.result()).rejects.toMatchObject({ code: 'TASKS_VETOED', message: 'enough' })
+    expect(calls).toBe(1)
+    expect(emitted).toEqual(['enough'])
+  })
+
   test('a veto from emitResult, and whatever else a handler throws, is counted and changes nothing', async () => {
     const sys = system()
     const task = sys.tasks.bind('task', () => 7)
