@@ -1,11 +1,19 @@
 import { expect, test } from 'vitest'
 import { documentOf, place } from './support/command'
 
-const linesOf = (stdout: string): readonly { type: string; subject: string; data: object }[] =>
+interface Line {
+  readonly id: string
+  readonly type: string
+  readonly subject: string
+  readonly data: object
+  readonly position: string
+}
+
+const linesOf = (stdout: string): readonly Line[] =>
   stdout
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as { type: string; subject: string; data: object })
+    .map((line) => JSON.parse(line) as Line)
 
 test('events tells what has happened, filtered, for people and as CloudEvents', async () => {
   const { run, worker } = place()
@@ -20,6 +28,9 @@ test('events tells what has happened, filtered, for people and as CloudEvents', 
   const events = linesOf((await run('events', '--type', 'pipeline.status', '--json')).stdout)
   expect(events).toHaveLength(4)
   expect(new Set(events.map(({ subject }) => subject))).toEqual(new Set(['one', 'two']))
+  const [first, ...later] = events
+  const behind = await run('events', '--type', 'pipeline.status', '--from', first!.position, '--json')
+  expect(linesOf(behind.stdout).map(({ id }) => id)).toEqual(later.map(({ id }) => id))
   expect((await run('events', '--from', 'new')).stdout).toBe('')
   const refused = await run('events', '--from', 'nowhere', '--json')
   expect(refused.code).toBe(2)

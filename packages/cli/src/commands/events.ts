@@ -16,7 +16,9 @@ interface EventFlags extends CommonFlags {
 export function addEvents(program: Command, terminal: Terminal): void {
   program
     .command('events')
-    .description('what has happened in the namespace, as long as it is kept; with --json one CloudEvent a line')
+    .description(
+      'what has happened in the namespace, as long as it is kept; with --json one CloudEvent a line, and its position',
+    )
     .option('-f, --follow', 'go on with what happens, until Ctrl-C')
     .option('--type <types...>', 'only these, like pipeline.status or "task.*"')
     .option('--pipeline <id>', 'only what is about this pipeline')
@@ -58,7 +60,7 @@ function show(terminal: Terminal, item: EventItem): void {
   if (item.kind === 'gap') {
     const { kind, partition, position } = item
     terminal.print({ kind, partition, position }, '… events are missing here: their retention has ended')
-  } else terminal.print(item.event, lineOf(item.event))
+  } else terminal.print({ ...item.event, position: item.position }, lineOf(item.event))
 }
 
 const TYPE_WIDTH = 18
