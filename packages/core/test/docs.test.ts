@@ -1,4 +1,4 @@
-// What the documents show is compiled and run: each page is one module, its blocks in order.
+// What the documents show is compiled and run. The blocks of a page are one module, in order; those that have a name besides (```ts listeners) are another.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -10,23 +10,35 @@ const docs = join(here, '../../../docs')
 // Beside the tests, so that its imports are found; what git ignores.
 const folder = join(here, '../temp/docs')
 
-/** The blocks of a page as one module that imports the sources. */
-function moduleOf(page: string): string {
-  const blocks = Array.from(readFileSync(join(docs, page), 'utf8').matchAll(/```ts\n(.*?)```/gs), ([, code]) => code!)
-  return blocks.join('\n').replaceAll("'@tasks/core'", "'../src/index'")
+interface Module {
+  readonly name: string
+  readonly text: string
 }
 
-const pages = readdirSync(docs).filter((page) => moduleOf(page) !== '')
+function modulesOf(page: string): readonly Module[] {
+  const texts = new Map<string, string>()
+  for (const [, name, code] of readFileSync(join(docs, page), 'utf8').matchAll(/```ts(?: (\w+))?\n(.*?)```/gs))
+    texts.set(name ?? 'page', `${texts.get(name ?? 'page') ?? ''}${code}\n`)
+  return Array.from(texts, ([name, text]) => ({ name: `${page.replace(/\.md$/, '')}.${name}`, text }))
+}
 
-test('there are pages with code', () => expect(pages.length).toBeGreaterThanOrEqual(2))
+/** As a module in this folder: it imports the sources, of core and of its neighbours. */
+const fromSources = (text: string, up: string): string =>
+  text
+    .replaceAll("'@tasks/core'", `'${up}src/index'`)
+    .replaceAll(/'@tasks\/(listener-\w+)'/g, (_, neighbour: string) => `'${up}../${neighbour}/src/index'`)
 
-describe.each(pages)('docs/%s', (page) => {
-  test('compiles', () => expect(compile(moduleOf(page)).errors).toEqual([]), 60_000)
+const modules = readdirSync(docs).flatMap(modulesOf)
+
+test('there are pages with code', () => expect(modules.length).toBeGreaterThanOrEqual(3))
+
+describe.each(modules)('docs/$name', ({ name, text }) => {
+  test('compiles', () => expect(compile(fromSources(text, '../')).errors).toEqual([]), 60_000)
 
   test('runs', async () => {
     mkdirSync(folder, { recursive: true })
-    const file = join(folder, page.replace(/\.md$/, '.ts'))
-    writeFileSync(file, moduleOf(page).replaceAll("'../src/index'", "'../../src/index'"))
+    const file = join(folder, `${name}.ts`)
+    writeFileSync(file, fromSources(text, '../../'))
     try {
       await expect(import(pathToFileURL(file).href)).resolves.toBeDefined()
     } finally {
