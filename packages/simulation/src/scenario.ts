@@ -133,7 +133,7 @@ const DURATIONS = [...CALM_DURATIONS, 3_000, 25_000]
 
 export function scenarioOf(seed: number): Scenario {
   const said = withWorkerEvents(randomOf(seed, 'worker events'), farScenarioOf(seed))
-  const scenario = repeated(randomOf(seed, 'again'), said)
+  const scenario = repeated(randomOf(seed, 'again'), crowded(randomOf(seed, 'crowd'), said))
   return 'maxDeliveries' in scenario ? scenario : nearer(randomOf(seed, 'near'), scenario)
 }
 
@@ -178,6 +178,46 @@ function farScenarioOf(seed: number): Scenario {
     faults: hasFaults ? faultsOf(random) : {},
     mishaps: hasFaults ? mishapsOf(random, workers.length, clients, healAtMs) : [],
     healAtMs,
+  }
+}
+
+/** Several who wait for one event, at a place of their own; perhaps they are being cancelled when it comes. Whoever comes too late for it gets another. */
+function crowded({ below, chance, pick }: Random, scenario: Scenario): Scenario {
+  if (chance(0.9)) return scenario
+  const { clients, pipelines, events = [], commands = [] } = scenario
+  const key = 'crowd'
+  const chains = Array.from({ length: 2 + below(3) }, (_, index): Program => [
+    { kind: 'wait', key },
+    plainTask(`p4a${index}`),
+  ])
+  const firstMs = pick([500, 2_000, 20_000])
+  const isCancelled = firstMs > 500 && chance(0.5)
+  // While it runs, cancelling goes on.
+  const long: Program[] = isCancelled ? [[{ ...plainTask('p4l'), ms: 25_000 }]] : []
+  const program: Program = [{ kind: 'group', returnExceptions: false, chains: [...chains, ...long] }, plainTask('p4z')]
+  const cancel: CommandSpec = {
+    client: below(clients),
+    atMs: firstMs - 400,
+    id: 'p4',
+    command: 'cancel',
+    graceMs: 30_000,
+  }
+  return {
+    ...scenario,
+    pipelines: [...pipelines, { id: 'p4', submits: [{ client: below(clients), atMs: below(300), program }] }],
+    commands: isCancelled ? [...commands, cancel] : commands,
+    events: [
+      ...events,
+      ...chains.map((_, index) => ({
+        client: below(clients),
+        atMs: firstMs + 20_000 * index,
+        id: `crowd${index}`,
+        key,
+        number: 0,
+        times: 1,
+        everyMs: 0,
+      })),
+    ],
   }
 }
 
@@ -358,19 +398,12 @@ function wideGroup(prefix: string, size: number): Program[number] {
   return {
     kind: 'group',
     returnExceptions: false,
-    chains: Array.from({ length: size }, (_, index) => [
-      {
-        kind: 'task',
-        label: `${prefix}w${index}`,
-        open: false,
-        gives: 'one',
-        fails: 0,
-        how: 'throws',
-        policy: 'used',
-        ms: 0,
-      },
-    ]),
+    chains: Array.from({ length: size }, (_, index) => [plainTask(`${prefix}w${index}`)]),
   }
+}
+
+function plainTask(label: string): TaskUnit {
+  return { kind: 'task', label, open: false, gives: 'one', fails: 0, how: 'throws', policy: 'used', ms: 0 }
 }
 
 function lonerSpec(random: Random, index: number, clients: number): LonerSpec {
