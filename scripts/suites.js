@@ -39,6 +39,12 @@ export const suites = [
   vitest('oracle', 'packages/oracle'),
   { name: 'scripts', runner: 'node:test', cwd: 'scripts', files: ['.test.js'] },
 
+  {
+    ...vitest('simulation-mutants', 'packages/simulation'),
+    files: ['test/mutants'],
+    tier: 'all',
+    env: { TASKS_MUTANTS: 'all' },
+  },
   { ...vitest('core-queue-lane', 'packages/core'), tier: 'all', env: { TASKS_LANE: 'queue' } },
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
   { ...vitest('core-node-24', 'packages/core'), tier: 'all', node: NODE_24 },

@@ -22,7 +22,7 @@ const { fromSource } = await import('./source.js')
 const args = process.argv.slice(2)
 const tier = args[0] === '--tier' ? args.splice(0, 2)[1] : undefined
 const chosen = choose(args)
-const minutes = tier === 'all' ? 30 : 8
+const minutes = tier === 'all' ? 40 : 8
 
 rmSync(reportsFolder, { recursive: true, force: true })
 mkdirSync(reportsFolder)
