@@ -17,7 +17,7 @@ const { values: given } = parseArgs({
     seed: { type: 'string' },
     /** Those cases that have failed before. */
     'once-failed': { type: 'boolean', default: false },
-    /** Of a failure only the line with its seed: mutants are to fail. */
+    /** A line for each seed as it begins, and one for what fails: mutants are to fail. */
     quick: { type: 'boolean', default: false },
   },
 })
@@ -39,6 +39,7 @@ async function runMany(start: number, count: number): Promise<void> {
   let steps = 0
   for (let seed = start; seed < start + count; seed++) {
     seedAtHand = seed
+    if (given.quick) console.log(`seed ${seed}`)
     const recording = await simulate(scenarioOf(seed))
     steps += recording.steps
     const broken = check(recording)
@@ -49,7 +50,7 @@ async function runMany(start: number, count: number): Promise<void> {
       return
     }
     const now = performance.now()
-    if (now - told < 10_000) continue
+    if (now - told < 10_000 || given.quick) continue
     told = now
     console.log(`${seed - start + 1} seeds, ${perSecond(seed - start + 1, now - since)}`)
   }
