@@ -9,9 +9,13 @@ export type Given =
 export const NOTHING: Given = { kind: 'nothing' }
 
 /** A task's failure, or that of a group: what its chains failed with, in their order, the first hundred of them. */
-export type Failed =
-  | { readonly failed: string; readonly attempt: number }
+export type Failed = (
+  | { readonly failed: string; readonly task: string | undefined; readonly attempt: number }
   | { readonly failed: readonly Cause[]; readonly count: number }
+) & {
+  /** What failed after it, at the ends of pipelines. */
+  readonly suppressed?: readonly Failed[]
+}
 
 export type Cause = Failed & { readonly index: number }
 
@@ -44,12 +48,14 @@ export function inAnyOrder(value: unknown): unknown {
 
 /** The failure that an error of the library tells of. Of a task that hung it says only that. */
 export function failedOf(error: LibraryError): Failed {
-  const { code, message, errors, errorCount, task } = error
+  const { code, message, errors, errorCount, task, suppressed } = error
+  const after = suppressed === undefined ? {} : { suppressed: suppressed.map(failedOf) }
   if (errors !== undefined) {
     const causes = errors.map((cause) => ({ ...failedOf(cause), index: cause.index ?? -1 }))
-    return { failed: causes, count: errorCount ?? -1 }
+    return { failed: causes, count: errorCount ?? -1, ...after }
   }
-  return { failed: code === 'TASKS_TASK_FAILED' ? message : (code ?? message), attempt: task?.attempt ?? 0 }
+  const failed = code === 'TASKS_TASK_FAILED' ? message : (code ?? message)
+  return { failed, task: task?.name, attempt: task?.attempt ?? 0, ...after }
 }
 
 interface LibraryError extends Error {
@@ -57,5 +63,6 @@ interface LibraryError extends Error {
   readonly errors?: readonly LibraryError[] | undefined
   readonly errorCount?: number | undefined
   readonly index?: number | undefined
-  readonly task?: { readonly attempt: number } | undefined
+  readonly task?: { readonly name: string; readonly attempt: number } | undefined
+  readonly suppressed?: readonly LibraryError[] | undefined
 }

@@ -21,5 +21,5 @@ export type {
   Unit,
   WaitUnit,
 } from './program'
-export { eventOf, isEnd, isLoose, partsOf, pausesItself, tasksOf, waitsOf } from './program'
+export { eventOf, isEnd, isLoose, partsOf, pausesItself, taskNameOf, tasksOf, waitsOf } from './program'
 export { simplerPrograms } from './shrink'

@@ -7,6 +7,7 @@ import {
   eventOf,
   partsOf,
   taskCount,
+  taskNameOf,
   type ChainUnit,
   type EachUnit,
   type Failing,
@@ -36,6 +37,9 @@ const FAILURES: Partial<Record<Failing, string>> = {
   hangs: 'TASKS_TIMEOUT',
   kills: 'TASKS_MAX_DELIVERIES',
 }
+
+/** The library's own, which looks at the list of a fan-out. */
+const EACH_TASK = '@tasks/each'
 
 /** They are not tried again. */
 const FINAL: readonly Failing[] = ['throws for good', 'kills']
@@ -89,8 +93,8 @@ class Run {
   }
 
   /**
-   * The task at its end that is to run whatever happens takes nothing and gives nothing; but its failure takes the place of a success. Its state
-   * is its own unless it is inline: then what it has set counts if it ends well.
+   * The task at its end that is to run whatever happens takes nothing and gives nothing; but its failure takes the place of a success, and is told beside
+   * another. Its state is its own unless it is inline: then what it has set counts if it ends well.
    */
   definition(program: Program, from: Since, outer: State, kept: Kept): Ended {
     const { begin, chain, end } = partsOf(program)
@@ -102,8 +106,7 @@ class Run {
     let ended = this.chain(chain, { ...from, given, state: initial }, below, kept.part(0))
     if (end !== undefined) {
       const cleaned = this.task(end, NOTHING, ended, over(below, ended.state), new Kept())
-      const counts = 'failure' in cleaned && !('failure' in ended)
-      ended = { ...(counts ? cleaned : ended), ...since(cleaned) }
+      ended = { ...bothEnded(ended, cleaned), ...since(cleaned) }
     }
     return begin?.inline && !('failure' in ended) ? ended : { ...ended, state: NO_STATE }
   }
@@ -148,7 +151,12 @@ class Run {
   wait(unit: WaitUnit, from: Since): Ended {
     const { timeoutMs, raceMs } = unit
     if (timeoutMs !== undefined)
-      return { ...from, ms: from.ms + timeoutMs, failure: { failed: 'TASKS_TIMEOUT', attempt: 0 }, state: NO_STATE }
+      return {
+        ...from,
+        ms: from.ms + timeoutMs,
+        failure: { failed: 'TASKS_TIMEOUT', task: undefined, attempt: 0 },
+        state: NO_STATE,
+      }
     if (raceMs === undefined)
       return { ...from, heard: [...from.heard, unit], given: { kind: 'one', value: eventOf(unit) }, state: NO_STATE }
     this.tasks--
@@ -171,7 +179,8 @@ class Run {
       this.runs.set(unit.label, { unit, attempts: attempt, times, saw, after, resumed, heard, asleepMs })
       if (act.does === 'fails') {
         if (!FINAL.includes(act.how) && attempt <= (unit.retries ?? 0)) continue
-        return { ...mine, failure: { failed: FAILURES[act.how] ?? act.message, attempt }, state: NO_STATE }
+        const failed = FAILURES[act.how] ?? act.message
+        return { ...mine, failure: { failed, task: taskNameOf(unit), attempt }, state: NO_STATE }
       }
       this.done++
       if (act.does === 'gives') return { ...mine, given: act.given, state: act.sets }
@@ -206,7 +215,10 @@ class Run {
     if (kept.list === undefined) {
       this.attempts++
       const list = argumentsOf(input)[0]
-      if (!Array.isArray(list)) return { ...from, failure: { failed: 'TASKS_ARGUMENTS', attempt: 1 }, state: NO_STATE }
+      if (!Array.isArray(list)) {
+        const failure = { failed: 'TASKS_ARGUMENTS', task: EACH_TASK, attempt: 1 }
+        return { ...from, failure, state: NO_STATE }
+      }
       kept.list = list
       this.tasks += (list.length - 1) * taskCount(each.chain)
     }
@@ -218,6 +230,13 @@ class Run {
   }
 }
 
+function bothEnded(ended: Ended, cleaned: Ended): Ended {
+  if (!('failure' in cleaned)) return ended
+  if (!('failure' in ended)) return cleaned
+  const { failure } = ended
+  return { ...ended, failure: { ...failure, suppressed: [...(failure.suppressed ?? []), cleaned.failure] } }
+}
+
 /** Chains have ended side by side. What failed has set nothing; if its failure is a value, it is done with. */
 function joined(ends: readonly Ended[], how: GroupUnit | EachUnit, from: Since, kept: Kept): Ended {
   if (how.returnExceptions) ends.forEach((ended, index) => (kept.part(index).ended = ended))
@@ -227,7 +246,7 @@ function joined(ends: readonly Ended[], how: GroupUnit | EachUnit, from: Since, 
   if (failed.length > 0 && !how.returnExceptions)
     return { ...about, failure: { failed: failed.slice(0, MOST_CAUSES), count: failed.length } }
   const state = together(ends.map((ended) => ('failure' in ended ? NO_STATE : ended.state)))
-  if (state === undefined) return { ...about, failure: { failed: 'TASKS_STATE_CONFLICT', attempt: 0 } }
+  if (state === undefined) return { ...about, failure: { failed: 'TASKS_STATE_CONFLICT', task: undefined, attempt: 0 } }
   const value = ends.map((ended) => ('failure' in ended ? ended.failure : resultOf(ended.given)))
   return { ...about, given: { kind: 'one', value }, state }
 }

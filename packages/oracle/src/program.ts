@@ -46,6 +46,17 @@ export interface TaskUnit extends Entry {
   readonly pure?: true
 }
 
+/** What the library knows it by: with a policy of its own it is a task of its own, and so it is if its result need not be stored. */
+export function taskNameOf({ policy, retries, pure }: NamedTask): string {
+  return (pure ? 'pure' : 'act') + (policy === 'bound' && retries !== undefined ? String(retries) : '')
+}
+
+interface NamedTask {
+  readonly policy: TaskUnit['policy']
+  readonly retries?: number | undefined
+  readonly pure?: boolean
+}
+
 export type Gives = 'one' | 'nothing' | 'several' | 'much' | 'list'
 
 /** `hangs`: it never ends, and is given up after its `timeoutMs`. `kills`: its process dies of it, each time. */

@@ -53,8 +53,8 @@ test('a failure ends its chain; a group waits for the others, and fails with all
   expect(resultOf(...program)).toEqual({
     failure: {
       failed: [
-        { failed: 'b failed', attempt: 1, index: 1 },
-        { failed: 'd failed', attempt: 1, index: 3 },
+        { failed: 'b failed', task: 'act', attempt: 1, index: 1 },
+        { failed: 'd failed', task: 'act', attempt: 1, index: 3 },
       ],
       count: 2,
     },
@@ -64,13 +64,15 @@ test('a failure ends its chain; a group waits for the others, and fails with all
 
 test('with returnExceptions the failures are values of the list', () => {
   expect(resultOf(group([task('a'), failing('b')], { returnExceptions: true }))).toEqual({
-    result: [['a()'], { failed: 'b failed', attempt: 1 }],
+    result: [['a()'], { failed: 'b failed', task: 'act', attempt: 1 }],
   })
 })
 
 test('a task is tried again as often as its policy says, and not at all after a failure for good', () => {
   expect(ranIn(task('a', { fails: 3, retries: 3 }))).toEqual({ a: 4 })
-  expect(resultOf(task('a', { fails: 4, retries: 3 }))).toEqual({ failure: { failed: 'a failed', attempt: 4 } })
+  expect(resultOf(task('a', { fails: 4, retries: 3 }))).toEqual({
+    failure: { failed: 'a failed', task: 'act', attempt: 4 },
+  })
   expect(ranIn(task('a', { fails: 1, retries: 3, how: 'throws for good' }))).toEqual({ a: 1 })
 })
 
@@ -83,7 +85,7 @@ test('a returned pipeline stands in for the result, takes nothing, and its failu
 
 test('a handler gets the failure before it, and what it returns goes on; a failure of its own goes to the next one', () => {
   const handler = (label: string, more: Partial<TaskUnit> = {}): TaskUnit => task(label, { role: 'handler', ...more })
-  const failure = '{"failed":"a failed","attempt":1}'
+  const failure = '{"failed":"a failed","task":"act","attempt":1}'
   expect(resultOf(failing('a'), task('b'), handler('c'), task('d'))).toEqual({
     result: [`d(["c(${failure.replaceAll('"', '\\"')})"])`],
   })
@@ -94,11 +96,23 @@ test('a handler gets the failure before it, and what it returns goes on; a failu
   expect(ranIn(failing('a'), group([[task('b'), handler('c')]]), handler('d'))).toEqual({ a: 1, d: 1 })
 })
 
-test('what runs at the end gets nothing and changes nothing, but that its failure takes the place of a success', () => {
+test('what runs at the end gets nothing and changes nothing, but that its failure takes the place of a success, or is told beside another', () => {
   const end = task('end', { role: 'finally', open: false })
   expect(resultOf(task('a'), end)).toEqual({ result: ['a()'] })
-  expect(resultOf(failing('a'), { ...end, fails: 9 })).toEqual({ failure: { failed: 'a failed', attempt: 1 } })
-  expect(resultOf(task('a'), { ...end, fails: 9 })).toEqual({ failure: { failed: 'end failed', attempt: 1 } })
+  const failures = [
+    { failed: 'end failed', task: 'act', attempt: 1 },
+    { failed: 'end failed', task: 'act2', attempt: 3 },
+  ]
+  expect(resultOf(failing('a'), { ...end, fails: 9 })).toEqual({
+    failure: { failed: 'a failed', task: 'act', attempt: 1, suppressed: failures.slice(0, 1) },
+  })
+  const inner = [group([failing('b')]), { ...end, fails: 9 }]
+  expect(resultOf(task('a', { returns: inner }), { ...end, fails: 9, retries: 2, policy: 'bound' })).toEqual({
+    failure: { failed: [{ failed: 'b failed', task: 'act', attempt: 1, index: 0 }], count: 1, suppressed: failures },
+  })
+  expect(resultOf(task('a'), { ...end, fails: 9 })).toEqual({
+    failure: { failed: 'end failed', task: 'act', attempt: 1 },
+  })
   expect(interpret([task('a', { returns: [task('b'), end] }), task('c')]).runs.get('c')!.after).toEqual(['end'])
 })
 
@@ -137,7 +151,7 @@ test('who races gets the same, in a list, whether the event came in time or not'
 
 test('what kills its process is given up, and not tried again', () => {
   expect(resultOf(failing('a', { how: 'kills', retries: 3 }))).toEqual({
-    failure: { failed: 'TASKS_MAX_DELIVERIES', attempt: 1 },
+    failure: { failed: 'TASKS_MAX_DELIVERIES', task: 'act', attempt: 1 },
   })
 })
 

@@ -22,6 +22,7 @@ import {
   isEnd,
   partsOf,
   plainOf,
+  taskNameOf,
   type ChainUnit,
   type EachUnit,
   type GroupUnit,
@@ -45,16 +46,12 @@ const TIMEOUT_MS = 40_000
 /** A task without a policy, and one bound with each number of retries; the same of tasks whose results need not be stored. */
 const RETRIES = [undefined, 0, 1, 2, 3] as const
 const TASKS = [false, true].flatMap((pure) =>
-  RETRIES.map((retries) => ({ name: nameOf(retries, pure), retries, pure })),
+  RETRIES.map((retries) => ({ name: taskNameOf({ policy: 'bound', retries, pure }), retries, pure })),
 )
 export const ALL_TASKS = TASKS.length
 
 /** Every worker knows it, and nobody counts how often it runs: it gives what an event would have given that did not come in time. */
 export const INSTEAD = 'instead'
-
-function nameOf(retries: number | undefined, pure: boolean): string {
-  return (pure ? 'pure' : 'act') + (retries === undefined ? '' : String(retries))
-}
 
 /** Runs of a pipeline are named after the first one. */
 export function runNumber(run: string): number {
@@ -192,8 +189,8 @@ export class Author {
       : untyped(inParallel([wait.exceptionally(this.#byName.get(INSTEAD)!, eventOf(unit)) as never]))
   }
 
-  #taskOf({ policy, retries, pure }: TaskUnit): AnyTask {
-    return this.#byName.get(nameOf(policy === 'bound' ? retries : undefined, pure === true))!
+  #taskOf(unit: TaskUnit): AnyTask {
+    return this.#byName.get(taskNameOf(unit))!
   }
 
   #act(process: Place, history: Notes, args: readonly unknown[], kill: () => void): unknown {

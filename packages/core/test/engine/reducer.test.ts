@@ -8,6 +8,7 @@ import {
   generateProgram,
   interpret,
   plainOf,
+  taskNameOf,
   waitsOf,
   type ChainUnit,
   type Program,
@@ -86,7 +87,7 @@ function taskUseOf(unit: TaskUnit): TaskUse {
   const retry = unit.policy === 'used' ? retryOf(unit) : undefined
   const step = retry === undefined ? {} : { retry }
   const overrides = unit.pauses ? { pauseAfter: true as const } : undefined
-  const use = { task: { name: 'task', step }, open: unit.open, args: [unit], overrides }
+  const use = { task: { name: taskNameOf(unit), step }, open: unit.open, args: [unit], overrides }
   return unit.role === 'handler' ? { ...use, catches: true } : use
 }
 
@@ -137,7 +138,7 @@ function run(dispatch: Dispatch): Outcome {
       ...outcome,
       value: {
         kind: Kind.error,
-        bytes: Buffer.from(JSON.stringify(toFailure(error, { name: 'task', id: path, attempt }))),
+        bytes: Buffer.from(JSON.stringify(toFailure(error, { name: step.task, id: path, attempt }))),
       },
       verdict: {
         retryable: act.how !== 'throws for good',

@@ -6,6 +6,7 @@ import {
   generateProgram,
   interpret,
   plainOf,
+  taskNameOf,
   type Given,
   type Outcome,
   type Program,
@@ -49,10 +50,11 @@ function workshop(tasks: Tasks, pause: (ms: number) => Promise<void>, onStart: (
     if (act.how === 'hangs') await new Promise(() => undefined)
     throw new Error(act.message)
   }
-  const plain = tasks.bind('work', work) as Work
-  const bound = [0, 1, 2, 3].map(
-    (maxRetries) => tasks.bind(`work${maxRetries}`, work, { retry: { maxRetries, delayMs: 10 } }) as Work,
-  )
+  const plain = tasks.bind(taskNameOf({ policy: 'used' }), work) as Work
+  const bound = [0, 1, 2, 3].map((retries) => {
+    const name = taskNameOf({ policy: 'bound', retries })
+    return tasks.bind(name, work, { retry: { maxRetries: retries, delayMs: 10 } }) as Work
+  })
   const unitOf = (unit: Unit): Closed => {
     if (unit.kind === 'group') {
       const { chains, returnExceptions, maxParallelism } = unit
