@@ -31,6 +31,25 @@ async function refusal(path: string): Promise<TaskError> {
   return error
 }
 
+/** A file with 50 tasks, some 200 kB, that is garbage from there on. */
+async function damaged(from: number): Promise<string> {
+  const path = newPath()
+  const transport = sqliteTransport({ path })
+  const space = await transport.open({ namespace: 'n' })
+  await space.send(
+    Array.from({ length: 50 }, (_, i) => ({
+      target: { to: 'task', queue: 'q' },
+      id: `${i}`,
+      body: new Uint8Array(3000),
+    })),
+  )
+  await transport.close()
+  const bytes = readFileSync(path)
+  bytes.fill(0xa5, from)
+  writeFileSync(path, bytes)
+  return path
+}
+
 function sql<T>(path: string, use: (db: Database) => T): T {
   const db = chooseDriver().open(path)
   try {
@@ -125,22 +144,17 @@ describe('the file', () => {
     expect(readFileSync(path)).toEqual(before)
   })
 
-  test('that is damaged is reported as such, when it is opened or when it is used', async () => {
-    const path = newPath()
-    const first = sqliteTransport({ path })
-    const space = await first.open({ namespace: 'n' })
-    await space.send(
-      Array.from({ length: 50 }, (_, i) => ({
-        target: { to: 'task', queue: 'q' },
-        id: `${i}`,
-        body: new Uint8Array(3000),
-      })),
-    )
-    await first.close()
-    const bytes = readFileSync(path)
-    bytes.fill(0xa5, 4096)
-    writeFileSync(path, bytes)
-    expect((await refusal(path)).code).toBe('TASKS_STORE_CORRUPT')
+  test('that is damaged is reported as such when it is opened', async () => {
+    expect((await refusal(await damaged(4096))).code).toBe('TASKS_STORE_CORRUPT')
+  })
+
+  test('in which damage is met later is reported as such then', async () => {
+    const path = await damaged(150_000)
+    const consumer = (await open(path)).consume({ queues: ['q'], leaseMs: 10_000 })
+    await expect(consumer.receive({ max: 50, waitMs: 0, suspects: false })).rejects.toMatchObject({
+      code: 'TASKS_STORE_CORRUPT',
+      message: expect.stringContaining(path) as string,
+    })
   })
 
   test('in a folder that does not exist is refused, and the folder is not made', async () => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createClient, createTasks, inParallel, startWorker } from '@tasks/core'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { chooseDriver } from '../src/driver'
+import { sqliteTransport } from '../src/index'
 import { newPath } from './support/folder'
 
 const page = readFileSync(new URL('../HOW_IT_WORKS.md', import.meta.url), 'utf8')
@@ -39,4 +40,18 @@ test('the queries of the page find what they say', async () => {
   expect(keys).toContain(`M/${id}`)
   expect(keys.some((key) => /^Prisk-2026-11-21\/\d+:g/.test(key))).toBe(true)
   expect(keys.filter((key) => key.includes(`${id}0`))).toEqual([])
+
+  const connection = sqliteTransport({ path })
+  onTestFinished(() => connection.close())
+  const space = await connection.open({ namespace: 'risk' })
+  const consumer = space.consume({ queues: ['default'], leaseMs: 60_000 })
+  const [lease] = await consumer.receive({ max: 1, waitMs: 5_000, suspects: false })
+  const [lock, ...locks] = ask(held)
+  expect([lock, locks]).toEqual([expect.objectContaining({ pid: process.pid }), []])
+  expect(lock!['ms_left']).toBeGreaterThan(0)
+  expect(ask(queues)).toMatchObject([{ ready: 2, all_messages: 3 }])
+  const letter = { reason: 'failed', message: 'it is broken', source: 'default' } as const
+  await consumer.settle([{ lease: lease!, op: 'dead', letter }], [])
+  expect(ask(held)).toEqual([])
+  expect(ask(dead)).toMatchObject([{ "info ->> 'reason'": 'failed', "info ->> 'message'": 'it is broken' }])
 })

@@ -21,15 +21,7 @@ async function peer(path: string): Promise<Peer> {
   return peer
 }
 
-async function eventually<T>(read: () => T | Promise<T>, accept: (value: T) => boolean, ms = 5000): Promise<T> {
-  const until = performance.now() + ms
-  for (;;) {
-    const value = await read()
-    if (accept(value)) return value
-    if (performance.now() > until) throw new Error(`still ${JSON.stringify(value)} after ${ms} ms`)
-    await sleep(2)
-  }
-}
+const SOON = { timeout: 5_000, interval: 2 }
 
 /** Takes part in owning until the test ends. */
 function own(space: Space, leaseMs: number): Map<number, PartitionSession> {
@@ -62,7 +54,8 @@ describe('several processes', () => {
     await Promise.all([a.call('close'), b.call('close')])
   })
 
-  test('wake each other within milliseconds', async () => {
+  // That they need not look by themselves: wakeup.test.ts.
+  test('hear of what another one sends without waiting for their beat', async () => {
     const path = newPath()
     const space = await open(path)
     const other = await peer(path)
@@ -93,16 +86,9 @@ describe('several processes', () => {
     const heard: string[] = []
     space.onSignal((body) => void heard.push(new TextDecoder().decode(body)))
     await b.call('signal', 'again')
-    await eventually(
-      () => a.call('heard'),
-      ({ signals, replies }) => signals.length === 2 && replies.length === 1,
-    )
-    expect(await a.call('heard')).toEqual({ signals: ['to all', 'again'], replies: ['to a'] })
+    await expect.poll(() => a.call('heard'), SOON).toEqual({ signals: ['to all', 'again'], replies: ['to a'] })
     expect(await b.call('heard')).toEqual({ signals: ['to all', 'again'], replies: [] })
-    await eventually(
-      () => heard,
-      (all) => all.includes('again'),
-    )
+    await expect.poll(() => heard, SOON).toContain('again')
   })
 
   test('take over the partitions of one that was killed, long before its leases run out', async () => {
@@ -110,22 +96,13 @@ describe('several processes', () => {
     const space = await open(path)
     const victim = await peer(path)
     await victim.call('own', LEASE_MS)
-    await eventually(
-      () => victim.call('owned'),
-      (owned) => owned.length === 16,
-    )
+    await expect.poll(() => victim.call('owned'), SOON).toHaveLength(16)
     const sessions = own(space, LEASE_MS)
-    await eventually(
-      () => sessions.size,
-      (size) => size === 8,
-    )
+    await expect.poll(() => sessions.size, SOON).toBe(8)
     await victim.call('commit', [...(await victim.call('owned'))][0]!, 'e/r', 'last words')
     const start = performance.now()
     victim.kill('SIGKILL')
-    await eventually(
-      () => sessions.size,
-      (size) => size === 16,
-    )
+    await expect.poll(() => sessions.size, SOON).toBe(16)
     console.log(`crash take-over of 8 partitions on the same host: ${(performance.now() - start).toFixed(0)} ms`)
     const rows = await Promise.all([...sessions.values()].map((session) => session.load(['e/r'])))
     expect(
@@ -163,17 +140,11 @@ describe('several processes', () => {
     const space = await open(path)
     const zombie = await peer(path)
     await zombie.call('own', 600)
-    await eventually(
-      () => zombie.call('owned'),
-      (owned) => owned.length === 16,
-    )
+    await expect.poll(() => zombie.call('owned'), SOON).toHaveLength(16)
     const before = await zombie.call('commit', 3, 'e/r', 'before')
     zombie.kill('SIGSTOP')
     const sessions = own(space, LEASE_MS)
-    await eventually(
-      () => sessions.size,
-      (size) => size === 16,
-    )
+    await expect.poll(() => sessions.size, SOON).toBe(16)
     const session = sessions.get(3)!
     expect(session.claim).not.toBe(before)
     expect(session.seq).toBe(1)
@@ -225,17 +196,11 @@ describe('several processes', () => {
     const space = await open(path)
     const other = await peer(path)
     await other.call('own', LEASE_MS)
-    await eventually(
-      () => other.call('owned'),
-      (owned) => owned.length === 16,
-    )
+    await expect.poll(() => other.call('owned'), SOON).toHaveLength(16)
     const sessions = own(space, LEASE_MS)
     const start = performance.now()
     await other.call('close')
-    await eventually(
-      () => sessions.size,
-      (size) => size === 16,
-    )
+    await expect.poll(() => sessions.size, SOON).toBe(16)
     console.log(`planned hand-over of all partitions: ${(performance.now() - start).toFixed(0)} ms`)
     await other.exited
     const db = chooseDriver().open(path)
