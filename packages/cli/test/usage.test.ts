@@ -8,8 +8,9 @@ test('--help lists every command and every exit code, --version the version', as
   const { run } = place()
   const { code, stdout, stderr } = await run('--help')
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  const commands = 'worker submit status show result list pause resume cancel retry delete dlq graph doctor'
-  for (const command of commands.split(' ')) expect(stdout).toMatch(new RegExp(`^ {2}${command}`, 'm'))
+  const commands = 'worker submit status show result list pause resume cancel retry delete events dlq graph doctor help'
+  const [, listed = ''] = /^Commands:\n((?: .*\n)+)/m.exec(stdout) ?? []
+  expect([...listed.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name)).toEqual(commands.split(' '))
   for (const [exitCode, meaning] of exitCodeMeanings)
     expect(stdout).toContain(`  ${String(exitCode).padEnd(5)}${meaning}`)
   expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)

@@ -35,7 +35,7 @@ test('a second SIGINT exits at once, with 130, and nothing is lost', async () =>
   expect(readFileSync(file, 'utf8')).toBe('start\nstart\nend\n')
 })
 
-test('at --drain-ms a task that has not ended is given back', async () => {
+test('at --drain-ms a task that has not ended is given back, and another worker has it', async () => {
   const { run, worker, folder, module } = place()
   const first = await worker(module('tasks.ts'), '--drain-ms', '100')
   const file = join(folder, 'log')
@@ -45,6 +45,8 @@ test('at --drain-ms a task that has not ended is given back', async () => {
   const { code, stderr } = await first.ended
   expect(stderr).toContain('tasks were given back: they did not end in time')
   expect(code).toBe(0)
+  await worker(module('tasks.ts'), '--drain-ms', '100')
+  await eventually('it runs again', () => readFileSync(file, 'utf8') === 'start\nstart\n' || undefined)
 })
 
 test('--json: one document, when it ends', async () => {
@@ -64,10 +66,16 @@ test('--json: one document, when it ends', async () => {
   })
 })
 
-test('two workers share the tasks, one of each role is as good as one of both', async () => {
-  const { run, worker, module } = place()
-  await Promise.all([worker(module('tasks.ts'), '--role', 'owner'), worker(module('tasks.ts'), '--role', 'worker')])
-  expect(await run('submit', 'doubles', '[1,2,3,4]', '--wait')).toMatchObject({ code: 0 })
+test('workers share the tasks of an owner beside them', async () => {
+  const { run, worker, module, folder } = place()
+  const roles = [['owner'], ['worker', '--concurrency', '1'], ['worker', '--concurrency', '1']] as const
+  await Promise.all(roles.map((role) => worker(module('tasks.ts'), '--role', ...role)))
+  const { code, stdout } = await run('submit', 'doubles', '[1,2,3,4]', '--wait')
+  expect({ code, value: JSON.parse(stdout) as unknown }).toEqual({ code: 0, value: [2, 4, 6, 8] })
+  // Each holds the one place of its worker until both have begun.
+  const files = ['one', 'other'].map((name) => join(folder, name))
+  for (const file of files) await run('submit', 'slow', JSON.stringify(file), '60000')
+  await eventually('both run at once', () => files.every((file) => existsSync(file)) || undefined)
 })
 
 test.each([
