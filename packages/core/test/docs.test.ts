@@ -1,4 +1,5 @@
 // What the documents show is compiled and run. The blocks of a page are one module, in order; those that have a name besides (```ts listeners) are another.
+// What composes in the README is compiled, with the tasks that it takes for granted; its first example is run by scripts/pack-check.js.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -46,3 +47,21 @@ describe.each(modules)('docs/$name', ({ name, text }) => {
     }
   }, 60_000)
 })
+
+test('README.md: composing compiles', () => {
+  const text = readFileSync(join(here, '../README.md'), 'utf8')
+  const [, block = ''] = /\*\*Composing\.\*\*\n\n```ts\n(.*?)```/s.exec(text) ?? []
+  const names = ['const thumbnails', 'fanOut', 'exceptionally', 'finallyDo']
+  expect(names.filter((name) => !block.includes(name))).toEqual([])
+  const given = `import { createTasks, fanOut, sleep, type FinalPipeline, type TaskError } from '../src/index'
+const tasks = createTasks({ namespace: 'example' })
+const list = tasks.declare<(folder: string) => string[]>('list')
+const resize = tasks.declare<(file: string, width: number) => string>('resize')
+const placeholders = tasks.declare<(error: TaskError) => string[]>('placeholders')
+const collect = tasks.declare<(files: string[]) => number>('collect')
+const cleanUp = tasks.declare<(folder: string) => void>('cleanUp')
+`
+  expect(
+    compile(`${given}${block}const pipeline: FinalPipeline<number, unknown> = thumbnails\nvoid pipeline`).errors,
+  ).toEqual([])
+}, 60_000)
