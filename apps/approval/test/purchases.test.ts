@@ -1,12 +1,11 @@
-import { createClient, startWorker, type Logger } from '@tasks/core'
+import { createClient, startWorker } from '@tasks/core'
 import { memoryTransport } from '@tasks/core/memory'
-import { testPipeline, virtualClock } from '@tasks/core/testing'
+import { silentLogger, testPipeline, virtualClock } from '@tasks/core/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { DAY_MS, DECISION, NAMESPACE, purchases, type Decision } from '../src/purchases'
 
 /** Time has no heartbeats to stop at. */
 const NEVER_MS = 3_650 * DAY_MS
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 const lathe = { what: 'a lathe', amount: 9_000, approver: 'Ada' }
 
 /** The workflow in memory, on a clock that the test moves. */
@@ -16,8 +15,8 @@ async function running() {
   const begin = clock.now()
   const { tasks, buy } = purchases((_, message) => told.push([(clock.now() - begin) / DAY_MS, message]))
   const transport = memoryTransport({ clock })
-  const worker = await startWorker({ tasks, transport, clock, logger: silent, partitions: 1, leaseMs: NEVER_MS })
-  const client = createClient({ namespace: NAMESPACE, transport, clock, logger: silent, answerMs: NEVER_MS })
+  const worker = await startWorker({ tasks, transport, clock, logger: silentLogger, partitions: 1, leaseMs: NEVER_MS })
+  const client = createClient({ namespace: NAMESPACE, transport, clock, logger: silentLogger, answerMs: NEVER_MS })
   onTestFinished(async () => {
     const closing = Promise.all([client.close(), worker.close({ drainMs: 0 })])
     await clock.advance(60_000)

@@ -1,14 +1,13 @@
-import { createClient, startWorker, type Client, type Logger } from '@tasks/core'
+import { createClient, startWorker, type Client } from '@tasks/core'
 import { memoryTransport } from '@tasks/core/memory'
+import { silentLogger } from '@tasks/core/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { handle, NAMESPACE, tasks, type Webhook } from '../src/orders'
 
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-
 async function running(): Promise<Client> {
   const transport = memoryTransport()
-  const worker = await startWorker({ tasks, transport, logger: silent })
-  const client = createClient({ namespace: NAMESPACE, transport, logger: silent })
+  const worker = await startWorker({ tasks, transport, logger: silentLogger })
+  const client = createClient({ namespace: NAMESPACE, transport, logger: silentLogger })
   onTestFinished(async () => {
     await client.close()
     await worker.close({ drainMs: 0 })

@@ -9,7 +9,8 @@ import { virtualClock } from '../src/testing/virtual-clock'
 import { decodeInbox, type QueryMessage } from '../src/wire/inbox-message'
 import { encodeReply } from '../src/wire/reply'
 import { startWorker, type Worker } from '../src/worker/worker'
-import { eventually, ownersOnly, PATIENCE_MS, silent, system } from './support/system'
+import { silentLogger } from '../src/testing/silent-logger'
+import { eventually, ownersOnly, PATIENCE_MS, system } from './support/system'
 
 // Enough on a machine that is busy with something else.
 vi.setConfig({ testTimeout: 60_000 })
@@ -163,7 +164,7 @@ test('an answer of an owner that has been replaced is not taken for one of today
       }
     }
   }, stop.signal)
-  const replies = new Replies(space, systemClock, silent, 60_000)
+  const replies = new Replies(space, systemClock, silentLogger, 60_000)
   const ask = (): Promise<unknown> => replies.ask(0, { ask: 'status', id: 'p' }, PATIENCE_MS)
   expect([await ask(), await ask(), await ask()]).toEqual(['first', 'second', 'third'])
   stop.abort()

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { createClient } from '../src/client/client'
 import { TaskError } from '../src/errors'
 import type { Transport } from '../src/transport'
-import { silent, system, NAMESPACE } from './support/system'
+import { silentLogger } from '../src/testing/silent-logger'
+import { system, NAMESPACE } from './support/system'
 
 test('a client that could not open its replies, because the broker was away, opens them at its next call', async () => {
   const { tasks, worker, connect } = system()
@@ -29,7 +30,7 @@ test('a client that could not open its replies, because the broker was away, ope
     },
     close: () => inner.close(),
   }
-  await using client = createClient({ namespace: NAMESPACE, transport, logger: silent })
+  await using client = createClient({ namespace: NAMESPACE, transport, logger: silentLogger })
   await expect(client.submit(double, 1)).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
   expect(await (await client.submit(double, 2)).result({ timeoutMs: 10_000 })).toBe(4)
   expect(calls).toBe(2)

@@ -1,8 +1,9 @@
 import { createHmac } from 'node:crypto'
 import { createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createClient, createTasks, startWorker, TaskError, waitForEvent, type Client, type Logger } from '@tasks/core'
+import { createClient, createTasks, startWorker, TaskError, waitForEvent, type Client } from '@tasks/core'
 import { memoryStore, memoryTransport } from '@tasks/core/memory'
+import { silentLogger } from '@tasks/core/testing'
 import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
@@ -16,7 +17,6 @@ import {
 
 const NAMESPACE = 'http'
 const SECRET = 'correct horse battery staple'
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /** A worker, and a client that pipelines are submitted by and events sent. */
 async function running(): Promise<Client> {
@@ -25,10 +25,10 @@ async function running(): Promise<Client> {
   const worker = await startWorker({
     tasks: createTasks({ namespace: NAMESPACE }),
     transport,
-    logger: silent,
+    logger: silentLogger,
     roles: ['owner'],
   })
-  const client = createClient({ namespace: NAMESPACE, transport, logger: silent })
+  const client = createClient({ namespace: NAMESPACE, transport, logger: silentLogger })
   onTestFinished(async () => {
     await client.close()
     await worker.close({ drainMs: 0 })

@@ -1,10 +1,9 @@
-import type { Logger } from '@tasks/core'
+import { silentLogger } from '@tasks/core/testing'
 import { describe, expect, test } from 'vitest'
 import { queueListener, receiveMessages } from '../src/index'
 import { eventually } from './support/eventually'
 import { MemoryQueue } from './support/memory-queue'
 
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('a listener of a queue', () => {
@@ -78,7 +77,7 @@ describe('what receives messages', () => {
         seen.push(`${id}: ${value}`)
         if (value === 2 && seen.length < 4) throw new Error('not now')
       },
-      { logger: silent },
+      { logger: silentLogger },
     )
     queue.push('1', '2', '3')
     await eventually(() => expect(queue.size).toBe(0))
@@ -93,7 +92,9 @@ describe('what receives messages', () => {
   test('closes when what it has begun is done', async () => {
     const queue = new MemoryQueue()
     let end: () => void = () => undefined
-    const receiver = receiveMessages(queue, () => new Promise<void>((resolve) => (end = resolve)), { logger: silent })
+    const receiver = receiveMessages(queue, () => new Promise<void>((resolve) => (end = resolve)), {
+      logger: silentLogger,
+    })
     queue.push('1')
     await eventually(() => expect(queue.calls).toBe(1))
     await turn()

@@ -1,6 +1,6 @@
-import { createClient, createTasks, sleep, startWorker, waitForEvent, type Logger, type PollOptions } from '@tasks/core'
+import { createClient, createTasks, sleep, startWorker, waitForEvent, type PollOptions } from '@tasks/core'
 import { memoryStore, memoryTransport } from '@tasks/core/memory'
-import { testPipeline, virtualClock } from '@tasks/core/testing'
+import { silentLogger, testPipeline, virtualClock } from '@tasks/core/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { bindTimers } from '../src/index'
 
@@ -8,7 +8,6 @@ import { bindTimers } from '../src/index'
 const BEGIN = Date.UTC(2026, 0, 1)
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 function timersOf() {
   const tasks = createTasks({ namespace: 'timers' })
@@ -92,8 +91,8 @@ test('a timer fires though listeners that wait have every slot of their own', as
     },
   })
   const transport = memoryTransport()
-  const worker = await startWorker({ tasks, transport, logger: silent, listenerSlots: 1, partitions: 1 })
-  const client = createClient({ namespace: 'timers', transport, logger: silent })
+  const worker = await startWorker({ tasks, transport, logger: silentLogger, listenerSlots: 1, partitions: 1 })
+  const client = createClient({ namespace: 'timers', transport, logger: silentLogger })
   try {
     await client.submit(waitForEvent(never))
     await vi.waitFor(() => expect(polls).toBe(1), 20_000)
@@ -112,7 +111,7 @@ test('nobody has to be there while a timer waits', async () => {
   const { tasks, timers } = timersOf()
   const start = async () => {
     const transport = memoryTransport({ store, clock })
-    const worker = await startWorker({ tasks, transport, clock, logger: silent, partitions: 1 })
+    const worker = await startWorker({ tasks, transport, clock, logger: silentLogger, partitions: 1 })
     return async () => {
       const closing = worker.close({ drainMs: 0 }).then(() => transport.close())
       await clock.advance(60_000)
@@ -120,7 +119,7 @@ test('nobody has to be there while a timer waits', async () => {
     }
   }
   const transport = memoryTransport({ store, clock })
-  const client = createClient({ namespace: 'timers', transport, clock, logger: silent })
+  const client = createClient({ namespace: 'timers', transport, clock, logger: silentLogger })
   const stop = await start()
   const run = await client.submit(waitForEvent(timers.cron, '0 9 * * *'), { id: 'p' })
   await clock.advance(1_000)

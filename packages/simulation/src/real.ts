@@ -1,6 +1,7 @@
 // The pipelines of the simulation in real time, on a real transport: nothing goes wrong but what goes wrong by itself, and each comes to what the oracle says.
-import { createClient, startWorker, TaskError, type Logger, type Transport } from '@tasks/core'
+import { createClient, startWorker, TaskError, type Transport } from '@tasks/core'
 import { systemClock } from '@tasks/core/adapter'
+import { silentLogger } from '@tasks/core/testing'
 import { failedOf, generateProgram, inAnyOrder, interpret, isLoose, plainOf, type Outcome } from '@tasks/oracle'
 import { isDeepStrictEqual } from 'node:util'
 import { ALL_TASKS, Author, NAMESPACE, QUEUES } from './pipelines'
@@ -8,7 +9,6 @@ import { randomOf } from './random'
 
 const PATIENCE_MS = 60_000
 const MOST_AT_ONCE = 50
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 export interface RealOptions {
   /** A connection of its own for each worker, and one for a client. */
@@ -33,7 +33,14 @@ export async function playOnReal({ connect, seed, programs }: RealOptions): Prom
       }
       const { tasks } = Author.worker(place, notes, ALL_TASKS, () => undefined)
       const transport = connect()
-      const worker = await startWorker({ tasks, transport, queues: QUEUES, localLane, partitions: 4, logger: silent })
+      const worker = await startWorker({
+        tasks,
+        transport,
+        queues: QUEUES,
+        localLane,
+        partitions: 4,
+        logger: silentLogger,
+      })
       return { worker, transport }
     }),
   )
@@ -41,7 +48,7 @@ export async function playOnReal({ connect, seed, programs }: RealOptions): Prom
   const author = Author.client()
   // One on its own, and one in the process of a worker, whose owners it finds.
   const clients = [transport, workers[0]!.transport].map((each) =>
-    createClient({ namespace: NAMESPACE, transport: each, logger: silent }),
+    createClient({ namespace: NAMESPACE, transport: each, logger: silentLogger }),
   )
   const { below } = randomOf(seed, 'real')
   const play = async (index: number): Promise<readonly string[]> => {

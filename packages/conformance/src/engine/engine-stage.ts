@@ -3,12 +3,12 @@ import {
   createClient,
   startWorker,
   type Client,
-  type Logger,
   type Tasks,
   type Transport,
   type Worker,
   type WorkerOptions,
 } from '@tasks/core'
+import { silentLogger } from '@tasks/core/testing'
 import type { TransportHarness } from '../harness'
 import { within } from '../patience'
 
@@ -21,8 +21,6 @@ export type Lane = (typeof lanes)[number]
 
 /** What a live worker needs to give back what it has. */
 const GOODBYE_MS = 1_000
-
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 export interface StageWorker {
   readonly worker: Worker
@@ -51,7 +49,7 @@ export class EngineStage {
     const worker = await startWorker({
       tasks,
       transport,
-      logger: silent,
+      logger: silentLogger,
       leaseMs: this.leaseMs,
       partitions: 4,
       drainMs: 2_000,
@@ -75,7 +73,7 @@ export class EngineStage {
 
   async client(): Promise<Client> {
     const transport = await this.harness.create()
-    const client = createClient({ namespace: this.namespace, transport, logger: silent })
+    const client = createClient({ namespace: this.namespace, transport, logger: silentLogger })
     this.#cleanUps.push(async () => {
       await client.close()
       await transport.close()

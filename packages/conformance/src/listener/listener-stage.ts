@@ -4,18 +4,17 @@ import {
   createTasks,
   startWorker,
   type Client,
-  type Logger,
   type Pipeline,
   type PipelineHandle,
   type Task,
   type Worker,
 } from '@tasks/core'
 import { memoryStore, memoryTransport, type MemoryFaults } from '@tasks/core/memory'
+import { silentLogger } from '@tasks/core/testing'
 import { eventually, pause, within } from '../patience'
 import type { ListenerHarness, ListenerProcess, ListenerSource } from './listener-harness'
 
 const NAMESPACE = 'listening'
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 export interface ProcessOptions {
   readonly localLane?: boolean
@@ -46,7 +45,7 @@ export class ListenerStage {
     this.#settleMs = settleMs
     this.#leaseMs = leaseMs
     const transport = memoryTransport({ store: this.#store })
-    this.#client = createClient({ namespace: NAMESPACE, transport, logger: silent })
+    this.#client = createClient({ namespace: NAMESPACE, transport, logger: silentLogger })
     this.#cleanUps.push(
       () => transport.close(),
       () => this.#client.close(),
@@ -96,7 +95,7 @@ export class ListenerStage {
       tasks,
       transport,
       localLane,
-      logger: silent,
+      logger: silentLogger,
       leaseMs: this.#leaseMs,
       partitions: 2,
       drainMs: 1_000,

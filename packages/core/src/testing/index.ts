@@ -2,6 +2,7 @@ export type { FailOn, TestOptions, TestRun, TimelineEntry } from './test-pipelin
 export { testPipeline } from './test-pipeline'
 export type { RecordedEnqueue, RecordedSubmit, RecordingClient } from './recording-client'
 export { recordingClient } from './recording-client'
+export { silentLogger } from './silent-logger'
 export type { TestContext } from './task-context'
 export { withTaskContext } from './task-context'
 export type { VirtualClock } from './virtual-clock'

@@ -2,6 +2,7 @@
 import { systemClock } from '../clock'
 import { runInContext, type TaskContext, type TaskState } from '../context'
 import { checkStateKey } from '../state'
+import { silentLogger } from './silent-logger'
 
 /** What a test says of the context: parts of it, and the pipeline's state as a plain object. */
 export type TestContext = Partial<Omit<TaskContext, 'state'>> & {
@@ -14,7 +15,6 @@ export type TestContext = Partial<Omit<TaskContext, 'state'>> & {
  */
 export function withTaskContext<R>(context: TestContext, fn: () => R): R {
   const controller = new AbortController()
-  const silent = (): void => undefined
   return runInContext(
     {
       taskName: 'test',
@@ -27,8 +27,8 @@ export function withTaskContext<R>(context: TestContext, fn: () => R): R {
       now: () => systemClock.now(),
       deadline: undefined,
       signal: controller.signal,
-      progress: silent,
-      logger: { debug: silent, info: silent, warn: silent, error: silent },
+      progress: () => undefined,
+      logger: silentLogger,
       meta: {},
       traceparent: undefined,
       idempotencyKey: 'test:test:/0',

@@ -1,13 +1,13 @@
 // Runs a pipeline for a test, for real: client, owner, worker and transport, in memory, on a clock that jumps to whatever comes next.
 import { createClient } from '../client/client'
 import type { TaskError } from '../errors'
-import type { Logger } from '../logger'
 import { memoryTransport } from '../memory/memory-transport'
 import { checkMethods, checkOptions } from '../option-checks'
 import type { Plain } from '../passing'
 import type { Submittable } from '../pipeline'
 import type { Tasks } from '../tasks'
 import { startWorker } from '../worker/worker'
+import { silentLogger } from './silent-logger'
 import { virtualClock } from './virtual-clock'
 import { WatchedTasks } from './watched-tasks'
 
@@ -52,7 +52,6 @@ export interface TestRun<Out> {
 const DAY_MS = 24 * 3_600_000
 /** Nothing is lost here, so nothing has to be asked for again: time has no heartbeats to stop at. */
 const NEVER_MS = 3_650 * DAY_MS
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /**
  * Runs a pipeline in this process on a virtual clock: a week of retries takes milliseconds.
@@ -75,11 +74,17 @@ export async function testPipeline<Out>(
     tasks: watched,
     transport,
     clock,
-    logger: silent,
+    logger: silentLogger,
     partitions: 1,
     leaseMs: NEVER_MS,
   })
-  const client = createClient({ namespace: tasks.namespace, transport, clock, logger: silent, answerMs: NEVER_MS })
+  const client = createClient({
+    namespace: tasks.namespace,
+    transport,
+    clock,
+    logger: silentLogger,
+    answerMs: NEVER_MS,
+  })
   try {
     const run = await client.submit(pipeline, meta === undefined ? {} : { meta })
     let settled = false

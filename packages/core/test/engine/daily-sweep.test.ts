@@ -4,9 +4,9 @@ import { memoryTransport } from '../../src/memory'
 import { createTasks } from '../../src/tasks'
 import { virtualClock } from '../../src/testing/virtual-clock'
 import { startWorker } from '../../src/worker/worker'
+import { silentLogger } from '../../src/testing/silent-logger'
 
 const HOUR_MS = 3_600_000
-const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 test('a day after, blobs of runs that never were are gone, those of live ones stay, and dead letters go after a week', async () => {
   const clock = virtualClock()
@@ -20,11 +20,17 @@ test('a day after, blobs of runs that never were are gone, those of live ones st
     tasks,
     transport,
     clock,
-    logger: silent,
+    logger: silentLogger,
     partitions: 2,
     leaseMs: 400 * 24 * HOUR_MS,
   })
-  const client = createClient({ namespace: 'sweep', transport, clock, logger: silent, answerMs: 400 * 24 * HOUR_MS })
+  const client = createClient({
+    namespace: 'sweep',
+    transport,
+    clock,
+    logger: silentLogger,
+    answerMs: 400 * 24 * HOUR_MS,
+  })
   const space = await transport.open({ namespace: 'sweep' })
   const keys = async (): Promise<string[]> =>
     (await space.blobs.list({ limit: 100 })).map(({ key }) => key.split('/')[0]!)
@@ -61,7 +67,7 @@ test('a partition that moves every hour is swept, too', async () => {
   let hours = 0
   for (; (await space.blobs.list({ limit: 1 })).length > 0; hours++) {
     expect(hours).toBeLessThan(14 * 24)
-    const worker = await startWorker({ tasks, transport, clock, logger: silent, leaseMs: 2 * HOUR_MS })
+    const worker = await startWorker({ tasks, transport, clock, logger: silentLogger, leaseMs: 2 * HOUR_MS })
     await clock.advance(HOUR_MS)
     const closing = worker.close()
     await clock.advance(10)

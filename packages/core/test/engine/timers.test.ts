@@ -8,7 +8,8 @@ import type { TimerRow } from '../../src/engine/rows'
 import { Timers } from '../../src/engine/timers'
 import type { Bytes, RowKey } from '../../src/transport'
 import { PartitionClock } from '../../src/engine/partition-clock'
-import { eventually, PATIENCE_MS, silent, system } from '../support/system'
+import { silentLogger } from '../../src/testing/silent-logger'
+import { eventually, PATIENCE_MS, system } from '../support/system'
 
 const waiting = { timeoutMs: PATIENCE_MS }
 
@@ -68,7 +69,7 @@ test('a delay beyond all time is kept, and holds up nobody', async () => {
 test('a clock that jumps ahead is not believed, and no alarm is set for a time that does not come', async () => {
   const clock = virtualClock()
   let jumpMs = 0
-  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silent, 0)
+  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silentLogger, 0)
   time.committed(time.now())
   const before = time.now()
   jumpMs = 3_600_000
@@ -81,7 +82,7 @@ test('a clock that jumps ahead is not believed, and no alarm is set for a time t
 test('nor is one that jumps before the first commit of a session', () => {
   const clock = virtualClock()
   let jumpMs = 0
-  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silent, 0)
+  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silentLogger, 0)
   time.setStoreTime(clock.now())
   const before = time.now()
   jumpMs = 3_600_000
@@ -91,7 +92,7 @@ test('nor is one that jumps before the first commit of a session', () => {
 test('a clock that is set back stops no timer', async () => {
   const clock = virtualClock()
   let jumpMs = 0
-  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silent, 0)
+  const time = new PartitionClock({ ...clock, now: () => clock.now() + jumpMs }, silentLogger, 0)
   time.committed(time.now())
   const before = time.now()
   jumpMs = -600_000

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { CloudEvent, EventItem, EventStream, Task } from '../../src/index'
 import { partitionOf } from '../../src/ids'
-import { eventually, NAMESPACE, silent, system, type System } from '../support/system'
+import { silentLogger } from '../../src/testing/silent-logger'
+import { eventually, NAMESPACE, system, type System } from '../support/system'
 
 /** Takes the next `count` items of a stream. */
 async function take(stream: AsyncIterable<EventItem>, count: number): Promise<readonly EventItem[]> {
@@ -160,7 +161,7 @@ describe('a handler of events', () => {
     const echo = withTask(sys)
     await sys.worker()
     const errors: unknown[] = []
-    const logger = { ...silent, error: (details: object) => void errors.push(details) }
+    const logger = { ...silentLogger, error: (details: object) => void errors.push(details) }
     const { closed } = await sys.client({ logger }).subscribe({}, () => {
       throw new RangeError('cannot')
     })

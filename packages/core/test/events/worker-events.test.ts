@@ -13,8 +13,9 @@ import { virtualClock } from '../../src/testing/virtual-clock'
 import type { WorkerOptions } from '../../src/worker/worker'
 import { EventOutbox } from '../../src/worker/event-outbox'
 import { systemClock } from '../../src/clock'
+import { silentLogger } from '../../src/testing/silent-logger'
 import { eventsIn, logOf, readOfficially } from '../support/event-log'
-import { eventually, later, NAMESPACE, silent, system, type System } from '../support/system'
+import { eventually, later, NAMESPACE, system, type System } from '../support/system'
 
 const workerEventsIn = async (transport: MemoryTransport): Promise<readonly HueyEvent[]> =>
   (await eventsIn(transport)).flatMap((event) => hueyEvent(event) ?? [])
@@ -293,7 +294,7 @@ describe('best effort', () => {
     const faults: MemoryFaults = { send: () => (tried++, 'lost') }
     const transport = sys.connect({ faults })
     const space = await transport.open({ namespace: NAMESPACE })
-    const outbox = new EventOutbox({ space, clock: systemClock, logger: silent, name: 'w', keepsAll: false })
+    const outbox = new EventOutbox({ space, clock: systemClock, logger: silentLogger, name: 'w', keepsAll: false })
     const event = JSON.stringify({ id: '1', source: '/x', type: 't', data: 'x'.repeat(100_000) })
     for (let i = 0; i < 100; i++) outbox.add(i % space.partitions, event)
     await eventually(() => expect(tried).toBeGreaterThan(0))

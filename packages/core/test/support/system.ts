@@ -3,7 +3,6 @@
 import { onTestFinished } from 'vitest'
 import { createClient, type Client, type ClientOptions } from '../../src/client/client'
 import type { Clock } from '../../src/clock'
-import type { Logger } from '../../src/logger'
 import {
   memoryStore,
   memoryTransport,
@@ -13,17 +12,11 @@ import {
 } from '../../src/memory'
 import type { RowKey, Transport } from '../../src/transport'
 import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks'
+import { silentLogger } from '../../src/testing/silent-logger'
 import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker'
 
 /** Enough for whatever should happen, on a machine that is busy with something else. */
 export const PATIENCE_MS = 30_000
-
-export const silent: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-}
 
 export interface RunningWorker extends Worker {
   readonly transport: MemoryTransport
@@ -66,7 +59,7 @@ export function system(options: SystemOptions = {}): System {
       const worker = await startWorker({
         tasks,
         transport,
-        logger: silent,
+        logger: silentLogger,
         leaseMs: 2_000,
         localLane,
         ...timed,
@@ -79,7 +72,7 @@ export function system(options: SystemOptions = {}): System {
       return Object.assign(worker, { transport })
     },
     client(given = {}, transport = connect()) {
-      const client = createClient({ namespace: NAMESPACE, transport, logger: silent, ...timed, ...given })
+      const client = createClient({ namespace: NAMESPACE, transport, logger: silentLogger, ...timed, ...given })
       onTestFinished(async () => {
         await client.close()
         await transport.close()

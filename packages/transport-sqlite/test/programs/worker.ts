@@ -1,16 +1,16 @@
 // A worker, as `startWorker` makes it. It ends with the process that has started it.
-import { startWorker, type Logger, type WorkerOptions } from '@tasks/core'
+import { startWorker, type WorkerOptions } from '@tasks/core'
+import { silentLogger } from '@tasks/core/testing'
 import { sqliteTransport } from '../../src/index'
 import '../support/recipes'
 import { tasks } from '../support/tasks'
 
 const [path, options] = process.argv.slice(2) as [string, string]
-const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 await startWorker({
   tasks,
   transport: sqliteTransport({ path }),
-  logger: silent,
+  logger: silentLogger,
   ...(JSON.parse(options) as Partial<WorkerOptions>),
 })
 process.on('disconnect', () => process.exit())
