@@ -770,18 +770,20 @@ class Cluster {
     this.#keeper?.die()
     this.#listener?.die()
     await this.#scheduler.run(() => false, RETENTION_MS + 3_600_000, MOST_STEPS)
-    const everything: WorkerSpec = {
-      roles: ['owner', 'worker'],
-      concurrency: 10,
-      localLane: true,
-      queues: this.#scenario.workers[0]!.queues,
-      knows: ALL_TASKS,
-    }
-    this.#startWorker({ spec: everything, index: 9, generation: 0, process: undefined, worker: undefined, passes: 0 })
+    const spec: WorkerSpec = { ...LAST_WORKER, queues: this.#scenario.workers[0]!.queues }
+    this.#startWorker({ spec, index: 9, generation: 0, process: undefined, worker: undefined, passes: 0 })
     // What was on its way between partitions when everybody left is remembered for an hour.
     return this.#until('rows are left behind', () => this.#journal.rows().length === 0, 4_500_000)
   }
 }
+
+/** Finds what is left when all others are gone. */
+export const LAST_WORKER = {
+  roles: ['owner', 'worker'],
+  concurrency: 10,
+  localLane: true,
+  knows: ALL_TASKS,
+} as const satisfies Partial<WorkerSpec>
 
 async function answerOf(result: Promise<unknown>): Promise<Answer> {
   try {

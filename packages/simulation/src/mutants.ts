@@ -710,4 +710,11 @@ export const mutants: readonly Mutant[] = [
     'if (this.#unknown.see(message) > unknownTaskGraceMs) {',
     'if (this.#unknown.see(message) >= 0) {',
   ),
+  mutant(
+    'a worker has one place more than it may',
+    300,
+    'worker/executor.ts',
+    'while (this.#active < this.concurrency && this.#startNext()) {',
+    'while (this.#active <= this.concurrency && this.#startNext()) {',
+  ),
 ]
