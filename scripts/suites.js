@@ -46,6 +46,7 @@ export const suites = [
     env: { TASKS_MUTANTS: 'all' },
   },
   { ...vitest('core-queue-lane', 'packages/core'), tier: 'all', env: { TASKS_LANE: 'queue' } },
+  { ...vitest('core-mixed-lane', 'packages/core'), tier: 'all', env: { TASKS_LANE: 'mixed' } },
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
   { ...vitest('core-node-24', 'packages/core'), tier: 'all', node: NODE_24 },
   { ...vitest('conformance-node-22', 'packages/conformance'), tier: 'all', node: NODE_22 },

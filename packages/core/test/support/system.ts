@@ -35,6 +35,12 @@ export interface System {
 
 export const NAMESPACE = 'test'
 
+/** Where tests do not say it: `TASKS_LANE=queue` gives workers no lane of their own, `mixed` gives one to every other worker of a system. */
+const hasLane = (index: number): boolean => {
+  const lane = process.env['TASKS_LANE']
+  return lane === 'mixed' ? index % 2 === 0 : lane !== 'queue'
+}
+
 export interface SystemOptions {
   readonly transport?: MemoryTransportOptions
   readonly tasks?: Omit<TasksOptions, 'namespace'>
@@ -49,19 +55,19 @@ export function system(options: SystemOptions = {}): System {
   const tasks = createTasks({ namespace: NAMESPACE, ...options.tasks })
   const connect = (more: MemoryTransportOptions = {}): MemoryTransport =>
     memoryTransport({ ...options.transport, ...more, store })
+  let workers = 0
   const look = connect().open({ namespace: NAMESPACE, provision: 'create', partitions: 4 })
   return {
     store,
     tasks,
     connect,
     async worker(given = {}, transport = connect()) {
-      const localLane = process.env['TASKS_LANE'] !== 'queue'
       const worker = await startWorker({
         tasks,
         transport,
         logger: silentLogger,
         leaseMs: 2_000,
-        localLane,
+        localLane: hasLane(workers++),
         ...timed,
         ...given,
       })
