@@ -201,7 +201,8 @@ export const composition: readonly EngineCase[] = [
         'size',
         (values: number[]) => values.every((value, index) => value === index * index) && values.length,
       )
-      await stage.workers(tasks, { concurrency: 50 })
+      // Nobody dies: a lease that a busy machine does not outlast.
+      await stage.workers(tasks, { concurrency: 50, leaseMs: 60_000 })
       const client = await stage.client()
       const run = await client.submit(
         inParallel(Array.from({ length: 5_000 }, (_, index) => square.send(index))).continueWith(size),
