@@ -22,6 +22,14 @@ export function durabilityOf(facts: ReadonlyMap<string, TopicFacts>): Durability
   return all.every(({ settings }) => settings?.['flush.messages'] === '1') ? 'fsync' : 'process'
 }
 
+/** For people: what the weakest of the topics has. */
+export function replicationOf(facts: ReadonlyMap<string, TopicFacts>): string {
+  const all = [...facts.values()]
+  const replicas = Math.min(...all.map((topic) => topic.replicas))
+  const least = Math.min(...all.map(({ settings }) => Number(settings?.['min.insync.replicas'] ?? 1)))
+  return `${replicas} replica${replicas === 1 ? '' : 's'}, min.insync.replicas ${least}`
+}
+
 export function checkDurability(namespace: string, found: Durability, least: Durability): void {
   if (ORDER.indexOf(found) >= ORDER.indexOf(least)) return
   const fix =

@@ -7,7 +7,7 @@ import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { KafkaDriver, TopicFacts, TopicSpec } from './driver'
 import type { Durability } from './durability'
-import { checkDurability, durabilityOf } from './durability'
+import { checkDurability, durabilityOf, replicationOf } from './durability'
 import { DEFAULT_PARTITIONS, MAX_BATCH_BYTES, MAX_PARTITIONS } from './limits'
 import type { Topics } from './topics'
 import { PART_NAMES } from './topics'
@@ -30,6 +30,8 @@ const FORMAT = 1
 export interface Opened {
   readonly partitions: number
   readonly durability: Durability
+  /** For people. */
+  readonly replication: string
   readonly retention: EventRetention
 }
 
@@ -93,7 +95,7 @@ export async function openNamespace(
   refuseDifferences(namespace, specs, facts)
   const durability = durabilityOf(facts)
   checkDurability(namespace, durability, wanted)
-  return { partitions: meta.partitions, durability, retention }
+  return { partitions: meta.partitions, durability, replication: replicationOf(facts), retention }
 }
 
 async function readMeta(

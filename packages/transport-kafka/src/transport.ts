@@ -126,11 +126,11 @@ class KafkaTransport implements Transport {
   }
 
   async open(options: OpenOptions): Promise<Space> {
-    const { brokers } = await this.connect()
+    const { brokers, version } = await this.connect()
     const driver = this.#driver
     const topics = new Topics(this.#prefix, options.namespace)
     const replicas = Math.min(this.#replicas ?? DEFAULT_REPLICAS, brokers)
-    const { partitions, durability, retention } = await openNamespace(
+    const { partitions, durability, replication, retention } = await openNamespace(
       {
         driver,
         topics,
@@ -142,7 +142,7 @@ class KafkaTransport implements Transport {
       options,
     )
     this.#refuseIfClosed()
-    this.#capabilities = { ...this.#capabilities, durability }
+    this.#capabilities = { ...this.#capabilities, durability, server: `Kafka, ${version}, ${replication}` }
     const space = openSpace({
       namespace: options.namespace,
       partitions,

@@ -33,7 +33,10 @@ test(
       ],
     })
     expect(ended).toBe(ROUNDS * PIPELINES)
-    expect(transport.capabilities.durability).toBe('replicated')
+    expect(transport.capabilities).toMatchObject({
+      durability: 'replicated',
+      server: 'Kafka, 3 brokers, 3 replicas, min.insync.replicas 2',
+    })
   },
   120_000 + ROUNDS * 90_000,
 )

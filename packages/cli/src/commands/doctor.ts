@@ -98,10 +98,7 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
   })
   const connection = await attempt(checks, 'transport', async () => {
     const opened = await project.connect('existing')
-    return {
-      value: opened,
-      message: `${showTransport(project.config.settings.transport.value!)} (${opened.transport.capabilities.server})`,
-    }
+    return { value: opened, message: reached(project, opened.transport).message }
   })
   if (connection === undefined) return report
   try {
@@ -113,11 +110,19 @@ async function examine(project: Project, answerMs: number): Promise<Report> {
       await examineNamespace(report, connection, namespace, module?.tasks.queues() ?? ['default'], answerMs)
     // Of some transports they are known only when a namespace has been opened.
     report.capabilities = transport.capabilities
-    checks.splice(next, 0, safety(transport))
+    checks.splice(next - 1, 1, reached(project, transport), safety(transport))
   } finally {
     await connection.close()
   }
   return report
+}
+
+function reached({ config }: Project, { capabilities }: Transport): Check {
+  return {
+    name: 'transport',
+    verdict: 'ok',
+    message: `${showTransport(config.settings.transport.value!)} (${capabilities.server})`,
+  }
 }
 
 function safety({ capabilities: { durability } }: Transport): Check {
