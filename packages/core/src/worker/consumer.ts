@@ -200,6 +200,9 @@ export class Consumer {
   }
 
   #finished(lease: Lease, message: TaskMessage, finished: Finished): void {
+    // Where settling takes longer than a lease, it comes again and again. A lone task's failure is settled with its lease, which another may have by now.
+    if (lease.deliveries > 1 && (message.run !== '' || !isFailure(finished.value)))
+      this.#options.executor.rememberEnded(message)
     if (message.run === '') return this.#finishedAlone(lease, message, finished)
     this.#outcomes.push(outcomeOf(message, finished))
     this.#settle({ lease, op: 'ack' })

@@ -88,7 +88,7 @@ export class Executor implements LocalLane {
   readonly #running = new Map<string, Running>()
   /** Whose outcomes are on their way to the inbox. */
   readonly #reported = new Set<string>()
-  /** What ended well here after a lease and more, the latest of it. */
+  /** What ended here and may be handed out again, since its lease had run out: the latest of it. */
   readonly #endedLate = new Set<string>()
   /** Runs of which nothing is to be started any more: the latest that were cancelled. */
   readonly #cancelled = new Set<string>()
@@ -186,11 +186,20 @@ export class Executor implements LocalLane {
   }
 
   /**
-   * Whether it has ended well here, and is handed out again only because this process did not extend its lease: its event loop was blocked, or it was
-   * stopped. To run it once more would block it once more, until it is taken for one that kills its process.
+   * Whether it has ended here, and is handed out again only because this process did not extend its lease: its event loop was blocked, or it was
+   * stopped, or the broker is slow. To run it once more might be as slow, until it is taken for one that kills its process.
    */
   hasEnded(message: TaskMessage): boolean {
     return this.#endedLate.has(keyOf(message))
+  }
+
+  /** What it came to is stored before whatever is settled later. */
+  rememberEnded(message: TaskMessage): void {
+    for (const oldest of this.#endedLate) {
+      if (this.#endedLate.size < MOST_LATE) break
+      this.#endedLate.delete(oldest)
+    }
+    this.#endedLate.add(keyOf(message))
   }
 
   receive(items: readonly Received[]): void {
@@ -425,17 +434,8 @@ export class Executor implements LocalLane {
     this.#stalled = false
     const tookMs = this.#clock.monotonic() - since
     this.#averageMs += (tookMs - this.#averageMs) / 32
-    if (tookMs >= this.#leaseMs && how !== UNFINISHED) this.#rememberLate(message, how)
-  }
-
-  #rememberLate(message: TaskMessage, { value }: Finished): void {
     // A failure may be that of a task that was told to stop; and a lone task's is settled with its lease, which another may have by now.
-    if (isFailure(value)) return
-    for (const oldest of this.#endedLate) {
-      if (this.#endedLate.size < MOST_LATE) break
-      this.#endedLate.delete(oldest)
-    }
-    this.#endedLate.add(keyOf(message))
+    if (tookMs >= this.#leaseMs && how !== UNFINISHED && !isFailure(how.value)) this.rememberEnded(message)
   }
 
   // ---- Giving back --------------------------------------------------------------------------------------------------

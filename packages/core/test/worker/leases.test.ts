@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { systemClock, type Clock } from '../../src/clock'
+import { taskContext } from '../../src/context'
 import { inParallel } from '../../src/pipeline'
 import { virtualClock, type VirtualClock } from '../../src/testing/virtual-clock'
+import type { ConsumeOptions, TaskConsumer, Transport } from '../../src/transport'
 import { PATIENCE_MS, system } from '../support/system'
 
 const lanes = [
@@ -56,6 +58,68 @@ test.each(lanes)(
 test.each(lanes)('tasks of ten leases run once each, %s', async (_, localLanes) => {
   expect(await runVirtually({ localLanes, tasks: 1, taskMs: 1_000, leaseMs: 100 })).toEqual([])
   expect(await runVirtually({ localLanes, tasks: 50, taskMs: 1_000, leaseMs: 100 })).toEqual([])
+})
+
+/** A broker that takes its time: what is sent is stored at once, but what is said of leases has its effect only then. */
+function slowToSettle<T extends Transport>(transport: T, clock: Clock, ms: () => number): T {
+  const slow = async (say: () => Promise<void>): Promise<void> => {
+    await new Promise<void>((resolve) => clock.after(ms(), resolve))
+    await say()
+  }
+  const slowly = (consumer: TaskConsumer): TaskConsumer => ({
+    receive: (options) => consumer.receive(options),
+    async settle(settlements, sends) {
+      await consumer.settle([], sends)
+      await slow(() => consumer.settle(settlements, []))
+    },
+    extend: (leases) => slow(() => consumer.extend(leases)),
+    close: () => consumer.close(),
+  })
+  const open: Transport['open'] = async (options) => {
+    const space = await transport.open(options)
+    return new Proxy(space, {
+      get(_, key) {
+        if (key === 'consume') return (of: ConsumeOptions) => slowly(space.consume(of))
+        const value: unknown = Reflect.get(space, key, space)
+        return typeof value === 'function' ? (value.bind(space) as unknown) : value
+      },
+    })
+  }
+  return Object.assign(Object.create(transport) as T, { open, close: () => transport.close() })
+}
+
+test('what has ended is no dead letter because it is settled later than its lease runs out', async () => {
+  const clock: VirtualClock = virtualClock()
+  const { tasks, worker, client, connect } = system({ clock })
+  const runs: string[] = []
+  const work = tasks.bind(
+    'work',
+    (value: string) => {
+      const { attempt } = taskContext()
+      runs.push(`${value}, attempt ${attempt}`)
+      if (value !== 'alone' && attempt === 1) throw new Error('not at once')
+      return value
+    },
+    { retry: { maxRetries: 1, delayMs: 1, jitter: 'none' } },
+  )
+  let settleMs = 150
+  for (let i = 0; i < 2; i++)
+    await worker(
+      { localLane: false, leaseMs: 100 },
+      slowToSettle(connect(), clock, () => settleMs),
+    )
+  const asking = client()
+  const run = await asking.submit(work.send('in a pipeline'))
+  await asking.enqueue(work.send('alone'))
+  await clock.advance(5_000)
+  settleMs = 0
+  await clock.advance(5_000)
+  expect(await run.result()).toBe('in a pipeline')
+  expect(await asking.deadLetters.list()).toEqual([])
+  expect(new Set(runs)).toEqual(new Set(['in a pipeline, attempt 1', 'in a pipeline, attempt 2', 'alone, attempt 1']))
+  // By each of the two, and by the one that had it first once more.
+  const tooOften = runs.filter((run) => runs.filter((each) => each === run).length > 3)
+  expect(tooOften).toEqual([])
 })
 
 // The same on the machine's clock. The lease is longer than a busy machine stands still.
