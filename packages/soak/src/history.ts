@@ -11,6 +11,7 @@ export class History {
   readonly #client: Client
   #position = 'beginning'
   readonly #over = new Set<string>()
+  readonly #seen = new Set<string>()
 
   constructor(client: Client) {
     this.#client = client
@@ -27,6 +28,9 @@ export class History {
       position = item.position
       assert.equal(item.kind, 'event', 'retention has dropped something already')
       if (item.kind !== 'event') continue
+      // An owner that takes over may say again what the one before it has said: duplicates are known by their id.
+      if (this.#seen.has(item.event.id)) continue
+      this.#seen.add(item.event.id)
       // Trouble with the server is of no pipeline.
       const id = item.event.rootid ?? ''
       const events = told.get(id)
