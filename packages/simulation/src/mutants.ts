@@ -434,13 +434,6 @@ export const mutants: readonly Mutant[] = [
     'if (remote && waiter === undefined) leaveTrace(',
     'if (remote && waiter !== undefined) leaveTrace(',
   ),
-  mutant(
-    'who has been answered, and comes again, is taken for another',
-    6_000,
-    'engine/event-box.ts',
-    '  if (remote) leaveTrace(draft, keys, name)\n  else draft',
-    '  draft',
-  ),
 
   // ---- What pipelines say
   mutant(
