@@ -218,6 +218,15 @@ test('what is remembered of events and waiters goes with its time', async () => 
   expect(cluster.worlds.flatMap((world) => world.keys())).toEqual([])
 })
 
+test('who waits no longer, and whose wait comes only then, waits for nothing', () => {
+  const world = new ReducerWorld('none')
+  const name = { address: eventAddress(undefined, 'k'), id: 'p1', run: 'run of p1', path: '/0' }
+  world.fold([{ type: 'unwait', ...name }])
+  world.fold([{ type: 'wait', ...name, match: undefined }])
+  while (world.fireTimer('forget'));
+  expect(world.keys('B')).toEqual([])
+})
+
 test('an event that nobody matches writes no row of those who wait', async () => {
   const world = new ReducerWorld('none')
   for (let i = 0; i < 5; i++) world.fold([submitOf(`p${i}`, `r${i}`, waitForEvent({ key: 'k', match: { parity: 7 } }))])
