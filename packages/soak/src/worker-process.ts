@@ -1,7 +1,6 @@
 // A worker in a process of its own, and another one in its place when it has died.
 import type { WorkerOptions } from '@tasks/core'
 import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Place } from './place'
 
@@ -16,8 +15,8 @@ export type SupervisedOptions = Partial<
 >
 
 export interface Supervised {
-  /** When the first of them works. */
-  readonly started: Promise<unknown>
+  /** When one of them works. */
+  readonly started: Promise<void>
   /** To the process that runs now. */
   signal(signal: NodeJS.Signals): void
   /** How many have died although nobody killed them. */
@@ -31,8 +30,12 @@ export function supervise({ url, adapter }: Place, options: SupervisedOptions): 
   let stopped = false
   let deaths = 0
   const killed = new Set<ChildProcess>()
+  let onReady!: () => void
+  const ready = new Promise<void>((resolve) => (onReady = resolve))
   const start = (): ChildProcess => {
     const started = fork(PROGRAM, [url, adapter.href, JSON.stringify(options)], { execArgv: FROM_SOURCE })
+    // One that dies before that is followed by another, which may be: it is counted, not waited for.
+    started.once('message', onReady)
     started.on('exit', () => {
       if (stopped) return
       if (!killed.has(started)) deaths++
@@ -42,7 +45,7 @@ export function supervise({ url, adapter }: Place, options: SupervisedOptions): 
   }
   child = start()
   return {
-    started: once(child, 'message'),
+    started: ready,
     signal(signal) {
       if (signal === 'SIGKILL') killed.add(child)
       child.kill(signal)
