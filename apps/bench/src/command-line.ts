@@ -34,6 +34,7 @@ export const HELP = `npm run bench -- [options]
 
   --transport URL     where to run; may be given several times     (memory: and sqlite:)
                       sqlite: is a new file for temporary files, sqlite:PATH one on the disk of PATH; ?synchronous=normal is kept
+                      redis:, nats:, kafka: are servers that are started for this run, nats:2.12.1 is one of that version
   --only NAME         this workload; may be given several times, or be names with commas
   --rounds N          rounds, each in a new process                (5)
   --lane local|queue  whether tasks may run in their owner's process without a queue   (local)

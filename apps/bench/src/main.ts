@@ -5,6 +5,7 @@ import { workloads } from './catalogue'
 import { HELP, parseCommandLine, type CommandLine, type PeersCommandLine } from './command-line'
 import { describeThisMachine } from './machine'
 import { commandOf } from './markdown'
+import { startOwnServers } from './own-servers'
 import { contests } from './peers/contests'
 import { runComparison } from './peers/run-comparison'
 import { runRounds } from './schedule'
@@ -28,10 +29,12 @@ function readCommandLine(): CommandLine | PeersCommandLine | undefined {
 
 async function runBench(commandLine: CommandLine): Promise<void> {
   if (commandLine.profile !== undefined) mkdirSync(commandLine.profile, { recursive: true })
+  const servers = await startOwnServers(commandLine.transports)
   const bundle = await compile()
   try {
     const machine = describeThisMachine()
-    const series = await runRounds({ ...commandLine, bundle, tell: (line) => console.error(line) })
+    const { urlOf } = servers
+    const series = await runRounds({ ...commandLine, urlOf, bundle, tell: (line) => console.error(line) })
     const { rounds, lane, quick, json } = commandLine
     const summaries = series.map(summarize)
     const settings = `lane ${lane}, medians of ${rounds} rounds${quick ? '; quick: the figures mean nothing' : ''}`
@@ -44,6 +47,7 @@ async function runBench(commandLine: CommandLine): Promise<void> {
     if (series.some(({ failures }) => failures.length > 0)) process.exitCode = 1
   } finally {
     bundle.remove()
+    await servers.stop()
   }
 }
 

@@ -9,6 +9,8 @@ import type { RoundResult, Workload } from './workload'
 export interface ScheduleOptions {
   readonly workloads: readonly Workload[]
   readonly transports: readonly string[]
+  /** Where each of them is; as it is called, if absent. */
+  readonly urlOf?: (transport: string) => string
   readonly rounds: number
   readonly lane: 'local' | 'queue'
   readonly quick: boolean
@@ -26,7 +28,7 @@ export interface Series {
 }
 
 export async function runRounds(options: ScheduleOptions): Promise<readonly Series[]> {
-  const { workloads, transports, rounds, lane, quick, profile, bundle, tell } = options
+  const { workloads, transports, urlOf, rounds, lane, quick, profile, bundle, tell } = options
   const all: Series[] = workloads.flatMap((workload) =>
     transports.map((transport) => ({ workload, transport, rounds: [], failures: [] })),
   )
@@ -37,7 +39,7 @@ export async function runRounds(options: ScheduleOptions): Promise<readonly Seri
       const what = `round ${round}/${Math.min(rounds, workload.mostRounds ?? rounds)}  ${transport.padEnd(8)} ${workload.name}`
       const plan: RoundPlan = {
         workload: workload.name,
-        url: transport,
+        url: urlOf?.(transport) ?? transport,
         lane,
         quick,
         ...(profile === undefined

@@ -24,7 +24,10 @@ export const bulkEnqueue: Workload = {
           await Promise.all(inputs.slice(i, i + AT_ONCE).map((index) => client.enqueue(noop, index)))
       })
     })
-    bed.noteTurns('tasks by enqueueMany', count, 'sends', many, { kafka: { most: 1 / 0.7 } })
+    bed.noteTurns('tasks by enqueueMany', count, 'sends', many, {
+      kafka: { most: 1 / 0.7 },
+      nats: { most: 1 / 0.7 },
+    })
     bed.noteTurns('tasks by single calls', count, 'sends', single)
 
     const done = ran.noop.reaches(times * count)

@@ -27,7 +27,11 @@ export const chain: Workload = {
       return cost
     }
     const turns = await bed.takeTurns(12, 'steps', chains * STEPS, runChains)
-    bed.noteTurns('steps', chains * STEPS, 'steps', turns, { kafka: { most: 1.5 }, sqlite: { most: 1.5 } })
+    bed.noteTurns('steps', chains * STEPS, 'steps', turns, {
+      kafka: { most: 1.5 },
+      nats: { most: 2 },
+      sqlite: { most: 1.5 },
+    })
     bed.note('a step', (turns.seconds / (chains * STEPS)) * 1000, 'ms')
     await bed.checkNoDeadLetters(client)
   },

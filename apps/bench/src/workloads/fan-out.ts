@@ -15,6 +15,7 @@ export const fanOut: Workload = {
       memory: { most: 5 },
       sqlite: { most: 2 },
       kafka: { most: 0.5 },
+      nats: { most: 0.5 },
     })
     await bed.checkNoDeadLetters(client)
     if (!bed.transport.capabilities.shared) return
@@ -28,7 +29,10 @@ export const fanOut: Workload = {
       runs++
       return measureFanOut(bed, client, children)
     })
-    bed.noteTurns('children, two processes', children, 'items', apart, { kafka: { most: 2 } })
+    bed.noteTurns('children, two processes', children, 'items', apart, {
+      kafka: { most: 2 },
+      nats: { most: 1 / 0.3 },
+    })
     const counts = await Promise.all(workers.map((process) => process.counts()))
     const ran = counts.reduce((sum, { noop = 0 }) => sum + noop, 0)
     assert.equal(ran, runs * children, 'children did not run once each')

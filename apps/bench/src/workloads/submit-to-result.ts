@@ -65,5 +65,6 @@ function noteTimes(bed: Bed, where: string, times: readonly number[], floorMs: n
   const p50 = quantile(times, 0.5)
   bed.note(`p50, ${where}`, p50, 'ms')
   bed.note(`p99, ${where}`, quantile(times, 0.99), 'ms')
-  if (!Number.isNaN(floorMs)) bed.note(`p50, ${where}: against a step of the floor`, p50 / floorMs, 'x')
+  if (!Number.isNaN(floorMs))
+    bed.note(`p50, ${where}: against a step of the floor`, p50 / floorMs, 'x', { nats: { most: 5 } })
 }
