@@ -49,6 +49,8 @@ export class Connection {
   #connected = true
   #heardAt = 0
   #cancelLook: (() => void) | undefined
+  #lookDue = 0
+  #wasBusy = false
   #lastError: unknown
   #closed: TaskError | undefined
 
@@ -193,7 +195,7 @@ export class Connection {
         reject(unavailable(subject, (error as Error).message, 'no', error))
         return
       }
-      this.#cancelLook ??= this.#options.clock.after(LOOK_MS, () => this.#look(), { unref: true })
+      if (this.#cancelLook === undefined) this.#lookLater()
     })
   }
 
@@ -208,11 +210,20 @@ export class Connection {
     else pending.resolve(message)
   }
 
+  #lookLater(): void {
+    const { clock } = this.#options
+    this.#lookDue = clock.monotonic() + LOOK_MS
+    this.#cancelLook = clock.after(LOOK_MS, () => this.#look(), { unref: true })
+  }
+
   /** One timer for all calls: the oldest come first. */
   #look(): void {
     const { clock, silenceMs } = this.#options
     const now = clock.monotonic()
     this.#cancelLook = undefined
+    // It was this process that did not listen: a task has kept the event loop to itself. What has come meanwhile is heard first.
+    this.#wasBusy = !this.#wasBusy && now > this.#lookDue + LOOK_MS
+    if (this.#wasBusy) return this.#lookLater()
     for (const [token, { subject, sentAt, reject }] of this.#pending) {
       if (now - sentAt < silenceMs) break
       this.#pending.delete(token)
@@ -220,11 +231,14 @@ export class Connection {
       // Not one call among others that are answered, but a server that says nothing: this socket may be dead without knowing it.
       if (this.#connected && now - this.#heardAt >= silenceMs) this.#reconnect()
     }
-    if (this.#pending.size > 0) this.#cancelLook = clock.after(LOOK_MS, () => this.#look(), { unref: true })
+    if (this.#pending.size > 0) this.#lookLater()
   }
 
   #reconnect(): void {
     this.#lost('the server says nothing')
+    // The library closes it behind all that it has written, which one whose other end is gone never takes.
+    const socket = socketOf(this.#client)
+    this.#options.clock.after(GOODBYE_MS, () => socket?.destroy(), { unref: true })
     this.#client.reconnect().catch(() => {})
   }
 
@@ -292,4 +306,12 @@ export class Connection {
   async #withinGoodbye(ending: Promise<unknown>): Promise<void> {
     await waitAtMost(this.#options.clock, GOODBYE_MS, ending)
   }
+}
+
+/** Of the connection that there is now; the library shows it to nobody. */
+function socketOf(client: NatsConnection): { destroy(): unknown } | undefined {
+  const { protocol } = client as {
+    readonly protocol?: { readonly transport?: { readonly socket?: { destroy(): unknown } } }
+  }
+  return protocol?.transport?.socket
 }

@@ -24,7 +24,7 @@ export class Inbox {
   readonly #lost: AbortSignal
   readonly #reader: Reader
   /** The last that was consumed when this began. */
-  readonly #through: readonly [sequence: number, place: number]
+  #through: readonly [sequence: number, place: number]
   /** Read and not handed out yet. */
   #ready: InboxMessage[] = []
   #purged: number
@@ -45,6 +45,7 @@ export class Inbox {
       filter: names.inbox(partition),
       from: this.#through[0],
       onMore: () => this.#wake?.(),
+      onEndLost: () => (this.#through = NOTHING),
     })
   }
 

@@ -82,13 +82,13 @@ export class Pulls<S extends Source> {
   /** Nobody is there any more. What the server has sent before it hears of this still comes; resolves when all of it has. */
   async stop(): Promise<void> {
     const subscription = this.#subscription
+    this.#subscription = undefined
     this.forget()
     await subscription?.drain()
   }
 
-  /** The connection was lost, and the requests with it. */
+  /** The connection was lost, and the requests with it; of a cluster they may be answered yet, and that is heard. */
   forget(): void {
-    this.#subscription = undefined
     for (const { end } of this.#requests.values()) end()
     this.#requests.clear()
   }

@@ -18,6 +18,10 @@ export interface ReaderOptions {
   readonly headersOnly?: boolean
   /** There is something to take. */
   readonly onMore: () => void
+  /**
+   * The stream ends before what was read: its server has lost the end, in a power cut, and gives out numbers again. All that there is will be read once more; if absent, only what comes.
+   */
+  readonly onEndLost?: () => void
 }
 
 /** How much is asked for at a time, and how much may lie here unread. */
@@ -75,11 +79,11 @@ export class Reader {
   }
 
   async #start(): Promise<void> {
-    const { jetstream, clock, stream, filter, headersOnly = false } = this.#options
+    const { jetstream, clock, stream, filter, headersOnly = false, onEndLost } = this.#options
     const consumer = new Consumer()
     this.#consumer = consumer
     try {
-      const { name, num_pending } = await jetstream.createReader(stream, {
+      const { name, num_pending, delivered } = await jetstream.createReader(stream, {
         filter_subject: filter,
         ack_policy: 'none',
         deliver_policy: 'by_start_sequence',
@@ -89,7 +93,14 @@ export class Reader {
         headers_only: headersOnly,
       })
       consumer.name = name
-      if (this.#consumer !== consumer) return jetstream.forgetConsumer(stream, name)
+      const isEndLost = onEndLost !== undefined && (await this.#isBehindEnd(delivered.stream_seq))
+      if (this.#consumer !== consumer || isEndLost) jetstream.forgetConsumer(stream, name)
+      if (this.#consumer !== consumer) return
+      if (isEndLost) {
+        this.#next = 1
+        onEndLost()
+        return this.#restart()
+      }
       this.#pending = num_pending
       const inbox = jetstream.connection.newInbox()
       consumer.inbox = inbox
@@ -101,6 +112,14 @@ export class Reader {
       // A stream without a leader, or no connection for a while: whoever waits has a time of its own.
       if (this.#consumer === consumer) this.#cancelRetry = clock.after(RETRY_MS, () => this.#restart(), { unref: true })
     }
+  }
+
+  /** Whether there is less than was read. The copy that a consumer reads may only be late: the leader is not. */
+  async #isBehindEnd(last: number): Promise<boolean> {
+    if (last >= this.#next - 1) return false
+    const { jetstream, stream } = this.#options
+    const info = await jetstream.streamInfo(stream)
+    return info !== undefined && info.state.last_seq < this.#next - 1
   }
 
   #restart(): void {
@@ -140,14 +159,23 @@ export class Reader {
     const { clock } = this.#options
     consumer.heardAt = clock.monotonic()
     if (consumer.isWatched) return
+    let due = 0
+    let wasBusy = false
+    const lookIn = (ms: number): void => {
+      due = clock.monotonic() + ms
+      consumer.cancelSilence = clock.after(ms, look, { unref: true })
+    }
     const look = (): void => {
-      const left = consumer.heardAt + HEARTBEAT_MS * 3 - clock.monotonic()
+      const now = clock.monotonic()
+      const left = consumer.heardAt + HEARTBEAT_MS * 3 - now
       if (this.#consumer !== consumer) return
-      if (left <= 0 && consumer.asked > 0) this.#restart()
-      else consumer.cancelSilence = clock.after(Math.max(left, HEARTBEAT_MS), look, { unref: true })
+      // It was this process that did not listen: what has come meanwhile is heard first.
+      wasBusy = !wasBusy && now > due + HEARTBEAT_MS
+      if (left <= 0 && consumer.asked > 0 && !wasBusy) this.#restart()
+      else lookIn(Math.max(left, HEARTBEAT_MS))
     }
     consumer.isWatched = true
-    consumer.cancelSilence = clock.after(HEARTBEAT_MS * 3, look, { unref: true })
+    lookIn(HEARTBEAT_MS * 3)
   }
 
   #hear(consumer: Consumer, message: Msg): void {
@@ -203,7 +231,7 @@ interface ReadAllOptions extends Omit<ReaderOptions, 'onMore'> {
   readonly limit: number
   /** There is more until `onMessages` says that it is enough: how much a consumer says that it has left is not true while others purge. */
   readonly isEndKnown?: boolean
-  /** How long the server may say nothing. */
+  /** How long no message may come. */
   readonly patienceMs: number
 }
 
@@ -222,7 +250,7 @@ export function readAll(
       if (error === undefined) resolve()
       else reject(error as Error)
     }
-    // Of silence: a long reading may take its time.
+    // Of no message: a long reading may take its time, and a reader that says that it lives, and finds nothing, is not waited for.
     const watch = (): void => {
       cancel()
       cancel = clock.after(patienceMs, () => end(silent(options.stream, patienceMs)))
@@ -231,8 +259,8 @@ export function readAll(
     const reader: Reader = new Reader({
       ...options,
       onMore() {
-        watch()
         const messages = reader.take(limit - read)
+        if (messages.length > 0) watch()
         read += messages.length
         try {
           const enough = messages.length > 0 && onMessages(messages) === true

@@ -135,6 +135,25 @@ test('a commit that was lost, and whose partition was taken since, is refused', 
   await expect(committed).rejects.toMatchObject({ code: 'TASKS_FENCED' })
 })
 
+test('of a commit of many messages whose owner dies before the last nothing is there, for the next owner and the one after', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx)
+  const { session } = await own(space, 500)
+  const rows = new Map(Array.from({ length: 4 }, (_, i) => [`e/${i}`, Buffer.alloc(600 * 1024, i)]))
+  // The parts arrive; what makes them effective does not.
+  const sprung = proxy.trap(COMMIT, 'lost')
+  const committed = session.commit({ seq: 1, time: 1, rows, sends: [toTask('never')] })
+  committed.catch(() => {})
+  proxy.refuse()
+  await sprung
+  for (const seq of [1, 2]) {
+    const { session: next, end } = await own(other)
+    expect(await next.load([...rows.keys()])).toEqual([undefined, undefined, undefined, undefined])
+    await next.commit({ seq, time: 1, rows: new Map([[`f/${seq}`, Buffer.from('whole')]]), sends: [] })
+    await end()
+  }
+  expect(await received(other)).toEqual([])
+})
+
 test('what is called while there is no connection is not sent later', async (ctx) => {
   const { proxy, space, other } = await bench(ctx, { patienceMs: 300 })
   proxy.refuse()
@@ -153,6 +172,44 @@ test('a call settles although the other end is gone without a word, and the next
   expect(outcome).toMatchObject({ ok: false, certain: false })
   await expect.poll(async () => (await space.send([toTask('b')]))[0]!.ok, { timeout: 15_000 }).toBe(true)
 })
+
+test('what cannot be written to an end that is gone without a word keeps nobody from connecting again', async (ctx) => {
+  const { proxy, space } = await bench(ctx, { patienceMs: 2_000 })
+  proxy.hang()
+  // More than the system takes for itself.
+  const body = Buffer.alloc(512 * 1024)
+  const sends = Array.from({ length: 60 }, (_, i): Send => ({ target: { to: 'task', queue: 'q' }, id: `${i}`, body }))
+  for (const outcome of await space.send(sends)) expect(outcome).toMatchObject({ ok: false })
+  await expect.poll(async () => (await space.send([toTask('b')]))[0]!.ok, { timeout: 20_000 }).toBe(true)
+}, 60_000)
+
+test('a process that was busy itself does not take the server for dead', async (ctx) => {
+  const { proxy, space } = await bench(ctx, { patienceMs: 2_000 })
+  const { connections } = proxy
+  const sending = space.send([toTask('a')])
+  await sleep(0)
+  // Longer than an answer may take.
+  for (const until = performance.now() + 2_500; performance.now() < until;);
+  expect(await sending).toEqual([{ ok: true }])
+  expect(proxy.connections).toBe(connections)
+})
+
+test('a poll goes on although the server has taken away what reads its inbox', async (ctx) => {
+  const { server, other } = await bench(ctx)
+  const { session } = await own(other)
+  const client = await connect({ servers: server.url })
+  onTestFinished(() => client.close())
+  const stream = 'tasks+traps+inbox'
+  const names = async (): Promise<readonly string[]> =>
+    (await client.request(`$JS.API.CONSUMER.NAMES.${stream}`, '{}')).json<{ consumers: string[] | null }>().consumers ??
+    []
+  const polling = session.poll({ max: 10, waitMs: 20_000 })
+  await expect.poll(async () => (await names()).length).toBe(1)
+  const [reader] = await names()
+  await client.request(`$JS.API.CONSUMER.DELETE.${stream}.${reader}`, '')
+  await other.send([{ target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
+  expect((await polling).map(({ id }) => id)).toEqual(['i'])
+}, 40_000)
 
 test('a receive and a poll that wait hear of what came while the connection was gone', async (ctx) => {
   const { proxy, space, other } = await bench(ctx)
