@@ -41,7 +41,7 @@ export function blobs({ jetstream, clock, lifetime, names, maxPageBytes, patienc
     },
     async get(key, page) {
       lifetime.refuseIfOver()
-      return jetstream.findDirect(stream, names.blob(key, page))
+      return jetstream.findDirect(stream, { last_by_subj: names.blob(key, page) })
     },
     async drop(prefix) {
       lifetime.refuseIfOver()

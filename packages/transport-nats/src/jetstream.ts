@@ -18,6 +18,12 @@ export interface Stored {
   readonly data: Uint8Array
 }
 
+/** The last message of a subject, the first from a sequence on, or that with a sequence. */
+type Sought =
+  | { readonly last_by_subj: string }
+  | { readonly next_by_subj: string; readonly seq: number }
+  | { readonly seq: number }
+
 export interface StreamConfig {
   readonly name: string
   readonly subjects: readonly string[]
@@ -83,14 +89,8 @@ export class JetStream {
     return answer.seq
   }
 
-  /** The last message of a subject, or the first from a sequence on; as the leader knows it, no replica. */
-  async find(
-    stream: string,
-    what:
-      | { readonly last_by_subj: string }
-      | { readonly next_by_subj: string; readonly seq: number }
-      | { readonly seq: number },
-  ): Promise<Stored | undefined> {
+  /** As the leader knows it, no replica. */
+  async find(stream: string, what: Sought): Promise<Stored | undefined> {
     try {
       const { message } = await this.api<{ message: { subject: string; seq: number; time: string; data?: string } }>(
         `STREAM.MSG.GET.${stream}`,
@@ -108,9 +108,9 @@ export class JetStream {
     }
   }
 
-  /** The last message of a subject, from any replica: of what is written once. One that has not heard of it yet is no reason to miss it. */
-  async findDirect(stream: string, subject: string): Promise<Uint8Array | undefined> {
-    const request = json({ last_by_subj: subject })
+  /** From any replica: of what is written once. One that has not heard of it yet is no reason to miss it. */
+  async findDirect(stream: string, what: Sought): Promise<Uint8Array | undefined> {
+    const request = json(what)
     const get = (): Promise<Msg | undefined> =>
       this.connection.call(`${API}.DIRECT.GET.${stream}`, request).catch((error: unknown) => {
         // Nobody answers for a stream that does not allow it.
@@ -119,7 +119,7 @@ export class JetStream {
       })
     const message = await this.connection.insist(`get from ${stream}`, true, get)
     if (message !== undefined && (message.headers?.code ?? 0) === 0) return message.data
-    return (await this.find(stream, { last_by_subj: subject }))?.data
+    return (await this.find(stream, what))?.data
   }
 
   /** False if there is no such message. */

@@ -6,6 +6,7 @@ import type { JetStream } from './jetstream'
 import type { Names } from './names'
 import type { DecodedRecord, Seal, State } from './record'
 import { decodeRecord, encodeRecord } from './record'
+import type { Place } from './rows'
 
 const RETRY_MS = 50
 /** Headers count as payload. */
@@ -19,10 +20,9 @@ export interface JournalParts {
   readonly patienceMs: number
 }
 
-export interface Appended {
+export interface Appended extends Place {
+  /** Of the message that makes it effective. */
   readonly sequence: number
-  /** Of the first message that belongs to it. */
-  readonly from: number
 }
 
 export class Journal {
@@ -59,7 +59,7 @@ export class Journal {
    */
   async append(record: Buffer, expected: number): Promise<Appended> {
     const sequence = await this.#append(record, expected)
-    return { sequence, from: sequence }
+    return { sequence, at: sequence }
   }
 
   /** The same, of a commit that may be too large for one message: then its parts go first, and count for nothing until the last record names them. */
@@ -77,7 +77,15 @@ export class Journal {
     )
     const seal: Seal = { ...state, parts }
     const sequence = await this.#append(encodeRecord('seal', seal), expected)
-    return { sequence, from: Math.min(...parts) }
+    return { sequence, at: Math.min(...parts), parts }
+  }
+
+  /** The content of a record that its owner needs: nobody else purges it. */
+  async content({ at, parts = [at] }: Place): Promise<Buffer> {
+    const messages = await Promise.all(parts.map((seq) => this.#parts.jetstream.findDirect(this.#stream, { seq })))
+    const found = messages.filter((message) => message !== undefined)
+    if (found.length < parts.length) throw this.#fenced()
+    return decodeRecord(Buffer.concat(found), `record ${at} of ${this.where}`).content
   }
 
   /** What is before this message is not needed any more. Nobody waits for it. */

@@ -7,6 +7,7 @@ import { Neighbours } from './neighbours'
 import type { State } from './record'
 import { encodeRecord } from './record'
 import { restore } from './restore'
+import { Rows } from './rows'
 import type { ServerClock } from './server-clock'
 import type { SessionParts } from './session'
 import { Session } from './session'
@@ -15,6 +16,8 @@ export interface HostParts extends SessionParts {
   readonly serverClock: ServerClock
   readonly partitions: number
   readonly patienceMs: number
+  /** Of the values of a partition, in memory. */
+  readonly rowBytes: number
 }
 
 /** Enough to be unique among the claims of one millisecond. */
@@ -72,7 +75,7 @@ export class Host implements LeaseStore {
   }
 
   async claim(partition: number, lost: AbortSignal): Promise<Session | undefined> {
-    const { lifetime, patienceMs } = this.#parts
+    const { lifetime, patienceMs, rowBytes } = this.#parts
     lifetime.refuseIfOver()
     const journal = new Journal(this.#parts, partition)
     const last = await journal.tail()
@@ -90,7 +93,8 @@ export class Host implements LeaseStore {
       this.#report().catch(() => {})
       // A million rows may take longer than a lease: whoever reads them waits, the claim does not.
       const abandoned = new AbortController()
-      const restoring = restore({ ...this.#parts, partition, state, tail, patienceMs, signal: abandoned.signal })
+      const rows = new Rows({ read: (place) => journal.content(place), budget: rowBytes })
+      const restoring = restore({ ...this.#parts, partition, state, tail, rows, patienceMs, signal: abandoned.signal })
       const session = new Session(this.#parts, journal, { state, tail, restoring, abandoned }, lost)
       this.#sessions.set(partition, session)
       return session

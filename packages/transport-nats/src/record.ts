@@ -76,11 +76,8 @@ function corrupt(where: string): TaskError {
   return new TaskError('TASKS_STORE_CORRUPT', `${where} is damaged: its checksum is wrong`)
 }
 
-/** Rows and sends as the content of a commit. `values` are the parts of it that hold the rows' values, in their order. */
-export function encodeContent(
-  rows: readonly Row[],
-  sends: readonly Send[],
-): { readonly content: Buffer; readonly values: readonly (Buffer | null)[] } {
+/** Rows and sends as the content of a commit. */
+export function encodeContent(rows: readonly Row[], sends: readonly Send[]): Buffer {
   const heads = sends.map(({ id, target }) => Buffer.from(JSON.stringify([id, target])))
   let size = 8
   for (const [key, value] of rows) size += 6 + Buffer.byteLength(key) + (value?.byteLength ?? 0)
@@ -88,15 +85,15 @@ export function encodeContent(
 
   const content = Buffer.allocUnsafe(size)
   let at = content.writeUInt32BE(rows.length, 0)
-  const values = rows.map(([key, value]) => {
+  for (const [key, value] of rows) {
     const keyBytes = content.write(key, at + 6)
     content.writeUInt16BE(keyBytes, at)
     content.writeUInt32BE(value === null ? GONE : value.byteLength, at + 2)
     at += 6 + keyBytes
-    if (value === null) return null
+    if (value === null) continue
     content.set(value, at)
-    return content.subarray(at, (at += value.byteLength))
-  })
+    at += value.byteLength
+  }
   at = content.writeUInt32BE(sends.length, at)
   sends.forEach(({ body }, i) => {
     const head = heads[i]!
@@ -106,7 +103,7 @@ export function encodeContent(
     content.set(body, at + 8 + head.length)
     at += 8 + head.length + body.byteLength
   })
-  return { content, values }
+  return content
 }
 
 /** Values are parts of the content. Answers the place behind the rows. */

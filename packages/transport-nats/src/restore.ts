@@ -1,5 +1,5 @@
 // What a new owner finds in a partition's journal.
-import type { Send } from '@tasks/core'
+import type { RowKey, Send } from '@tasks/core'
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import { unavailable } from './failure'
@@ -8,7 +8,7 @@ import type { Names } from './names'
 import type { Seal, State } from './record'
 import { decodeRecord, decodeRows, decodeSends } from './record'
 import { readAll } from './reader'
-import { Rows } from './rows'
+import type { Place, Rows } from './rows'
 
 export interface Restored {
   readonly rows: Rows
@@ -26,6 +26,8 @@ export interface RestoreOptions {
   /** The last record: the claim. */
   readonly state: State
   readonly tail: number
+  /** What it goes into. */
+  readonly rows: Rows
   /** How long the server may say nothing. */
   readonly patienceMs: number
   /** Nobody wants it any more. */
@@ -34,19 +36,20 @@ export interface RestoreOptions {
 
 /** @throws TaskError TASKS_STORE_CORRUPT, TASKS_STORE_NEWER, TASKS_UNAVAILABLE */
 export async function restore(options: RestoreOptions): Promise<Restored> {
-  const { names, partition, state, tail } = options
-  const rows = new Rows()
+  const { names, partition, state, tail, rows } = options
   const records: { at: number; bytes: number }[] = []
   const unmade: { seq: number; at: number; sends: readonly Send[] }[] = []
   /** Of a commit whose seal has not come yet; or will never come. */
   const parts = new Map<number, Buffer>()
   const recordSubject = names.log(partition, 'record')
 
-  const apply = (content: Buffer, seq: number, at: number): void => {
-    const sendsAt = decodeRows(content, (key, value) => rows.put(key, value, at))
+  const apply = (content: Buffer, seq: number, place: Place): void => {
+    const found: [RowKey, Buffer | null][] = []
+    const sendsAt = decodeRows(content, (key, value) => found.push([key, value]))
+    rows.add(place, found)
     if (seq <= state.relayed) return
     const sends = decodeSends(content, sendsAt)
-    if (sends.length > 0) unmade.push({ seq, at, sends })
+    if (sends.length > 0) unmade.push({ seq, at: place.at, sends })
   }
 
   const read = ({ subject, sequence, data }: Stored): boolean => {
@@ -58,15 +61,15 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
     const where = `record ${sequence} of the journal of partition ${partition}`
     const record = decodeRecord(data, where)
     records.push({ at: sequence, bytes: data.byteLength })
-    if (record.kind === 'commit') apply(record.content, record.state.seq, sequence)
+    if (record.kind === 'commit') apply(record.content, record.state.seq, { at: sequence })
     else if (record.kind === 'seal') {
       const sealed = (record.state as Seal).parts
       const slices = sealed.map((part) => parts.get(part))
-      const from = Math.min(...sealed)
+      const at = Math.min(...sealed)
       if (slices.every((slice) => slice !== undefined))
-        apply(decodeRecord(Buffer.concat(slices), where).content, record.state.seq, from)
+        apply(decodeRecord(Buffer.concat(slices), where).content, record.state.seq, { at, parts: sealed })
       // Of one that began before the floor nothing is needed any more.
-      else if (from >= state.floor) throw new TaskError('TASKS_STORE_CORRUPT', `${where}: a part of it is gone`)
+      else if (at >= state.floor) throw new TaskError('TASKS_STORE_CORRUPT', `${where}: a part of it is gone`)
       for (const part of sealed) parts.delete(part)
     }
     return sequence >= tail

@@ -44,6 +44,13 @@ export async function syncsAlways(monitor: string | undefined): Promise<boolean>
   }
 }
 
+/** For people: which server, and what the number of copies of its streams means. */
+export function describeServer({ info }: Connection, replicas: number): string {
+  const copies =
+    replicas === 1 ? 'one copy (R1): away while its server is, gone with its disk' : `${replicas} copies (R${replicas})`
+  return `nats-server ${info.version}, ${copies}`
+}
+
 /** What survives once this stream's server has answered. */
 export function durabilityOf(
   { storage, num_replicas = 1 }: Pick<StreamConfig, 'storage' | 'num_replicas'>,

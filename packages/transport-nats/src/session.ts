@@ -151,12 +151,11 @@ export class Session implements PartitionSession {
       floor: this.#floor(),
     }
     const written: Row[] = [...rows, ...this.#carried(restored, rows)]
-    const { content, values } = encodeContent(written, sends)
-    const record = encodeRecord('commit', state, [content])
+    const record = encodeRecord('commit', state, [encodeContent(written, sends)])
     const appended = await this.#journal.appendCommit(record, state, this.#tail)
     this.#advance(state, appended, record.length)
-    written.forEach(([key], i) => restored.put(key, values[i]!, appended.from))
-    this.#relay.add(seq, appended.from, sends)
+    restored.add(appended, written)
+    this.#relay.add(seq, appended.at, sends)
     if (through !== undefined) this.#inbox.consumed(through)
     const floor = this.#span!.toPurge(this.#floor())
     if (floor !== undefined) this.#journal.purge(floor)
@@ -185,10 +184,10 @@ export class Session implements PartitionSession {
     this.#abandoned.abort()
   }
 
-  #advance(state: State, { sequence, from }: Appended, bytes: number): void {
+  #advance(state: State, { sequence, at }: Appended, bytes: number): void {
     this.#state = state
     this.#tail = sequence
-    this.#span?.add(from, bytes)
+    this.#span?.add(at, bytes)
   }
 
   /** The first message that is needed: of the oldest row, or of sends that were not made. */

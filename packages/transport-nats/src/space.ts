@@ -45,6 +45,7 @@ export interface SpaceParts {
   readonly names: Names
   readonly retention: EventRetention
   readonly patienceMs: number
+  readonly rowBytes: number
   /** Of all spaces of this connection. */
   readonly neighbourhood: Neighbourhood
   readonly onClose: (space: Space) => void
@@ -55,7 +56,7 @@ const GOODBYE_MS = 2_000
 const NAME_CHARACTERS = 12
 
 export async function openSpace(parts: SpaceParts): Promise<Space> {
-  const { namespace, partitions, capabilities, jetstream, clock, names, patienceMs } = parts
+  const { namespace, partitions, capabilities, jetstream, clock, names, patienceMs, rowBytes } = parts
   const { connection } = jetstream
   const lifetime = new Lifetime(clock)
   const serverClock = new ServerClock(jetstream, names, clock)
@@ -87,7 +88,7 @@ export async function openSpace(parts: SpaceParts): Promise<Space> {
     own({ leaseMs }: OwnOptions): PartitionHost {
       lifetime.refuseIfOver()
       const host = new Host(
-        { ...shared, partitions, check: (commit) => checkCommit(commit, capabilities, partitions) },
+        { ...shared, partitions, rowBytes, check: (commit) => checkCommit(commit, capabilities, partitions) },
         leaseMs,
       )
       return leasedPartitions(host, { leaseMs, clock, lifetime, running: hosts })

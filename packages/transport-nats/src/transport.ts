@@ -19,7 +19,7 @@ import {
 import { Names } from './names'
 import { openNamespace } from './namespace'
 import type { Durability } from './server'
-import { checkDurability, checkLimits, checkServer, durabilityOf, syncsAlways } from './server'
+import { checkDurability, checkLimits, checkServer, describeServer, durabilityOf, syncsAlways } from './server'
 import { openSpace } from './space'
 import { parseDurability, parseReplicas, parseUrl } from './url'
 
@@ -43,11 +43,14 @@ export interface NatsTransportOptions {
   readonly monitor?: string
   /** How long a call is tried while the server cannot be reached, in ms. Default 10,000. */
   readonly patienceMs?: number
+  /** Bytes of row values that an owner keeps in memory for each partition; the others are read from the journal when they are needed. Default 32 MiB. */
+  readonly rowBytes?: number
   /** For tests. */
   readonly clock?: Clock
 }
 
 const PATIENCE_MS = 10_000
+const ROW_BYTES = 32 * 1024 * 1024
 const MOST_SILENCE_MS = 5_000
 const DEFAULT_PREFIX = 'tasks'
 const DEFAULT_PAYLOAD = 1024 * 1024
@@ -88,6 +91,7 @@ class NatsTransport implements Transport {
   readonly #replicas: number | undefined
   readonly #monitor: string | undefined
   readonly #patienceMs: number
+  readonly #rowBytes: number
   readonly #clock: Clock
   readonly #spaces = new Set<Space>()
   readonly #neighbourhood: Neighbourhood = new Map()
@@ -96,7 +100,7 @@ class NatsTransport implements Transport {
   #closed = false
 
   constructor(options: NatsTransportOptions) {
-    const { url, connection, client, patienceMs = PATIENCE_MS, clock = systemClock } = options
+    const { url, connection, client, patienceMs = PATIENCE_MS, rowBytes = ROW_BYTES, clock = systemClock } = options
     if (client !== undefined && (url !== undefined || connection !== undefined))
       throw new TaskError('TASKS_OPTIONS', 'natsTransport takes either client, or url and connection')
     const location = url === undefined ? undefined : parseUrl(url)
@@ -110,6 +114,7 @@ class NatsTransport implements Transport {
     this.#replicas = replicas === undefined ? undefined : parseReplicas(replicas)
     this.#monitor = options.monitor ?? location?.monitor
     this.#patienceMs = patienceMs
+    this.#rowBytes = rowBytes
     this.#clock = clock
   }
 
@@ -135,7 +140,7 @@ class NatsTransport implements Transport {
     const replicas = this.#replicasOn(connection)
     const retention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes: EVENTS_KEPT_BYTES, ...options.retention }
     const { partitions, streams } = await openNamespace(jetstream, names, options, replicas, retention)
-    await this.#look(streams)
+    await this.#look(connection, streams)
     const space = await openSpace({
       namespace: options.namespace,
       partitions,
@@ -145,6 +150,7 @@ class NatsTransport implements Transport {
       names,
       retention,
       patienceMs: this.#patienceMs,
+      rowBytes: this.#rowBytes,
       neighbourhood: this.#neighbourhood,
       onClose: (closed) => this.#spaces.delete(closed),
     })
@@ -178,13 +184,13 @@ class NatsTransport implements Transport {
       await connection.close()
       throw error
     }
-    const { version, max_payload } = connection.info
+    const replicas = this.#replicasOn(connection)
     this.#capabilities = {
       ...this.#capabilities,
       // Of what would be created; streams that are there say it themselves.
-      durability: durabilityOf({ num_replicas: this.#replicasOn(connection) }, syncs),
-      maxMessageBytes: maxMessageBytes(max_payload),
-      server: `nats-server ${version}`,
+      durability: durabilityOf({ num_replicas: replicas }, syncs),
+      maxMessageBytes: maxMessageBytes(connection.info.max_payload),
+      server: describeServer(connection, replicas),
     }
     return connection
   }
@@ -194,13 +200,14 @@ class NatsTransport implements Transport {
   }
 
   /** At streams that hold what must not be lost. */
-  async #look(streams: readonly StreamInfo[]): Promise<void> {
+  async #look(connection: Connection, streams: readonly StreamInfo[]): Promise<void> {
     const syncs = await syncsAlways(this.#monitor)
     for (const stream of streams) {
       checkLimits(stream)
       const durability = durabilityOf(stream.config, syncs)
       checkDurability(durability, this.#durability)
-      this.#capabilities = { ...this.#capabilities, durability }
+      const server = describeServer(connection, stream.config.num_replicas ?? 1)
+      this.#capabilities = { ...this.#capabilities, durability, server }
     }
   }
 

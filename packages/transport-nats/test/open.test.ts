@@ -52,7 +52,9 @@ test('refuses a server without JetStream', async (ctx) => {
 test('refuses streams that would drop tasks, or promise less than was asked for', async (ctx) => {
   const server = await newServer(ctx)
   const client = await onServer(server)
-  await transportOf({ url: server.url }).open(NAMESPACE)
+  const first = transportOf({ url: server.url })
+  await first.open(NAMESPACE)
+  expect(first.capabilities.server).toMatch(/^nats-server .*R1/)
   const { config } = (await ask(client, 'STREAM.INFO.tasks+n+inbox')) as { config: object }
   await ask(client, 'STREAM.UPDATE.tasks+n+inbox', { ...config, max_msgs: 1_000 })
   expect(await refusalOf(transportOf({ url: server.url }))).toMatch(

@@ -6,9 +6,16 @@ import { newServer } from './support/server'
 const PROGRAMS = process.env['TASKS_TIER'] === 'all' ? 500 : 20
 const SEED = Number(process.env['TASKS_SEED'] ?? Date.now() % 1_000_000)
 
+/** So little that most values are read again from the journal. */
+const ROW_BYTES = 2_000
+
 test(`${PROGRAMS} random pipelines of the simulation come to what they must`, async (ctx) => {
   console.log(`TASKS_SEED=${SEED}`)
   const { url } = await newServer(ctx)
-  const broken = await playOnReal({ connect: () => natsTransport({ url }), seed: SEED, programs: PROGRAMS })
+  const broken = await playOnReal({
+    connect: () => natsTransport({ url, rowBytes: ROW_BYTES }),
+    seed: SEED,
+    programs: PROGRAMS,
+  })
   expect(broken).toEqual([])
 }, 300_000)
