@@ -2,7 +2,7 @@
 // Each row knows which record has it, and all are linked in that order: the oldest are carried forward with later commits, so that what a restore has to read is never much more than what is
 // alive. Values come, stay and go together with those of the same record.
 import type { Bytes, RowKey } from '@tasks/core'
-import { SortedKeys } from '@tasks/core/adapter'
+import { entityOf, SortedKeys } from '@tasks/core/adapter'
 import { decodeRows } from './record'
 
 /** Where a record is in the journal. */
@@ -294,9 +294,4 @@ class Pages {
 
 function copyOf(values: Buffer, { from, bytes }: Row): Bytes {
   return Buffer.from(values.subarray(from, from + bytes))
-}
-
-function entityOf(key: string): string {
-  const slash = key.indexOf('/')
-  return slash < 0 ? key : key.slice(0, slash)
 }
