@@ -1,6 +1,7 @@
 import { describeListener } from '@tasks/conformance/vitest'
 import { createClient, createTasks, startWorker, waitForEvent } from '@tasks/core'
 import { memoryTransport } from '@tasks/core/memory'
+import { listenerStores } from '@tasks/listener-stores'
 import { expect, test } from 'vitest'
 import { transportQueue, type TransportQueue } from '../src/index'
 
@@ -8,26 +9,29 @@ interface Order {
   readonly nth: number
 }
 
-describeListener('a queue of the transport', {
-  name: 'transport queue',
-  create({ client }) {
-    const sent = new Set<number>()
-    let orders: TransportQueue<Order> | undefined
-    return {
-      process(tasks) {
-        const own = transportQueue<Order>(tasks, 'orders')
-        orders ??= own
-        return { wait: () => waitForEvent(own) }
-      },
-      async occur(nth) {
-        sent.add(nth)
-        await client.enqueue(orders!.message, { nth })
-        return { nth }
-      },
-      hasOccurred: (nth) => sent.has(nth),
-    }
-  },
-})
+for (const [where, store] of await listenerStores(['memory', 'SQLite'])) {
+  describeListener(`a queue of the transport, in ${where}`, {
+    ...store,
+    name: 'transport queue',
+    create({ client }) {
+      const sent = new Set<number>()
+      let orders: TransportQueue<Order> | undefined
+      return {
+        process(tasks) {
+          const own = transportQueue<Order>(tasks, 'orders')
+          orders ??= own
+          return { wait: () => waitForEvent(own) }
+        },
+        async occur(nth) {
+          sent.add(nth)
+          await client.enqueue(orders!.message, { nth })
+          return { nth }
+        },
+        hasOccurred: (nth) => sent.has(nth),
+      }
+    },
+  })
+}
 
 test('a message waits for whoever comes later, and each goes to one', async () => {
   const tasks = createTasks({ namespace: 'queue' })

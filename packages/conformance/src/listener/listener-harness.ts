@@ -1,10 +1,13 @@
 import type { Client, Pipeline, Tasks } from '@tasks/core'
+import type { TransportHarness } from '../harness'
 
 /** What a listener's author gives the suite: a source that events come from, and how a pipeline waits for them. */
 export interface ListenerHarness {
   readonly name: string
   /** A source of its own for each case, and for each of the crashes that one tries. */
   create(world: ListenerWorld): Promise<ListenerSource> | ListenerSource
+  /** Where pipelines are while they wait. Default: in memory. Without `crash` a process that dies closes its connection, after which nothing more is heard of it. */
+  readonly store?: Pick<TransportHarness, 'create' | 'crash'>
   /** A lease that is short, and yet much longer than a busy machine stands still. Default 500. */
   readonly leaseMs?: number
   /** Patience for what should happen. Default 20,000. */

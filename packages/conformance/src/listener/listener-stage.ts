@@ -1,4 +1,4 @@
-// Where cases of listeners play: workers as processes would be, each with a registry and a connection of its own, on one store in memory.
+// Where cases of listeners play: workers as processes would be, each with a registry and a connection of its own, on one store.
 import {
   createClient,
   createTasks,
@@ -7,19 +7,23 @@ import {
   type Pipeline,
   type PipelineHandle,
   type Task,
+  type Transport,
   type Worker,
 } from '@tasks/core'
-import { memoryStore, memoryTransport, type MemoryFaults } from '@tasks/core/memory'
+import { memoryStore, memoryTransport, type MemoryTransport } from '@tasks/core/memory'
 import { silentLogger } from '@tasks/core/testing'
 import { eventually, pause, within } from '../patience'
 import type { ListenerHarness, ListenerProcess, ListenerSource } from './listener-harness'
+import { mortal, type Crash } from './mortal-transport'
 
-const NAMESPACE = 'listening'
+type Store = NonNullable<ListenerHarness['store']>
+
+let stages = 0
 
 export interface ProcessOptions {
   readonly localLane?: boolean
-  /** It dies at its nth call that changes something, counted from 1: before it has an effect, or after. */
-  readonly crash?: { readonly at: number; readonly how: 'lost' | 'unanswered' }
+  /** It dies. */
+  readonly crash?: Crash
 }
 
 export interface StageProcess {
@@ -34,18 +38,24 @@ export class ListenerStage {
   readonly notes: { readonly event: unknown; readonly held: number }[] = []
   readonly #settleMs: number
   readonly #leaseMs: number
-  readonly #store = memoryStore()
+  /** Other stages may be on the same store. */
+  readonly #namespace = `listening-${stages++}`
+  readonly #store: Store
   readonly #client: Client
   readonly #cleanUps: (() => unknown)[] = []
   #source: ListenerSource | undefined
   #describing: { readonly process: ListenerProcess; readonly note: Task<[unknown], Promise<unknown>> } | undefined
 
-  private constructor({ leaseMs = 500, eventuallyMs = 20_000, settleMs = 50 }: ListenerHarness) {
+  private constructor(
+    { leaseMs = 500, eventuallyMs = 20_000, settleMs = 50 }: ListenerHarness,
+    store: Store,
+    transport: Transport,
+  ) {
     this.patienceMs = eventuallyMs
     this.#settleMs = settleMs
     this.#leaseMs = leaseMs
-    const transport = memoryTransport({ store: this.#store })
-    this.#client = createClient({ namespace: NAMESPACE, transport, logger: silentLogger })
+    this.#store = store
+    this.#client = createClient({ namespace: this.#namespace, transport, logger: silentLogger })
     this.#cleanUps.push(
       () => transport.close(),
       () => this.#client.close(),
@@ -54,9 +64,10 @@ export class ListenerStage {
 
   /** Plays on a stage of its own. */
   static async play<T>(harness: ListenerHarness, part: (stage: ListenerStage) => Promise<T>): Promise<T> {
-    const stage = new ListenerStage(harness)
+    const store = harness.store ?? inMemory()
+    const stage = new ListenerStage(harness, store, await store.create())
     try {
-      stage.#source = await harness.create({ namespace: NAMESPACE, client: stage.#client })
+      stage.#source = await harness.create({ namespace: stage.#namespace, client: stage.#client })
       return await part(stage)
     } finally {
       await stage.#end()
@@ -69,28 +80,19 @@ export class ListenerStage {
 
   /** A worker that listens. */
   async process({ localLane = true, crash }: ProcessOptions = {}): Promise<StageProcess> {
-    const tasks = createTasks({ namespace: NAMESPACE })
+    const tasks = createTasks({ namespace: this.#namespace })
     const process = this.source.process(tasks)
     const note = tasks.bind('note', async (event: unknown) => {
       this.notes.push({ event, held: (await this.source.held?.()) ?? 0 })
       return event
     })
     this.#describing ??= { process, note }
-    let die!: () => void
-    const died = new Promise<void>((resolve) => (die = resolve))
-    let calls = 0
-    const step = (): 'lost' | 'unanswered' | undefined => {
-      if (crash === undefined || ++calls !== crash.at) return undefined
-      // When the call has had its effect, if it is to have one.
-      queueMicrotask(() => {
-        process.die?.()
-        transport.crash()
-        die()
-      })
-      return crash.how
+    const connection = await this.#store.create()
+    const kill = (): unknown => {
+      process.die?.()
+      return this.#store.crash === undefined ? connection.close() : this.#store.crash(connection)
     }
-    const faults: MemoryFaults = crash === undefined ? {} : { commit: step, settle: step }
-    const transport = memoryTransport({ store: this.#store, faults })
+    const { transport, died } = mortal(connection, crash, kill)
     const worker = await startWorker({
       tasks,
       transport,
@@ -139,5 +141,13 @@ export class ListenerStage {
     for (const cleanUp of this.#cleanUps.reverse())
       await within(this.patienceMs, 'the end', Promise.resolve(cleanUp())).catch(() => undefined)
     await this.#source?.close?.()
+  }
+}
+
+function inMemory(): Store {
+  const store = memoryStore()
+  return {
+    create: () => memoryTransport({ store }),
+    crash: (transport) => (transport as MemoryTransport).crash(),
   }
 }

@@ -14,6 +14,7 @@ import type {
 import { TaskError } from '@tasks/core/adapter'
 import type { MemoryStore, MemoryTransport } from '@tasks/core/memory'
 import type { MemoryHarness } from '../support/memory-harness'
+import { override } from '../../src/override'
 import { memoryHarness } from '../support/memory-harness'
 
 export interface Changes {
@@ -33,17 +34,6 @@ export interface Mutant {
   readonly caught: readonly string[]
   /** Called once per run, so that a mutant may remember things. */
   changes(): Changes
-}
-
-/** The object, with some of its members replaced. */
-export function override<T extends object>(target: T, changes: Partial<T>): T {
-  return new Proxy(target, {
-    get(_, key) {
-      if (key in changes) return changes[key as keyof T]
-      const value: unknown = Reflect.get(target, key, target)
-      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
-    },
-  })
 }
 
 export function brokenHarness(changes: Changes, patience: Parameters<typeof memoryHarness>[0]): MemoryHarness {

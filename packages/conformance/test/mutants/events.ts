@@ -1,7 +1,8 @@
 import type { EventLog, EventPage, EventSubscription, HeldPage, Send, Space } from '@tasks/core'
 import { pause } from '../../src/patience'
 import type { Changes, Mutant } from './broken'
-import { asText, never, override } from './broken'
+import { override } from '../../src/override'
+import { asText, never } from './broken'
 
 const isEvent = ({ target }: Send): boolean => target.to === 'events'
 

@@ -1,6 +1,7 @@
 import type { PartitionHost, Space, Transport } from '@tasks/core'
 import type { Mutant } from './broken'
-import { isCode, never, override } from './broken'
+import { override } from '../../src/override'
+import { isCode, never } from './broken'
 
 function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -8,7 +8,7 @@ export interface Message {
   readonly text: string
 }
 
-/** Longer than any case is patient: what a dead process has taken comes back because its lease has run out, and not by luck. */
+/** Longer than a process that lives takes from its poll to the acknowledgement; what a dead one has taken comes back while cases are patient. */
 const LEASE_MS = 400
 
 export class Queue {
