@@ -1,5 +1,6 @@
+export type { BadMessage, BadMessageOptions } from './bad-messages'
 export type { QueueDriver, QueueMessage } from './queue-driver'
-export type { QueueEvent, QueueListenerOptions } from './queue-listener'
+export type { DecodeOptions, QueueEvent, QueueListenerOptions } from './queue-listener'
 export { queueListener } from './queue-listener'
 export type { MessageReceiver, ReceivedMessage, ReceiveMessagesOptions } from './receive-messages'
 export { receiveMessages } from './receive-messages'

@@ -3,7 +3,7 @@
 // no effect.
 import { stderrLogger, waitForEvent, type BoundListener, type Client, type Logger } from '@tasks/core'
 import { pause } from './pause'
-import { fromJson, type QueueListenerOptions } from './queue-listener'
+import { fromJson, type DecodeOptions } from './queue-listener'
 import type { MessageReceiver, ReceivedMessage } from './receive-messages'
 
 /** What is asked of a consumer: that of kafkajs has it. */
@@ -32,7 +32,7 @@ export interface TopicRecord {
   readonly value: Uint8Array | null
 }
 
-export interface TopicOptions<Value> extends QueueListenerOptions<Value> {
+export interface TopicOptions<Value> extends DecodeOptions<Value> {
   /** Of kafkajs, not connected yet: `kafka.consumer({ groupId })`. Its group remembers what is done; all processes of a group share the partitions. */
   readonly consumer: TopicConsumer
   readonly topic: string

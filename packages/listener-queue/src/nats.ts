@@ -1,4 +1,4 @@
-// A stream of JetStream, by a durable pull consumer, over a connection of @nats-io/transport-node 3 (or of `nats` 2): the few subjects of its API that are needed are called
+// A stream of JetStream, by a durable pull consumer, over a connection of @nats-io/transport-node 3: the few subjects of its API that are needed are called
 // directly. The token of a message is the subject that acknowledges it, which any connection may do.
 import { TaskError } from '@tasks/core'
 import type { QueueDriver, QueueMessage } from './queue-driver'
@@ -19,13 +19,13 @@ export interface NatsPullOptions {
 export interface NatsReply {
   readonly reply?: string
   readonly data: Uint8Array
-  readonly headers?: { readonly code: number }
+  readonly headers?: { readonly code: number; readonly description?: string }
 }
 
 export interface NatsStreamOptions {
   readonly connection: NatsRequests
   readonly stream: string
-  /** The consumer, which all processes share. It is made if it is not there. Default `tasks`. */
+  /** The consumer, which all processes share. It is made if it is not there; one that is there stays as it is, its lease too. Default `tasks`. */
   readonly consumer?: string
   /** Only what was published to this subject, or to those that this one stands for. Default: the whole stream. */
   readonly subject?: string
@@ -38,11 +38,37 @@ const WAIT_MS = 1_000
 const ANSWER_MS = 4_000
 const NANOS = 1_000_000
 
+/** There is nothing now; nothing came while it was waited for. Whatever else a pull is answered with is a reason why nothing comes. */
+const NOTHING = [404, 408]
+const NO_CONSUMER = 10_014
+const CONSUMER_EXISTS = 10_148
+
+interface ApiReply {
+  readonly error?: { readonly code: number; readonly err_code?: number; readonly description: string }
+  readonly config?: {
+    readonly ack_policy: string
+    readonly deliver_subject?: string
+    readonly filter_subject?: string
+    readonly filter_subjects?: readonly string[]
+  }
+}
+
 export function natsStream(options: NatsStreamOptions): QueueDriver {
   const { connection, stream, consumer = 'tasks', subject, leaseMs = LEASE_MS } = options
   const next = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
 
+  const refused = (code: 'TASKS_NOT_FOUND' | 'TASKS_OPTIONS' | 'TASKS_UNAVAILABLE', why: string): TaskError =>
+    new TaskError(code, `consumer "${consumer}" of stream "${stream}": ${why}`)
+
+  const api = async (call: string, request: object): Promise<ApiReply> => {
+    const { data } = await connection.request(`$JS.API.${call}`, JSON.stringify(request), { timeout: ANSWER_MS })
+    return JSON.parse(textOf(data)) as ApiReply
+  }
+
   const makeConsumer = async (): Promise<void> => {
+    const { error: absent, config: found } = await api(`CONSUMER.INFO.${stream}.${consumer}`, {})
+    if (found !== undefined) return check(found)
+    if (absent?.err_code !== NO_CONSUMER) throw failed(absent!)
     const config = {
       durable_name: consumer,
       name: consumer,
@@ -51,15 +77,22 @@ export function natsStream(options: NatsStreamOptions): QueueDriver {
       deliver_policy: 'all',
       ...(subject === undefined ? {} : { filter_subject: subject }),
     }
-    const where = `$JS.API.CONSUMER.CREATE.${stream}.${consumer}${subject === undefined ? '' : `.${subject}`}`
-    const request = JSON.stringify({ stream_name: stream, config })
-    const { data } = await connection.request(where, request, { timeout: ANSWER_MS })
-    const { error } = JSON.parse(textOf(data)) as {
-      readonly error?: { readonly code: number; readonly description: string }
-    }
-    if (error === undefined) return
-    const code = error.code === 404 ? 'TASKS_NOT_FOUND' : 'TASKS_OPTIONS'
-    throw new TaskError(code, `consumer "${consumer}" of stream "${stream}": ${error.description}`)
+    const call = `CONSUMER.CREATE.${stream}.${consumer}${subject === undefined ? '' : `.${subject}`}`
+    const { error } = await api(call, { stream_name: stream, config, action: 'create' })
+    // Somebody else was quicker, and wants something else of it.
+    if (error?.err_code === CONSUMER_EXISTS) return makeConsumer()
+    if (error !== undefined) throw failed(error)
+  }
+  const failed = ({ code, description }: NonNullable<ApiReply['error']>): TaskError =>
+    refused(code === 404 ? 'TASKS_NOT_FOUND' : 'TASKS_OPTIONS', description)
+
+  /** Somebody has made it: its settings stand, as far as it does what is asked of it. */
+  const check = (found: NonNullable<ApiReply['config']>): void => {
+    if (found.ack_policy !== 'explicit' || found.deliver_subject !== undefined)
+      throw refused('TASKS_OPTIONS', 'it is there, and no pull consumer with ack_policy "explicit"')
+    const subjects = found.filter_subjects ?? [found.filter_subject]
+    if (subjects.length !== 1 || subjects[0] !== subject)
+      throw refused('TASKS_OPTIONS', `it is there, for ${subjects.join(', ') || 'the whole stream'}`)
   }
   let made: Promise<void> | undefined
 
@@ -68,13 +101,23 @@ export function natsStream(options: NatsStreamOptions): QueueDriver {
     // Not over the shared inbox: messages come with the subject that they were published to, by which it does not know them.
     const limits = { strategy: 'count', maxMessages: batch, maxWait: WAIT_MS + ANSWER_MS, noMux: true } as const
     for await (const reply of await connection.requestMany(next, JSON.stringify({ batch, ...how }), limits)) {
-      // It says that there are no more.
-      if ((reply.headers?.code ?? 0) >= 400 || reply.reply === undefined) return messages
-      messages.push({ id: `${stream}.${sequenceOf(reply.reply)}`, body: textOf(reply.data), token: reply.reply })
+      const { code = 0, description = '' } = reply.headers ?? {}
+      if (code >= 400 || reply.reply === undefined) {
+        if (messages.length > 0 || NOTHING.includes(code)) return messages
+        throw refused('TASKS_UNAVAILABLE', `${code} ${description}`)
+      }
+      messages.push({ ...placeOf(reply.reply), body: textOf(reply.data), token: reply.reply })
       if (messages.length === batch) return messages
     }
-    // It says so always: nobody is there.
-    throw new TaskError('TASKS_UNAVAILABLE', `consumer "${consumer}" of stream "${stream}" does not answer`)
+    // It always says that there are no more: nobody is there.
+    throw refused('TASKS_UNAVAILABLE', 'it does not answer')
+  }
+
+  /** `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.…`, or with domain and account before the stream. */
+  const placeOf = (token: string): Pick<QueueMessage, 'id' | 'deliveries'> => {
+    const words = token.split('.')
+    const at = words.length > 9 ? 6 : 4
+    return { id: `${stream}.${words[at + 1]!}`, deliveries: Number(words[at]) }
   }
 
   return {
@@ -105,9 +148,3 @@ export function natsStream(options: NatsStreamOptions): QueueDriver {
 }
 
 const textOf = (data: Uint8Array): string => new TextDecoder().decode(data)
-
-/** `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.…`, or with domain and account before the stream. */
-function sequenceOf(token: string): string {
-  const words = token.split('.')
-  return words[words.length > 9 ? 7 : 5]!
-}

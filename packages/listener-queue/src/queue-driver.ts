@@ -1,4 +1,4 @@
-// What a queue must be able to do for pipelines to wait for its messages. Two drivers are here; one for another queue is these three functions.
+// What a queue must be able to do for pipelines to wait for its messages. Drivers for Redis and NATS are here; one for another queue is these three functions.
 //
 // D1. What `receive` has handed out is not handed out again for a while (a lease), and then, if nobody has acknowledged it, it is.
 // D2. A token works in any process, and for as long as the message is there. One that the queue no longer knows counts as acknowledged.
@@ -16,6 +16,8 @@ export interface QueueDriver {
 export interface QueueMessage {
   readonly id: string
   readonly body: string
+  /** How often it was handed out, this time included. Always 1 where the queue does not count: then nothing is ever given up. */
+  readonly deliveries: number
   /** What `acknowledge` and `giveBack` know it by. */
   readonly token: string
 }

@@ -1,11 +1,14 @@
 // A message of a queue as the event that a pipeline waits for: taken from the queue, committed to the pipeline, acknowledged, and only then handed on.
 import { TaskError, type EventListener, type PollOptions } from '@tasks/core'
+import { BadMessages, type BadMessageOptions } from './bad-messages'
 import type { QueueDriver, QueueMessage } from './queue-driver'
 
-export interface QueueListenerOptions<Value> {
-  /** Default: JSON. What it throws fails the wait, and leaves the message in the queue. */
+export interface DecodeOptions<Value> {
+  /** Default: JSON. A message for which it throws is for nobody, see `giveUp`. */
   readonly decode?: (body: string) => Value
 }
+
+export interface QueueListenerOptions<Value> extends DecodeOptions<Value>, BadMessageOptions {}
 
 export interface QueueEvent<Value> {
   /** The message's own: the same however often the queue hands it out. */
@@ -23,13 +26,22 @@ interface Waiter {
 /** For `tasks.bindListener`. All that wait in a process share one call of the driver. */
 export function queueListener<Value = unknown>(
   driver: QueueDriver,
-  { decode = fromJson }: QueueListenerOptions<Value> = {},
+  options: QueueListenerOptions<Value> = {},
 ): EventListener<[], QueueEvent<Value>> {
+  const { decode = fromJson } = options
   const receiver = new Receiver(driver)
+  const bad = new BadMessages(driver, options)
   return {
     async pollForEvent({ signal }: PollOptions) {
-      const { id, body, token } = await receiver.next(signal)
-      return { id, value: decode(body), token }
+      for (;;) {
+        const message = await receiver.next(signal)
+        try {
+          return { id: message.id, value: decode(message.body), token: message.token }
+        } catch (error) {
+          // It is not the pipeline's fault, which waits on.
+          await bad.setAside(message, error)
+        }
+      }
     },
     eventCheckpointed: ({ token }) => driver.acknowledge(token),
   }

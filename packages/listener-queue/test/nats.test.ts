@@ -99,6 +99,7 @@ async function onNats(server: Server): Promise<void> {
       return found
     })
     expect(again[0]).toMatchObject({ id: first[1]!.id, body: 'b' })
+    expect([first[1]!.deliveries, again[0]!.deliveries > 1]).toEqual([1, true])
     // By the token of the first time, over another connection; and twice.
     const another = await connect({ servers })
     await natsStream({ connection: another, stream }).acknowledge(first[1]!.token)
@@ -122,6 +123,29 @@ async function onNats(server: Server): Promise<void> {
     await expect(natsStream({ connection: outside, stream }).receive(1, signal)).rejects.toMatchObject({
       code: 'TASKS_NOT_FOUND',
     })
+  })
+
+  test('a consumer that is there stays as it is, and says why it hands out nothing', async () => {
+    const stream = await newStream()
+    const make = (name: string, more: object) =>
+      api(`CONSUMER.CREATE.${stream}.${name}`, {
+        stream_name: stream,
+        config: { durable_name: name, name, ack_policy: 'explicit', ...more },
+      })
+    await make('mine', { ack_wait: 7e9, max_batch: 1 })
+    await push(stream, 'a')
+    const driver = natsStream({ connection: outside, stream, consumer: 'mine', leaseMs: LEASE_MS })
+    expect(await driver.receive(1, signal)).toMatchObject([{ body: 'a' }])
+    const { config } = await api<{ config: { ack_wait: number } }>(`CONSUMER.INFO.${stream}.mine`, {})
+    expect(config.ack_wait).toBe(7e9)
+    const tooMany = driver.receive(2, signal)
+    await expect(tooMany).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE', message: expect.stringMatching(/409 .+/) })
+    await make('part', { filter_subject: `${stream}.eu` })
+    await make('loud', { deliver_subject: 'somebody' })
+    for (const consumer of ['part', 'loud'])
+      await expect(natsStream({ connection: outside, stream, consumer }).receive(1, signal)).rejects.toMatchObject({
+        code: 'TASKS_OPTIONS',
+      })
   })
 
   test.runIf(process.env['TASKS_TIER'] === 'all')('a consumer that somebody has deleted is made again', async () => {

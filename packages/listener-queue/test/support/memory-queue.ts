@@ -4,6 +4,7 @@ import type { QueueDriver, QueueMessage } from '../../src/index'
 export class MemoryQueue implements QueueDriver {
   readonly #bodies = new Map<string, string>()
   readonly #ready: string[] = []
+  readonly #deliveries = new Map<string, number>()
   readonly log: string[] = []
   calls = 0
   #last = 0
@@ -30,7 +31,17 @@ export class MemoryQueue implements QueueDriver {
         signal.addEventListener('abort', () => resolve(), { once: true })
       })
     }
-    return this.#ready.splice(0, most).map((id) => ({ id, body: this.#bodies.get(id)!, token: id }))
+    return this.#ready.splice(0, most).map((id) => {
+      const deliveries = (this.#deliveries.get(id) ?? 0) + 1
+      this.#deliveries.set(id, deliveries)
+      return { id, body: this.#bodies.get(id)!, deliveries, token: id }
+    })
+  }
+
+  /** What was handed out and is not acknowledged comes again. */
+  endLeases(): void {
+    this.#ready.push(...[...this.#bodies.keys()].filter((id) => !this.#ready.includes(id)))
+    this.#wake()
   }
 
   async acknowledge(token: string): Promise<void> {
