@@ -24,7 +24,8 @@ const FIELD = new RegExp(`^(?:${PART})(?:,(?:${PART}))*$`, 'i')
 const MINUTE_MS = 60_000
 
 /**
- * @param expression five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday). If both days are said, either will do
+ * @param expression five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday). If neither of the days
+ * begins with a star, either will do; else both must fit, as in Vixie's cron: a star by two with `mon` is each Monday of an odd date
  * @throws TaskError TASKS_ARGUMENTS if it is no crontab, or fires never; for an unknown time zone
  */
 export function crontab(expression: string, options: CrontabOptions = {}): Crontab {
@@ -36,9 +37,16 @@ export function crontab(expression: string, options: CrontabOptions = {}): Cront
   const bad = fields.find((field) => !FIELD.test(field))
   if (bad !== undefined) throw flaw(`"${bad}" is no list of numbers, names, ranges and steps`)
   checkTimeZone(timeZone)
+  const [, , dayOfMonth, , dayOfWeek] = fields as [string, string, string, string, string]
   let cron: Cron
   try {
-    cron = new Cron(fields.join(' '), { timezone: timeZone, mode: '5-part', domAndDow: false })
+    cron = new Cron(fields.join(' '), {
+      timezone: timeZone,
+      mode: '5-part',
+      domAndDow: dayOfMonth.startsWith('*') || dayOfWeek.startsWith('*'),
+      // Lists and ranges of times, too, come once a day, whatever clocks do.
+      fixedTimeRule: 'no-wildcard',
+    })
   } catch (cause) {
     throw flaw(cause instanceof Error ? cause.message : String(cause), cause)
   }

@@ -24,6 +24,9 @@ describe('a crontab', () => {
     // Both days: either will do, as Vixie's cron has it.
     ['0 0 10 * sat', ['2026-01-03T00:00', '2026-01-10T00:00', '2026-01-17T00:00']],
     ['0 0 13 * fri', ['2026-01-02T00:00', '2026-01-09T00:00', '2026-01-13T00:00']],
+    // Unless one of them begins with a star: then both must fit.
+    ['0 0 */2 * mon', ['2026-01-05T00:00', '2026-01-19T00:00', '2026-02-09T00:00']],
+    ['0 0 1-7 * */3', ['2026-01-03T00:00', '2026-01-04T00:00', '2026-01-07T00:00']],
   ])('%s', (expression, expected) => {
     expect(ticks(expression, '2026-01-01T00:00:00Z', 3)).toEqual(expected)
   })
@@ -82,6 +85,19 @@ describe('when the clocks change', () => {
       ['2026-10-25T00:00', '2026-10-25T00:30', '2026-10-25T01:00', '2026-10-25T01:30', '2026-10-25T02:00'],
     ],
     ['Europe/Berlin', '0 3 * * *', '2026-10-24T00:00Z', ['2026-10-24T01:00', '2026-10-25T02:00', '2026-10-26T02:00']],
+    // A list and a range are times, as one value is.
+    [
+      'Europe/Berlin',
+      '30 2,14 * * *',
+      '2026-03-28T12:45Z',
+      ['2026-03-28T13:30', '2026-03-29T01:00', '2026-03-29T12:30'],
+    ],
+    [
+      'Europe/Berlin',
+      '30 2-3 * * *',
+      '2026-10-24T12:00Z',
+      ['2026-10-25T00:30', '2026-10-25T02:30', '2026-10-26T01:30', '2026-10-26T02:30'],
+    ],
     // New York: at 07:00 UTC in March, at 06:00 in November.
     ['America/New_York', '30 2 * * *', '2026-03-07T12:00Z', ['2026-03-08T07:00', '2026-03-09T06:30']],
     ['America/New_York', '30 1 * * *', '2026-10-31T12:00Z', ['2026-11-01T05:30', '2026-11-02T06:30']],
@@ -127,8 +143,11 @@ test('agrees with another library on some hundred crontabs', () => {
   const field = (low: number, high: number): string => [part, part, list][below(3)]!(low, high)
   // Away from the days on which clocks change: there each library has its own opinion, and ours is above.
   const zones = ['UTC', 'Asia/Kathmandu', 'Europe/Berlin', 'America/New_York', 'Pacific/Auckland']
-  for (let tries = 0; tries < 300; tries++) {
-    const expression = [field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6)].join(' ')
+  for (let tries = 0; tries < 350; tries++) {
+    const [dayOfMonth, dayOfWeek] = [field(1, 28), field(0, 6)]
+    // A star with a step, and the other day said as well: to the other library either will do. Ours is above.
+    if (!`${dayOfMonth} ${dayOfWeek}`.split(' ').includes('*') && `${dayOfMonth}${dayOfWeek}`.includes('*')) continue
+    const expression = [field(0, 59), field(0, 23), dayOfMonth, field(1, 12), dayOfWeek].join(' ')
     const timeZone = zones[below(zones.length)]!
     const after = new Date(Date.UTC(2026, below(12), one(1, 28), below(24), below(60), below(60)))
     const theirs = CronExpressionParser.parse(expression, { currentDate: after, tz: timeZone })
