@@ -17,13 +17,14 @@ export interface HmacOptions {
 }
 
 export interface WebhookOptions {
-  /** As `whsec_…`, or the bytes in base64. More than one while a secret is being replaced. */
+  /** As `whsec_…`, or the bytes in base64: at least 16 of them. More than one while a secret is being replaced. */
   readonly secret: string | readonly string[]
   /** How far its time may be from now, in ms. Default five minutes. */
   readonly toleranceMs?: number
 }
 
 const TOLERANCE_MS = 300_000
+const LEAST_BYTES = 16
 
 /**
  * `Authorization: Bearer <secret>`.
@@ -55,10 +56,10 @@ export function hmacSignature(options: HmacOptions): Check {
 
 /**
  * Standard Webhooks: a signature of id, time and body, in `webhook-id`, `webhook-timestamp` and `webhook-signature`. The id is the event's.
- * @throws TaskError TASKS_OPTIONS without a secret
+ * @throws TaskError TASKS_OPTIONS without a secret, or with one that is too short or no base64
  */
 export function standardWebhook({ secret, toleranceMs = TOLERANCE_MS }: WebhookOptions): Check {
-  const known = secretsOf('standardWebhook', secret).map((one) => Buffer.from(one.replace(/^whsec_/, ''), 'base64'))
+  const known = secretsOf('standardWebhook', secret).map(keyOf)
   return async ({ headers }, body) => {
     const [id, time] = [headers.get('webhook-id'), headers.get('webhook-timestamp')]
     const signatures = headers.get('webhook-signature')
@@ -79,6 +80,18 @@ function secretsOf(call: string, secret: string | readonly string[]): readonly s
   if (!Array.isArray(secrets) || secrets.length === 0 || secrets.some((one) => typeof one !== 'string' || one === ''))
     throw new TaskError('TASKS_OPTIONS', `${call}: a secret is needed, and it must not be empty`)
   return secrets as readonly string[]
+}
+
+/** Of what is no base64, `Buffer.from` makes a key that is short, or empty: one that anybody may have. */
+function keyOf(secret: string): Buffer {
+  const text = secret.replace(/^whsec_/, '')
+  const key = /^[\w+/-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined
+  if (key === undefined || key.length < LEAST_BYTES)
+    throw new TaskError(
+      'TASKS_OPTIONS',
+      `standardWebhook: a secret is at least ${LEAST_BYTES} bytes in base64, behind "whsec_"`,
+    )
+  return key
 }
 
 /** Hashes have one length, whatever was given. */

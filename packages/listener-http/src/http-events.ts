@@ -1,8 +1,9 @@
 // Events that come by HTTP: POST /events/{pipeline}/{key}. The answer is 200 when the event is durable, and never before; sent again under one idempotency key it
 // counts once, so that a sender may repeat whatever had no answer.
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { TaskError, type Client, type Logger, type SendEventOptions, type TaskErrorCode } from '@tasks/core'
+import { answer, MAX_BYTES, saysTooLong, type FetchHandler, type NodeHandler } from './answer'
 import type { Check } from './checks'
+import { nodeHandler } from './node-handler'
 
 export interface HttpEventsOptions {
   readonly client: Pick<Client, 'sendEvent' | 'status'>
@@ -12,7 +13,7 @@ export interface HttpEventsOptions {
   readonly strict?: boolean
   /** What the path begins with. Default `/events`. */
   readonly path?: string
-  /** Of the body. Default 65,536. */
+  /** Of the body. Default 32,768: an event can hardly be longer. */
   readonly maxBytes?: number
   /** How long an event is kept that comes before its pipeline waits for it, and how long its id is remembered, in ms. Default 7 days. */
   readonly keepMs?: number
@@ -21,13 +22,12 @@ export interface HttpEventsOptions {
 
 export interface HttpEvents {
   /** For whoever speaks fetch: Hono, a route handler, a test. */
-  readonly fetch: (request: Request) => Promise<Response>
+  readonly fetch: FetchHandler
   /** For `node:http`, Express and Fastify. The body must not have been read: come before body parsers. */
-  readonly node: (request: IncomingMessage, response: ServerResponse) => void
+  readonly node: NodeHandler
 }
 
 const OPTIONS = ['client', 'check', 'strict', 'path', 'maxBytes', 'keepMs', 'logger']
-const MAX_BYTES = 65_536
 const PAUSES_MS = [10, 40, 200]
 
 /** What is wrong with a request, as it is answered. */
@@ -77,7 +77,7 @@ export function httpEvents(options: HttpEventsOptions): HttpEvents {
     return answer(200, { id: await client.sendEvent(event) })
   }
 
-  const fetch: HttpEvents['fetch'] = async (request) => {
+  const fetch: FetchHandler = async (request) => {
     try {
       return await receive(request)
     } catch (error) {
@@ -92,23 +92,7 @@ export function httpEvents(options: HttpEventsOptions): HttpEvents {
     }
   }
 
-  const node: HttpEvents['node'] = (incoming, outgoing) => {
-    const handle = async (): Promise<Response> => {
-      const body = await bytesOf(incoming, maxBytes)
-      if (typeof body === 'string') return answer(body === 'read' ? 500 : 413, { error: SAID[body](maxBytes) })
-      const request = requestOf(incoming, body)
-      return request === undefined ? answer(400, { error: 'this is no request for events' }) : fetch(request)
-    }
-    handle().then(
-      async (response) => {
-        outgoing.writeHead(response.status, Object.fromEntries(response.headers))
-        outgoing.end(await response.text())
-      },
-      // The sender has gone.
-      () => outgoing.destroy(),
-    )
-  }
-  return { fetch, node }
+  return { fetch, node: nodeHandler(fetch, { maxBytes }) }
 }
 
 function checked(options: HttpEventsOptions): HttpEventsOptions {
@@ -177,51 +161,4 @@ async function bodyOf({ body }: Request, maxBytes: number): Promise<Uint8Array> 
   return Buffer.concat(chunks)
 }
 
-const tooLarge = (maxBytes: number): Refusal => new Refusal(413, SAID.long(maxBytes))
-
-const SAID = {
-  long: (maxBytes: number) => `the body has more than ${maxBytes} bytes`,
-  read: () => 'the body was read before: mount this before body parsers',
-}
-
-function answer(status: number, body: object, headers: Readonly<Record<string, string>> = {}): Response {
-  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } })
-}
-
-// ---- node:http -----------------------------------------------------------------------------------------------------
-
-/** The body, unless it is longer than that, or somebody has read it. What is too long is read to its end and dropped: else its sender never hears the answer. */
-function bytesOf(incoming: IncomingMessage, maxBytes: number): Promise<Buffer | 'long' | 'read'> {
-  if (incoming.readableDidRead) return Promise.resolve('read')
-  return new Promise((resolve, reject) => {
-    let chunks: Buffer[] = []
-    let bytes = 0
-    incoming.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= maxBytes) chunks.push(chunk)
-      else {
-        chunks = []
-        resolve('long')
-      }
-    })
-    incoming.once('end', () => resolve(Buffer.concat(chunks)))
-    incoming.once('error', reject)
-    incoming.once('close', () => reject(new Error('the sender has gone')))
-  })
-}
-
-/** Undefined for what fetch has no words for: another method, an odd path. */
-function requestOf(incoming: IncomingMessage, body: Buffer): Request | undefined {
-  const headers = new Headers()
-  for (let i = 0; i < incoming.rawHeaders.length; i += 2)
-    headers.append(incoming.rawHeaders[i]!, incoming.rawHeaders[i + 1]!)
-  const { method = 'GET' } = incoming
-  // Express cuts off what it was mounted at.
-  const path = (incoming as { readonly originalUrl?: string }).originalUrl ?? incoming.url ?? '/'
-  const hasBody = method !== 'GET' && method !== 'HEAD' && body.length > 0
-  try {
-    return new Request(new URL(path, 'http://localhost'), { method, headers, ...(hasBody && { body }) })
-  } catch {
-    return undefined
-  }
-}
+const tooLarge = (maxBytes: number): Refusal => new Refusal(413, saysTooLong(maxBytes))

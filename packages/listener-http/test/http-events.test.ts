@@ -4,12 +4,15 @@ import type { AddressInfo } from 'node:net'
 import { createClient, createTasks, startWorker, TaskError, waitForEvent, type Client } from '@tasks/core'
 import { memoryStore, memoryTransport } from '@tasks/core/memory'
 import { silentLogger } from '@tasks/core/testing'
+import express from 'express'
+import fastify from 'fastify'
 import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   bearerSecret,
   hmacSignature,
   httpEvents,
+  nodeHandler,
   serveEvents,
   standardWebhook,
   type HttpEventsOptions,
@@ -168,6 +171,9 @@ describe('who may send', () => {
         expect.objectContaining({ code: 'TASKS_OPTIONS', message: expect.stringMatching(/say who may send/) }),
       )
     for (const none of ['', [], ['']]) expect(() => bearerSecret(none)).toThrow(/a secret is needed/)
+    // What becomes an empty key, or one that is shorter than it looks: anybody could sign.
+    for (const secret of ['whsec_', 'whsec_!', 'whsec_====', 'whsec_YWJj', 'my secret of many words', ['whsec_']])
+      expect(() => standardWebhook({ secret })).toThrow(expect.objectContaining({ code: 'TASKS_OPTIONS' }))
     expect(() => httpEvents({ client, check: 'open', cheque: 1 } as never)).toThrow(/no option "cheque"/)
     expect(() => httpEvents({ client, check: 'open', maxBytes: 0 })).toThrow(/maxBytes/)
   })
@@ -235,13 +241,54 @@ describe('it is mounted', () => {
     expect(sent).toMatchObject([{ key: 'go', pipelineId: 'p', value: { a: 1 } }])
   })
 
-  test('in node:http, below another path as Express has it', async () => {
+  test('in Express, below another path, before what reads bodies', async () => {
+    const { sent, client } = recorder()
+    const events = httpEvents({ client, check: bearerSecret(SECRET), path: '/api/events' })
+    const router = express.Router().post('/events/:pipeline/:key', events.node)
+    const url = await listening(express().use('/api', router).use(express.json()))
+    const send = (headers: Record<string, string>) =>
+      fetch(`${url}/api/events/p/go`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: '{"a":1}',
+      })
+    expect((await send(bearer)).status).toBe(200)
+    expect((await send({})).status).toBe(401)
+    expect(sent).toMatchObject([{ key: 'go', pipelineId: 'p', value: { a: 1 } }])
+  })
+
+  test('in Fastify, in a scope without body parsers', async () => {
+    const { sent, client } = recorder()
+    const events = httpEvents({ client, check: bearerSecret(SECRET) })
+    const app = fastify()
+    onTestFinished(() => app.close())
+    await app.register(async (scope) => {
+      scope.removeAllContentTypeParsers()
+      scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
+      scope.post('/events/*', (request, reply) => {
+        reply.hijack()
+        events.node(request.raw, reply.raw)
+      })
+    })
+    app.post('/echo', (request) => request.body)
+    const url = await app.listen({ port: 0, host: '127.0.0.1' })
+    const send = (path: string, headers: Record<string, string>) =>
+      fetch(url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: '{"a":1}',
+      })
+    expect((await send('/events/p/go', bearer)).status).toBe(200)
+    expect((await send('/events/p/go', {})).status).toBe(401)
+    expect(sent).toMatchObject([{ key: 'go', pipelineId: 'p', value: { a: 1 } }])
+    // The rest of the server has its parsers.
+    expect(await (await send('/echo', {})).json()).toEqual({ a: 1 })
+  })
+
+  test('in node:http', async () => {
     const { sent, client } = recorder()
     const events = httpEvents({ client, check: bearerSecret(SECRET), path: '/api/events', maxBytes: 1_000 })
-    const url = await listening((request, response) => {
-      const originalUrl = request.url!
-      events.node(Object.assign(request, { originalUrl, url: originalUrl.replace('/api', '') }), response)
-    })
+    const url = await listening(events.node)
     const send = (body: string, headers: Record<string, string> = bearer) =>
       fetch(`${url}/api/events/p/go`, { method: 'POST', headers, body })
     expect((await send('"ok"')).status).toBe(200)
@@ -251,6 +298,37 @@ describe('it is mounted', () => {
     expect((await fetch(`${url}/api/events/p/go`)).status).toBe(405)
     expect(await statusOf(url, 'TRACE')).toBe(400)
     expect(sent).toHaveLength(1)
+  })
+
+  test('beside what is handled in the same way', async () => {
+    const { client } = recorder()
+    const events = httpEvents({ client, check: 'open' })
+    const logged: unknown[] = []
+    const url = await listening(
+      nodeHandler(
+        async (request) => {
+          if (!request.url.endsWith('/upper')) return events.fetch(request)
+          return Response.json((await request.text()).toUpperCase(), { status: 201 })
+        },
+        { maxBytes: 10, logger: { error: (fields) => logged.push(fields) } },
+      ),
+    )
+    const send = async (path: string, body?: string) => {
+      const response = await fetch(url + path, { method: 'POST', ...(body !== undefined && { body }) })
+      return [response.status, await response.json()] as const
+    }
+    expect(await send('/upper', 'abc')).toEqual([201, 'ABC'])
+    expect((await send('/events/p/go', '1'))[0]).toBe(200)
+    expect((await send('/upper', 'more than ten'))[0]).toBe(413)
+    expect(logged).toEqual([])
+  })
+
+  test('and what fails is not told to its sender', async () => {
+    const logged: unknown[] = []
+    const logger = { error: (fields: object) => logged.push(fields) }
+    const url = await listening(nodeHandler(() => Promise.reject(new Error('the disk of db-7 is full')), { logger }))
+    const response = await fetch(url)
+    expect([response.status, (await response.text()).includes('db-7'), logged.length]).toEqual([500, false, 1])
   })
 
   test('not behind what has read the body', async () => {
