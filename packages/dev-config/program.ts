@@ -10,6 +10,7 @@ export interface Program {
   readonly said: string
   /** The words by which it was ready. */
   readonly ready: string
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void
   /** SIGKILL. */
   kill(): Promise<void>
 }
@@ -50,6 +51,7 @@ export async function startProgram({ main, args = [], env = {}, ready }: Program
       return said
     },
     ready: found,
+    signal: (signal) => void child.kill(signal),
     kill,
   }
 }

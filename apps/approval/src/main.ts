@@ -1,15 +1,14 @@
 // The whole of it in one process: a worker, and a server that takes purchases and decisions. Started again on the same file, it goes on where it was.
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { createClient, startWorker } from '@tasks/core'
-import { bearerSecret, httpEvents } from '@tasks/listener-http'
-import { DAY_MS, DECISION, NAMESPACE, purchases, type Purchase } from './purchases'
+import { bearerSecret, httpEvents, nodeHandler } from '@tasks/listener-http'
+import { DAY_MS, DECISION, isPurchase, NAMESPACE, purchases } from './purchases'
 
 const usage = `Usage: npm run approval -- [options]
 
@@ -30,40 +29,34 @@ const { values: options } = parseArgs({
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
-if (options.help) {
+const dayMs = Number(options.day)
+if (options.help || !(dayMs > 0)) {
   console.log(usage)
-  process.exit(0)
+  process.exit(options.help ? 0 : 2)
 }
 
 const transport = options.transport ?? `sqlite:${join(mkdtempSync(join(tmpdir(), 'tasks-approval-')), 'tasks.db')}`
 const secret = process.env['APPROVAL_SECRET'] || randomBytes(16).toString('hex')
-const { tasks, buy } = purchases((whom, message) => console.log(`to ${whom}: ${message}`), Number(options.day))
+const { tasks, buy } = purchases((whom, message) => console.log(`to ${whom}: ${message}`), dayMs)
 const client = createClient({ namespace: NAMESPACE, transport })
 const check = bearerSecret(secret)
 const events = httpEvents({ client, check, strict: true })
 
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { method, url = '/', headers } = request
-  const reply = (status: number, body: unknown): void =>
-    void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-  const [, id] = /^\/purchases\/([\w-]{1,64})$/.exec(url) ?? []
-  if (id === undefined) return events.node(request, response)
-  const authorization = headers.authorization ?? ''
-  const isKnown = await check(
-    new Request('http://localhost', { headers: { authorization } }),
-    async () => new Uint8Array(),
-  )
-  if (!isKnown) return reply(401, { error: 'who sends this is not known' })
-  if (method === 'GET') return reply(200, (await client.status(id)) ?? null)
+async function answer(request: Request): Promise<Response> {
+  const [, id] = /^\/purchases\/([\w-]{1,64})$/.exec(new URL(request.url).pathname) ?? []
+  if (id === undefined) return events.fetch(request)
+  const body = async () => new Uint8Array(await request.clone().arrayBuffer())
+  if (!(await check(request, body))) return Response.json({ error: 'who sends this is not known' }, { status: 401 })
+  if (request.method === 'GET') return Response.json((await client.status(id)) ?? null)
+  const purchase: unknown = await request.json().catch(() => undefined)
+  if (!isPurchase(purchase)) return Response.json({ error: 'this is no purchase' }, { status: 400 })
   // Sent again, it is the same purchase.
-  await client.submit(buy, JSON.parse(await text(request)) as Purchase, { id })
-  reply(202, { id })
+  await client.submit(buy, purchase, { id })
+  return Response.json({ id }, { status: 202 })
 }
 
 const worker = await startWorker({ tasks, transport, handleSignals: true })
-const server = createServer((request, response) => {
-  answer(request, response).catch((error: unknown) => response.writeHead(400).end(String(error)))
-})
+const server = createServer(nodeHandler(answer))
 await new Promise<void>((resolve) => server.listen(Number(options.port), '127.0.0.1', resolve))
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 console.log(`Everything is in ${transport}. Buy something, and decide:

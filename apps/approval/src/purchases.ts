@@ -9,6 +9,12 @@ export interface Purchase {
   readonly approver: string
 }
 
+/** Whatever a stranger sends. */
+export function isPurchase(x: unknown): x is Purchase {
+  const { what, amount, approver } = Object(x) as Readonly<Record<string, unknown>>
+  return typeof what === 'string' && typeof amount === 'number' && typeof approver === 'string'
+}
+
 /** What is sent to the pipeline, as the event `decision`. */
 export interface Decision {
   readonly approved: boolean

@@ -24,6 +24,9 @@ test('waits for a decision over HTTP, also when it is killed meanwhile', async (
   const body = JSON.stringify({ what: 'a lathe', amount: 9_000, approver: 'Ada' })
   expect((await fetch(`${first.ready}/purchases/7`, { method: 'PUT', body })).status).toBe(401)
   expect((await fetch(`${first.ready}/purchases/7`, { method: 'PUT', body, headers })).status).toBe(202)
+  const put = (no: string) => fetch(`${first.ready}/purchases/8`, { method: 'PUT', body: no, headers })
+  expect((await put('null')).status).toBe(400)
+  expect((await put(JSON.stringify({ what: 'x'.repeat(100_000) }))).status).toBe(413)
   await vi.waitFor(() => expect(first.said).toContain('to Ada: please decide: a lathe for 9000'), patience)
   await first.kill()
 
