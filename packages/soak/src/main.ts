@@ -15,8 +15,8 @@ const HELP = `npm run soak -- [options]
   --seed N           of what is submitted and what is done to it, and when; how the machine answers is never twice the same
   --help             this
 
-Four processes: two that own partitions and run tasks, one that only owns, one that only runs. In each round ten pipelines are submitted, and one of these things
-is done in the middle of them:
+Four processes: two that own partitions and run tasks, one that only owns, one that only runs. In each round ten pipelines are submitted, five of which wait for an
+event of the others, and one of these things is done in the middle of them:
 ${Object.keys(harms)
   .map((name) => `  - ${name}`)
   .join('\n')}

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { History } from './history'
 import type { Place } from './place'
-import { NAMESPACE, workOf } from './tasks'
+import { NAMESPACE, pairOf } from './tasks'
 import { supervise, type Supervised } from './worker-process'
 
 /** In a round. */
@@ -120,10 +120,10 @@ export async function soak(options: SoakOptions): Promise<number> {
     let submitted = 0
     for (let round = 0; round < rounds && signal?.aborted !== true; round++) {
       const since = performance.now()
-      const wanted = Array.from({ length: PIPELINES }, (_, index) => ({
-        id: `${round}.${index}`,
-        work: workOf(Math.floor(random() * 100), 1 + Math.floor(random() * 20)),
-      }))
+      const pairs = Array.from({ length: PIPELINES / 2 }, (_, pair) =>
+        pairOf(`${round}.${pair}`, Math.floor(random() * 100), 1 + Math.floor(random() * 20)),
+      )
+      const wanted = pairs.flat().map((work, index) => ({ id: `${round}.${index}`, work }))
       // A submit while the server is away may be refused; then it is not accepted, and tried again.
       const accepted = wanted.map(async ({ id, work }) => {
         await sleep(random() * 200)

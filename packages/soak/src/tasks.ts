@@ -1,5 +1,5 @@
 // What the processes of these tests run: plain arithmetic, so that a result can be told from a wrong one.
-import { createTasks, inParallel, taskContext, type Pipeline } from '@tasks/core'
+import { createTasks, inParallel, taskContext, waitForEvent, type Pipeline } from '@tasks/core'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export const NAMESPACE = 'processes'
@@ -29,6 +29,12 @@ const fanOut = tasks.bind('fanOut', (start: number, chains: number): Pipeline<nu
   ).continueWith(sum),
 )
 
+/** Tells whoever waits for this key what it was given. */
+const tell = tasks.bind('tell', async (value: number, key: string) => {
+  await taskContext().sendEvent({ key, value })
+  return value
+})
+
 export interface Work {
   readonly pipeline: Pipeline<number, void>
   readonly expected: number
@@ -43,4 +49,17 @@ export function workOf(start: number, chains: number): Work {
     expected: chains * (start + 2) + (chains * (chains - 1)) / 2 + 7,
     tasks: 4 + 2 * chains,
   }
+}
+
+/** Work that tells its result, and work that waits for it in its middle: whichever gets there first. */
+export function pairOf(key: string, start: number, chains: number): readonly [tells: Work, hears: Work] {
+  const { pipeline, expected, tasks: count } = workOf(start, chains)
+  return [
+    { pipeline: pipeline.continueWith(tell, key), expected, tasks: count + 1 },
+    {
+      pipeline: add.send(start, 1, start).continueWith(waitForEvent<number>({ key })).continueWith(add, 1, 1),
+      expected: expected + 1,
+      tasks: 2,
+    },
+  ]
 }
