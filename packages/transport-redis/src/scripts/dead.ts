@@ -1,11 +1,11 @@
 import { lua, script } from '../script'
-import { DELIVER, NOW, TAKE } from './shared'
+import { CHUNK, DELIVER, NOW, TAKE } from './shared'
 
 /** Makes the sends, if any, and removes the letter. KEYS: waiting, order, dead, those of the sends. ARGV: letter, groups of sends. Answers 0 if there is no such letter. */
 export const takeLetter = script(
   'take letter',
   lua`
-${NOW}${TAKE}${DELIVER}
+${CHUNK}${NOW}${TAKE}${DELIVER}
 if #redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1]) == 0 then return 0 end
 check(2)
 deliver(2)

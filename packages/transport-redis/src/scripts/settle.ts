@@ -1,5 +1,5 @@
 import { lua, script } from '../script'
-import { DELIVER, MARKS, NOW, TAKE } from './shared'
+import { CHUNK, DELIVER, MARKS, NOW, TAKE } from './shared'
 
 /**
  * Settles messages of batches, after making the sends of the settlement. What is not held any more, or was settled before, is passed over.
@@ -11,7 +11,7 @@ import { DELIVER, MARKS, NOW, TAKE } from './shared'
 export const settle = script(
   'settle',
   lua`
-${NOW}${TAKE}${MARKS}${DELIVER}
+${CHUNK}${NOW}${TAKE}${MARKS}${DELIVER}
 local batches, sends = {}, 2
 for b = 1, tonumber(ARGV[1]) do
   batches[b] = sends

@@ -9,6 +9,11 @@ local function now()
 end
 `
 
+/** How many values one command gets: `unpack` fails near 8,000. */
+export const CHUNK = lua`
+local CHUNK = 4000
+`
+
 /**
  * Taking a batch from a queue. `k` is the place of the queue's first key in KEYS, in the order of keys.ts.
  *
@@ -126,10 +131,9 @@ end
  *   r  channel  payload  a reply
  *   d  id  info  body    a dead letter
  *
- * KEYS[1] is `waiting`, KEYS[2] `order`, KEYS[3] `dead`.
+ * KEYS[1] is `waiting`, KEYS[2] `order`, KEYS[3] `dead`. It wants CHUNK, NOW and TAKE before it.
  */
 export const DELIVER = lua`
-local CHUNK = 4000      -- unpack fails near 8,000 values
 local FOR_EVER = 1e12   -- ms
 
 -- Fails on a key of another type before anything is written.
