@@ -119,7 +119,7 @@ test('a receive whose answer was lost gets the same messages, not a lease later'
 })
 
 test('what is called while there is no connection is not sent later', async (ctx) => {
-  const { proxy, space, other } = await bench(ctx, { patienceMs: 200 })
+  const { proxy, space, other } = await bench(ctx, { patienceMs: 600 })
   proxy.refuse()
   proxy.cut()
   await expect(space.now()).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
