@@ -23,7 +23,7 @@ const stores = {
     return { store: { create: () => sqliteTransport({ path: join(folder, 'tasks.db') }) }, ...patience }
   },
   async Redis() {
-    const server = await serverOrReason(() => startRedis({ appendfsync: 'off' }))
+    const server = await serverOrReason(() => startRedis())
     if (typeof server === 'string') return undefined
     afterAll(() => server.stop())
     return { store: { create: () => redisTransport({ url: server.url }) }, ...patience }
