@@ -148,7 +148,8 @@ async function onNats(server: Server): Promise<void> {
       })
   })
 
-  test.runIf(process.env['TASKS_TIER'] === 'all')('a consumer that somebody has deleted is made again', async () => {
+  test('a consumer that somebody has deleted is made again', async (ctx) => {
+    if (process.env['TASKS_TIER'] !== 'all') ctx.skip('it waits for as long as a server is silent: in the long tier')
     const stream = await newStream()
     const driver = natsStream({ connection: outside, stream })
     expect(await driver.receive(1, signal)).toEqual([])
