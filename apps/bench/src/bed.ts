@@ -26,7 +26,7 @@ import { sqliteFloors, usedBytesOf } from './floors/sqlite-rows'
 import { fileOf, placeOf, schemeOf, type Place } from './place'
 import { startWorkerProcess, type WorkerProcess } from './worker-process'
 import { Profiler, type Profile } from './profiler'
-import type { Aim, Figure, Unit } from './workload'
+import type { Aim, Figure, Unit } from './figures'
 
 export interface BedOptions {
   readonly url: string

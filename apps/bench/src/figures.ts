@@ -1,3 +1,17 @@
+export type Unit = '/s' | 'ms' | 'µs' | 'B' | 'MiB' | 'x' | ''
+
+export interface Aim {
+  readonly most: number
+}
+
+/** One number of one round. Its name is the row of the table; the summary takes the median over the rounds. */
+export interface Figure {
+  readonly name: string
+  readonly value: number
+  readonly unit: Unit
+  readonly aim?: Aim
+}
+
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }

@@ -1,7 +1,7 @@
 // From rounds to medians.
 import { median } from './figures'
 import type { Series } from './schedule'
-import type { Aim, Unit } from './workload'
+import type { Aim, Unit } from './figures'
 
 export interface Row {
   readonly name: string

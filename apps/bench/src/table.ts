@@ -4,7 +4,7 @@ import { tableOf } from './markdown'
 import type { Share } from './profiler'
 import type { Series } from './schedule'
 import type { Row, Summary } from './summary'
-import type { Unit } from './workload'
+import type { Unit } from './figures'
 
 const NAME_WIDTH = 50
 const CELL_WIDTH = 34

@@ -1,6 +1,7 @@
 // What a workload is: one file of `workloads/`, a function of a bed, which runs once in every round, in a process of its own.
 import type { Capabilities } from '@tasks/core'
 import type { Bed } from './bed'
+import type { Figure } from './figures'
 import type { Profile } from './profiler'
 
 export interface Workload {
@@ -11,20 +12,6 @@ export interface Workload {
   readonly mostRounds?: number
   /** Measures, notes figures on the bed, and checks that everything ran as often as it must. */
   readonly run: (bed: Bed) => Promise<void>
-}
-
-export type Unit = '/s' | 'ms' | 'µs' | 'B' | 'MiB' | 'x' | ''
-
-export interface Aim {
-  readonly most: number
-}
-
-/** One number of one round. Its name is the row of the table; the summary takes the median over the rounds. */
-export interface Figure {
-  readonly name: string
-  readonly value: number
-  readonly unit: Unit
-  readonly aim?: Aim
 }
 
 export interface RoundResult {

@@ -3,19 +3,11 @@
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { Adapter } from './adapter/adapter'
 import { systemClock, type Clock } from './clock'
 import { loadConfig } from './config'
 import { TaskError } from './errors'
 import type { Transport } from './transport'
-
-/** What an adapter package exports. */
-export interface Adapter {
-  /**
-   * Makes the transport that a URL means; nothing need be reached before its `open`.
-   * @throws TaskError TASKS_OPTIONS for a malformed URL, TASKS_MISSING_PACKAGE if what it needs is not installed
-   */
-  fromUrl(url: string, options: { readonly clock: Clock }): Transport | Promise<Transport>
-}
 
 export interface ConnectOptions {
   /** Adapters for further schemes, or in place of the published ones. */

@@ -11,9 +11,10 @@ import { taskContext } from './context'
 import { TaskError } from './errors'
 import { checkQueueName } from './ids'
 import { badOption, checkOptions } from './option-checks'
-import type { Pipeline, Task, WaitForEventOptions } from './pipeline'
+import type { Pipeline, Task } from './pipeline'
 import type { RetryPolicy } from './retry'
 import type { AnyTask, Tasks } from './tasks'
+import type { BoundListener, WaitForEventOptions } from './wait-for-event'
 
 export interface EventListener<Args extends readonly unknown[] = readonly unknown[], Event = unknown> {
   /**
@@ -37,13 +38,6 @@ export interface ListenerOptions {
   readonly timeoutMs?: number
   /** For what its functions throw. Default: twenty times, with growing pauses. */
   readonly retry?: Omit<RetryPolicy, 'retryFor'>
-}
-
-/** A listener that was bound to a name: `waitForEvent(orders, 'eu')`. */
-export interface BoundListener<in Args extends readonly unknown[], out Event> {
-  readonly listenerName: string
-  /** What `waitForEvent` gives for it. */
-  wait(...args: Args): Pipeline<Event>
 }
 
 /** A listener whose waits can differ from how it was bound: `waitForEvent(orders.set({ timeoutMs: 60_000 }), 'eu')`. */
@@ -128,10 +122,4 @@ export function bindListener<Args extends readonly unknown[], Event>(
     }
   }
   return waitedFor(options.timeoutMs)
-}
-
-export function isListener(x: unknown): x is BoundListener<readonly unknown[], unknown> {
-  return (
-    typeof x === 'object' && x !== null && 'listenerName' in x && typeof (x as { wait?: unknown }).wait === 'function'
-  )
 }

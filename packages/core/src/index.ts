@@ -15,9 +15,10 @@ export type {
   Task,
   UseOptions,
 } from './pipeline'
-export type { AwaitedEvent, WaitForEventOptions } from './pipeline'
-export type { BoundListener, EventListener, ListenerOptions, PollOptions, TimedListener } from './event-listener'
-export { fanOut, inParallel, isPipeline, sleep, sleepUntil, waitForEvent } from './pipeline'
+export { fanOut, inParallel, isPipeline, sleep, sleepUntil } from './pipeline'
+export type { AwaitedEvent, BoundListener, WaitForEventOptions } from './wait-for-event'
+export { waitForEvent } from './wait-for-event'
+export type { EventListener, ListenerOptions, PollOptions, TimedListener } from './event-listener'
 export type { PassedOn } from './passing'
 export type { Spread } from './spread'
 export { isSpread, spread } from './spread'
@@ -53,9 +54,11 @@ export { jsonCodec } from './json-codec'
 
 // Running it
 export type { TaskEnd, TaskHook, TaskHookEvents, TaskHookName, TaskHooks } from './worker/task-hooks'
-export type { Worker, WorkerOptions } from './worker/worker'
+export type { WorkerOptions } from './worker/settings'
+export type { Worker } from './worker/worker'
 export { startWorker } from './worker/worker'
-export type { Client, ClientOptions, EnqueueOptions, SubmitOptions } from './client/client'
+export type { Client, ClientOptions } from './client/client'
+export type { EnqueueOptions, SubmitOptions } from './client/options'
 export { createClient } from './client/client'
 export type { CancelOptions } from './client/commands'
 export type { SubscribeOptions as EventSubscribeOptions, Subscription } from './client/subscriptions'
@@ -99,7 +102,8 @@ export type {
   GroupDescription,
   PipelineDescription,
 } from './engine/describe'
-export type { DescribedError, FailuresPage, GroupFailure } from './engine/group-failures'
+export type { DescribedError } from './described-error'
+export type { FailuresPage, GroupFailure } from './engine/group-failures'
 export type { GroupProgress, PipelineStatus } from './engine/queries'
 export { pipelineStatuses } from './wire/reply'
 export type { Status } from './wire/reply'
@@ -107,7 +111,8 @@ export { stderrLogger } from './logger'
 export type { Logger, LogFields, StderrLoggerOptions } from './logger'
 
 // Transports
-export type { Adapter, Connection, ConnectOptions } from './connect'
+export type { Adapter } from './adapter/adapter'
+export type { Connection, ConnectOptions } from './connect'
 export { connect, redactUrl } from './connect'
 export type * from './transport'
 

@@ -1,13 +1,10 @@
 // How work is described. A pipeline is a value: nothing is sent by making one, it is never changed, and it may be used twice.
 import { toMermaid, toText, type DrawOptions } from './draw'
 import { encodeDefinition } from './definition-encoder'
-import type { Definition, Scalar } from './definition'
-import { isListener, type BoundListener } from './event-listener'
-import { isScalar, MOST_FIELDS, MOST_TEXT } from './events/event-fields'
+import type { Definition } from './definition'
 import { TaskError } from './errors'
-import { checkId } from './ids'
 import { jsonCodec } from './json-codec'
-import { badOption, checkKeys, checkOptions } from './option-checks'
+import { badOption, checkKeys } from './option-checks'
 import type {
   AfterIn,
   HandlerFits,
@@ -333,70 +330,6 @@ export function sleepUntil(time: Date | number): Pipeline<PassedOn> {
   return new PipelineValue(undefined, { sleepUntil: Math.max(0, Math.ceil(ms)) }) as never
 }
 
-/** Which event an entry waits for. */
-export interface AwaitedEvent {
-  readonly key: string
-  /** One that was sent to the pipeline that waits (`sendEvent({ key, pipelineId })`). Default false: one of the namespace. */
-  readonly pipeline?: boolean
-  /** What the event's value must have at these paths: `{ 'order.id': 17 }`. Texts (of 256 characters), numbers, booleans and null are compared. */
-  readonly match?: Readonly<Record<string, Scalar>>
-}
-
-export interface WaitForEventOptions {
-  /** From when the entry starts; the entry fails with TASKS_TIMEOUT then, which `exceptionally` can take. Default: no limit. */
-  readonly timeoutMs?: number
-}
-
-/**
- * Waits for an event, durably and without a worker; its value is the result. An event that came before is taken, if it is kept still; one that comes wakes all
- * who wait for its key by then: `order.send().continueWith(waitForEvent<Payment>({ key: 'paid', pipeline: true })).continueWith(ship)`.
- * @throws TaskError TASKS_ARGUMENTS, TASKS_OPTIONS, TASKS_ID_INVALID
- */
-export function waitForEvent<Value = unknown>(event: AwaitedEvent, options?: WaitForEventOptions): Pipeline<Value>
-/**
- * Waits for an event of a listener's source (`tasks.bindListener`); the event is the result. For a limit of this wait's own:
- * `waitForEvent(orders.set({ timeoutMs: 60_000 }), 'eu')`.
- */
-export function waitForEvent<Args extends readonly unknown[], Event>(
-  listener: BoundListener<Args, Event>,
-  ...args: Args
-): Pipeline<Event>
-export function waitForEvent(first: unknown, ...rest: readonly unknown[]): Pipeline<never> {
-  if (isListener(first)) return first.wait(...rest) as Pipeline<never>
-  const [event, options = {}] = [first as AwaitedEvent, rest[0] as WaitForEventOptions | undefined]
-  checkOptions('waitForEvent', event, ['key', 'pipeline', 'match'])
-  checkOptions('waitForEvent', options, ['timeoutMs'])
-  const { key, pipeline = false, match } = event
-  const { timeoutMs } = options
-  checkId('event key', key)
-  if (typeof pipeline !== 'boolean') throw badOption('waitForEvent: pipeline', 'a boolean', pipeline)
-  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= MAX_TIME))
-    throw badOption('waitForEvent: timeoutMs', 'milliseconds of at least 0', timeoutMs)
-  return new PipelineValue(undefined, {
-    event: key,
-    ...(pipeline && { pipeline }),
-    ...(match !== undefined && { match: matchOf(match) }),
-    ...(timeoutMs !== undefined && { timeoutMs: Math.ceil(timeoutMs) }),
-  }) as never
-}
-
-/** What no event can have is refused here: it would be waited for for ever. */
-function matchOf(match: unknown): Readonly<Record<string, Scalar>> {
-  if (!isPlainObject(match)) throw badOption('waitForEvent: match', 'a plain object', match)
-  const paths = Object.keys(match)
-  if (paths.length > MOST_FIELDS)
-    throw badOption('waitForEvent: match', `an object of at most ${MOST_FIELDS} paths`, paths.length)
-  for (const path of paths) {
-    if (!isScalar(match[path]))
-      throw badOption(
-        `waitForEvent: match["${path}"]`,
-        `a text of at most ${MOST_TEXT} characters, a finite number, a boolean or null`,
-        match[path],
-      )
-  }
-  return { ...match } as Readonly<Record<string, Scalar>>
-}
-
 /** Whether `x` is a pipeline, of this copy of the library or another. */
 export function isPipeline(x: unknown): x is Submittable<unknown, never> {
   return isPlan(x)
@@ -465,13 +398,13 @@ function takesUpstream(plan: Plan): boolean {
   return isGroupUse(first) ? first.chains.some(takesUpstream) : true
 }
 
-function isPlainObject(x: unknown): x is Record<string, unknown> {
+export function isPlainObject(x: unknown): x is Record<string, unknown> {
   if (typeof x !== 'object' || x === null) return false
   const prototype: unknown = Object.getPrototypeOf(x)
   return prototype === Object.prototype || prototype === null
 }
 
-class PipelineValue extends Plan {
+export class PipelineValue extends Plan {
   continueWith(next: unknown, ...rest: readonly unknown[]): Plan {
     this.#checkOpenEnded('continueWith')
     const task = taskRefOf(next)

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { createClient, type Client, type ClientOptions } from '../src/client/client'
 import { memoryTransport } from '../src/memory'
 import { createTasks } from '../src/tasks'
-import { startWorker, type WorkerOptions } from '../src/worker/worker'
+import type { WorkerOptions } from '../src/worker/settings'
+import { startWorker } from '../src/worker/worker'
 
 const tasks = createTasks({ namespace: 'options' })
 const task = tasks.bind('task', (value: unknown) => value)

@@ -1,8 +1,13 @@
-import type { Bytes, DeadLetter, DeadLetterInfo, DeadLetters } from '@tasks/core'
+import type { Bytes, DeadLetter, DeadLetterInfo, DeadLetters, Send } from '@tasks/core'
 import type { Lifetime } from '@tasks/core/adapter'
 import { BYTES } from './driver'
 import type { Group, Row, Write } from './group-commit'
-import type { Outbox } from './outbox'
+
+/** How a letter goes back to its queue. */
+interface WayBack {
+  check(sends: readonly Send[]): void
+  write(write: Write, sends: readonly Send[]): void
+}
 
 /** `seq` is the letter's own, drawn by the caller. */
 export function addLetter(
@@ -17,7 +22,7 @@ export function addLetter(
   write.run(`INSERT INTO dead VALUES (?, ?, ?, ?, ?, ${BYTES})`, seq, namespace, id, at, JSON.stringify(info), body)
 }
 
-export function deadLetters(group: Group, lifetime: Lifetime, namespace: number, outbox: Outbox): DeadLetters {
+export function deadLetters(group: Group, lifetime: Lifetime, namespace: number, outbox: WayBack): DeadLetters {
   const drop = (write: Write, id: string): boolean =>
     write.run('DELETE FROM dead WHERE seq = ? AND namespace = ?', Number(id), namespace) > 0
   return {

@@ -1,5 +1,5 @@
 // What a contest is: one file of `contests/`, the same work for every contender, which runs once in every round, in a process of its own.
-import type { Unit } from '../workload'
+import type { Unit } from '../figures'
 import type { Arena } from './arena'
 import type { ContenderOptions } from './contender'
 

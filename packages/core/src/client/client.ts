@@ -46,6 +46,8 @@ import {
   firstOfMany,
   isKept,
   workOf,
+  type EnqueueOptions,
+  type SubmitOptions,
 } from './options'
 import { LoneSends } from './lone-sends'
 import { Questions, type DescribeOptions, type ListOptions, type Owners, type PipelineList } from './questions'
@@ -66,48 +68,6 @@ export interface ClientOptions {
   readonly clock?: Clock
   /** How long an owner may take to answer a question, in ms. Default 5 000. After three times as long in silence a result is asked for again. */
   readonly answerMs?: number
-}
-
-export interface SubmitOptions {
-  /** 1-256 UTF-8 bytes without control characters. Default: a new one. Submitting an id again returns the run that exists. */
-  readonly id?: string
-  /**
-   * JSON that travels with the pipeline, and with those that its tasks return: `taskContext().meta`. At most 4 KiB. A `traceparent` in it is the W3C trace
-   * context that the tasks go on with: `taskContext().traceparent`.
-   */
-  readonly meta?: Readonly<Record<string, unknown>>
-  /**
-   * What to do if the id exists. `return` (default): its run, if the definition is the same, else `TASKS_ID_CONFLICT`. `reject`:
-   * `TASKS_ID_EXISTS`. `restart`: a new run; a live one is CANCELLED at once, and its finally does not run. The last two wait for the owner's answer.
-   */
-  readonly onDuplicate?: 'return' | 'reject' | 'restart'
-  /** How long the outcome is kept after the end, in ms. Default 24 h. The id is free again after that. */
-  readonly retentionMs?: number
-  /** Start after this many ms, durably. */
-  readonly delayMs?: number
-  /** Start at this time, durably. */
-  readonly runAt?: Date | number
-}
-
-export interface EnqueueOptions {
-  /** Makes it a pipeline of one entry, which can be found again. */
-  readonly id?: string
-  /** JSON that travels with the task: `taskContext().meta`. At most 4 KiB. */
-  readonly meta?: Readonly<Record<string, unknown>>
-  /** Start after this many ms, durably: it then has a row, as with `id`. Not with `runAt`. */
-  readonly delayMs?: number
-  /** Start at this time, durably: it then has a row, as with `id`. */
-  readonly runAt?: Date | number
-  /** 0 (default) to 9; higher first. */
-  readonly priority?: number
-  /** Default: that of the task. */
-  readonly queue?: string
-  /** Keep the result as a pipeline's is kept. */
-  readonly keepResult?: boolean
-  /** How long it is kept, in ms. Default 24 h. Only with `keepResult`, `id`, `delayMs` or `runAt`: else there is nothing to keep. */
-  readonly retentionMs?: number
-  /** Ask for a reply, so that `result()` works. Default false. */
-  readonly reply?: boolean
 }
 
 export interface Client {

@@ -1,11 +1,52 @@
 // What callers give a client, checked before any effect: an option that is misspelt or out of range is refused by name, never ignored.
 import type { Clock } from '../clock'
-import type { EnqueueOptions } from './client'
 import { TaskError } from '../errors'
 import { LATEST_MS } from '../engine/row-keys'
 import { checkQueueName } from '../ids'
 import { badOption, checkFlag, checkKeys, checkMethods, checkMs, checkOptions } from '../option-checks'
 import { isPipeline, taskRefOf, type Submittable, type Task } from '../pipeline'
+
+export interface SubmitOptions {
+  /** 1-256 UTF-8 bytes without control characters. Default: a new one. Submitting an id again returns the run that exists. */
+  readonly id?: string
+  /**
+   * JSON that travels with the pipeline, and with those that its tasks return: `taskContext().meta`. At most 4 KiB. A `traceparent` in it is the W3C trace
+   * context that the tasks go on with: `taskContext().traceparent`.
+   */
+  readonly meta?: Readonly<Record<string, unknown>>
+  /**
+   * What to do if the id exists. `return` (default): its run, if the definition is the same, else `TASKS_ID_CONFLICT`. `reject`:
+   * `TASKS_ID_EXISTS`. `restart`: a new run; a live one is CANCELLED at once, and its finally does not run. The last two wait for the owner's answer.
+   */
+  readonly onDuplicate?: 'return' | 'reject' | 'restart'
+  /** How long the outcome is kept after the end, in ms. Default 24 h. The id is free again after that. */
+  readonly retentionMs?: number
+  /** Start after this many ms, durably. */
+  readonly delayMs?: number
+  /** Start at this time, durably. */
+  readonly runAt?: Date | number
+}
+
+export interface EnqueueOptions {
+  /** Makes it a pipeline of one entry, which can be found again. */
+  readonly id?: string
+  /** JSON that travels with the task: `taskContext().meta`. At most 4 KiB. */
+  readonly meta?: Readonly<Record<string, unknown>>
+  /** Start after this many ms, durably: it then has a row, as with `id`. Not with `runAt`. */
+  readonly delayMs?: number
+  /** Start at this time, durably: it then has a row, as with `id`. */
+  readonly runAt?: Date | number
+  /** 0 (default) to 9; higher first. */
+  readonly priority?: number
+  /** Default: that of the task. */
+  readonly queue?: string
+  /** Keep the result as a pipeline's is kept. */
+  readonly keepResult?: boolean
+  /** How long it is kept, in ms. Default 24 h. Only with `keepResult`, `id`, `delayMs` or `runAt`: else there is nothing to keep. */
+  readonly retentionMs?: number
+  /** Ask for a reply, so that `result()` works. Default false. */
+  readonly reply?: boolean
+}
 
 const META_BYTES = 4 << 10
 const MOST_PRIORITY = 9

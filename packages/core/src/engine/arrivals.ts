@@ -1,7 +1,7 @@
 // What an owner has been given and has not folded yet: inbox messages, outcomes from its own process, and what it says to itself.
 import type { Capabilities, InboxMessage, Position } from '../transport'
 import { decodeInbox, outcomeBytes, type Outcome, type SubmitMessage } from '../wire/inbox-message'
-import type { Input } from './reducer'
+import type { Input } from './input'
 
 export interface Arrived {
   readonly input: Input

@@ -7,7 +7,7 @@ import { encodeInbox, entriesNamedBy, type Verdict } from '../wire/inbox-message
 import type { Arrivals } from './arrivals'
 import type { Draft } from './draft'
 import type { Poison } from './fold'
-import type { Input } from './reducer'
+import type { Input } from './input'
 
 /** Of the failures that this file makes. */
 const CONDEMNED: Verdict = { retryable: false }

@@ -2,6 +2,7 @@
 // chains are told, and how many are not.
 //
 // Of what has ended well its own entries are told, and nothing of what was below them: those rows are gone.
+import { describeError, type DescribedError } from '../described-error'
 import {
   childChain,
   isEach,
@@ -22,14 +23,13 @@ import { fromFailure } from '../failure'
 import { isFailure, NONE } from '../value'
 import type { DescribeQuestion } from '../wire/inbox-message'
 import { forEachRow, type Draft, type RunView } from './draft'
-import { describeError, failuresOf, type DescribedError, type FailuresPage, type GroupFailure } from './group-failures'
+import { failuresOf, type FailuresPage, type GroupFailure } from './group-failures'
 import { viewGroup } from './groups'
 import { childPath, entryPath, framePath, hopPath, ROOT } from './paths'
 import { entriesOf, finallyOf, groupAt, pathAt, placeOf, readChain, type Place } from './places'
 import { refusalFor, statusOf, type PipelineStatus } from './queries'
 import { pipelineKey } from './row-keys'
 import { looking, type RowSource } from './row-source'
-import type { KeptTree } from './kept-tree'
 import { readTrail, type Passed } from './trail'
 import {
   CHUNK,
@@ -39,6 +39,7 @@ import {
   type ChainRow,
   type ChunkRow,
   type GroupRow,
+  type KeptTree,
   type PipelineRow,
 } from './rows'
 

@@ -8,8 +8,7 @@ import { encodeReply, type ReplyBody, type Status } from '../wire/reply'
 import { encodeInbox, type Look, type TalkMessage } from '../wire/inbox-message'
 import type { Following } from '../wire/task-message'
 import { partitionOfAddress } from './event-address'
-import type { SentEventData } from '../events/pipeline-event'
-import type { Emitted } from './emit'
+import type { PipelineEvents, PipelineEventType, SentEventData } from '../events/pipeline-event'
 import type { GroupView } from './groups'
 import { pipelineKey, RunKeys, TALLY } from './row-keys'
 import type { JobRow, PipelineRow, Row, TallyRow, TimerRow } from './rows'
@@ -51,6 +50,23 @@ export function forEachRow<T>(items: Iterable<T>, fn: (item: T) => void): void {
   }
   if (missing.length > 0) throw new MissingRow(missing)
 }
+
+/** A pipeline event that leaves with the commit. */
+export type Emitted = {
+  [Type in PipelineEventType]: {
+    readonly type: Type
+    readonly id: string
+    readonly run: string
+    readonly gen: number
+    readonly sequence: number
+    readonly meta: PipelineRow['meta']
+    /** The returned pipeline that it is about, as a path. */
+    readonly frame: string
+    /** The task that it is about; '' if it is about a pipeline. */
+    readonly path: string
+    readonly data: PipelineEvents[Type]
+  }
+}[PipelineEventType]
 
 /** A task that is due. The owner decides which lane it takes. */
 export interface Dispatch {

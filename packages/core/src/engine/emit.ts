@@ -1,5 +1,6 @@
 // What the reducer says of what it does: events, numbered in the pipeline's row, so that they are there exactly if the transition is.
 // Below the level that was asked for nothing is made, looked up or counted. What others send (`sendEvent`) has no level.
+import { describeError, type DescribedError } from '../described-error'
 import {
   isEach,
   isEvent,
@@ -25,29 +26,12 @@ import type {
 import { asBuffer } from '../record'
 import { Kind, type Value } from '../value'
 import type { EventMessage } from '../wire/inbox-message'
-import type { Dispatch, Draft, RunView } from './draft'
-import { describeError, type DescribedError } from './group-failures'
+import type { Dispatch, Draft, Emitted, RunView } from './draft'
 import { childPath, entryPath, frameOf, splitEntry } from './paths'
 import { entriesOf, entryAt, type Entries, type OpenEntry } from './places'
 import type { RetryData } from '../retry'
 import { EACH_TASK } from './dispatch'
 import type { PipelineRow } from './rows'
-
-export type Emitted = {
-  [Type in PipelineEventType]: {
-    readonly type: Type
-    readonly id: string
-    readonly run: string
-    readonly gen: number
-    readonly sequence: number
-    readonly meta: PipelineRow['meta']
-    /** The returned pipeline that it is about, as a path. */
-    readonly frame: string
-    /** The task that it is about; '' if it is about a pipeline. */
-    readonly path: string
-    readonly data: PipelineEvents[Type]
-  }
-}[PipelineEventType]
 
 const LEVELS: Readonly<Record<EventLevel, number>> = { none: 0, pipelines: 1, tasks: 2 }
 export const levelOf = (level: EventLevel): number => LEVELS[level]

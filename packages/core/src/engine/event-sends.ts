@@ -3,7 +3,7 @@ import { batchesOf, sequenceText, timeText, traceMember, type CloudEvent } from 
 import { SENT_EVENT } from '../events/event-filter'
 import type { PartitionSession, Send } from '../transport'
 import type { Draft } from './draft'
-import type { Emitted } from './emit'
+import type { Emitted } from './draft'
 import { eventAddress } from './event-address'
 
 /** Publishes what workers say, as far as it is owners who know it. */

@@ -9,10 +9,9 @@ import { argsValue } from './dispatch'
 import type { Draft, RunView } from './draft'
 import { changeStatus } from './emit'
 import { deletePages } from './frames'
-import type { KeptTree } from './kept-tree'
 import { hopPath, ROOT } from './paths'
 import type { RowKey } from '../transport'
-import type { DefinitionPage } from './rows'
+import type { DefinitionPage, KeptTree } from './rows'
 
 /** How long a promoted lone task that ended well is remembered, so that its message, delivered again, does nothing. */
 const TOMBSTONE_MS = 3_600_000

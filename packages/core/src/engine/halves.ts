@@ -1,5 +1,5 @@
 // How an input is made smaller that is too large for one commit, or holds something that cannot be folded.
-import type { Input } from './reducer'
+import type { Input } from './input'
 
 /** Many things that have nothing to do with each other, in one input. */
 export function isBundle(input: Input): boolean {

@@ -11,23 +11,7 @@ import {
   type Entry,
   type TaskEntry,
 } from '../definition'
-import type { Caught, ChainRow } from './rows'
-
-export interface KeptTree {
-  readonly hops: number
-  /** The entry at hand when it was cancelled; one behind the last if it ended. */
-  readonly at: number
-  readonly trail: string | undefined
-  readonly caught: readonly Caught[]
-  /** The first ones. */
-  readonly entries: readonly KeptEntry[]
-  /** How many there were. */
-  readonly count: number
-  readonly finally: string | undefined
-}
-
-/** `u`: a sleep until a time. `fact`: its ms, or that time; the size of a group of which no chain has failed. */
-export type KeptEntry = readonly [kind: 't' | 'h' | 'g' | 'e' | 'v' | 's' | 'u' | 'w', name: string, fact?: number]
+import type { ChainRow, KeptEntry, KeptTree } from './rows'
 
 const MOST_NAME = 200
 /** Of an entry beside its name. */

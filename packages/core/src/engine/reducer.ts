@@ -5,8 +5,8 @@
 // R3. It opens no value and runs no user code.
 import { noPipeline, TaskError } from '../errors'
 import type { RowKey } from '../transport'
-import { isFailure, type Value } from '../value'
-import type { InboxBody, Question, WaiterName } from '../wire/inbox-message'
+import { isFailure } from '../value'
+import type { Question, WaiterName } from '../wire/inbox-message'
 import { finalsDue, startFinals } from './cancel'
 import { entryDue, entryFailed, entryPassed, entrySucceeded, requeueEntry, resendEntry } from './chains'
 import { command, released } from './control'
@@ -14,7 +14,8 @@ import { forEachRow, type Dispatch, type Draft } from './draft'
 import { eventAddress } from './event-address'
 import { answered, eventSent, forgotten, sought, unwaited, waited, woken } from './event-box'
 import { offered, unwait, waitTimedOut } from './event-waits'
-import { groupJoined, type Joined } from './fan-in'
+import { groupJoined } from './fan-in'
+import type { Input } from './input'
 import { childPath, entryPath } from './paths'
 import { takeAway } from './finish'
 import { isOutstanding, noteProgress } from './places'
@@ -22,53 +23,9 @@ import { pump } from './pump'
 import { refusalFor } from './queries'
 import { abandoned, refused } from './refused'
 import { BoxKeys, pipelineKey, RunKeys, TALLY } from './row-keys'
-import { isOver, type JobRow, type PipelineRow, type TimerRow, type WaitMark, type WindowItem } from './rows'
-import { reopened, type FailedPage } from './retried'
+import { isOver, type PipelineRow, type TimerRow, type WaitMark, type WindowItem } from './rows'
+import { reopened } from './retried'
 import { submit } from './submit'
-
-/** Everything that is folded: what came in, and what the owner says to itself. */
-export type Input =
-  | InboxBody
-  | { readonly type: 'timer'; readonly key: RowKey; readonly timer: TimerRow }
-  | { readonly type: 'pump'; readonly job: JobRow & { kind: 'pump' }; readonly count: number }
-  | { readonly type: 'joined'; readonly job: JobRow; readonly joined: Joined }
-  /** What is left of this window is to be sent again. */
-  | { readonly type: 'resend'; readonly items: readonly WindowItem[] }
-  /** An inbox message that could not be read. */
-  | { readonly type: 'undecodable'; readonly error: unknown }
-  /** Handed to this process and not started: through the shared queue instead. */
-  | { readonly type: 'requeue'; readonly dispatches: readonly Dispatch[] }
-  /** The pipeline goes on: these entries were held; `done` if they were the last. */
-  | { readonly type: 'released'; readonly job: JobRow; readonly paths: readonly string[]; readonly done: boolean }
-  /** These chains of a cancelled pipeline have a finally. */
-  | { readonly type: 'finals'; readonly job: JobRow; readonly bases: readonly string[]; readonly done: boolean }
-  /** Some failed chains of a group of a pipeline that is retried; none: there are no more. */
-  | { readonly type: 'reopened'; readonly job: JobRow; readonly page: FailedPage | undefined }
-  /** What no commit can take, of what the owner says to itself: what it is for fails. */
-  | { readonly type: 'refused'; readonly input: Input; readonly failure: Value }
-  /** Nor this: the run that it is for fails. */
-  | { readonly type: 'abandoned'; readonly input: Input; readonly failure: Value }
-  /** A page of those who wait at an address is looked at for an event; `done` if it was the last. */
-  | {
-      readonly type: 'woken'
-      readonly job: JobRow & { kind: 'wake' }
-      readonly waiters: readonly RowKey[]
-      readonly done: boolean
-    }
-  /** A page of the events that are kept at an address is looked at for a waiter. */
-  | {
-      readonly type: 'sought'
-      readonly job: JobRow & { kind: 'seek' }
-      readonly events: readonly number[]
-      readonly done: boolean
-    }
-  /** These rows of a run that is over are to go; `done` if they were the last. */
-  | {
-      readonly type: 'cleaned'
-      readonly job: JobRow & { kind: 'clean' }
-      readonly keys: readonly RowKey[]
-      readonly done: boolean
-    }
 
 /** Folds one input, and what is said within the partition because of it. Throws `MissingRow` if a row is not loaded: load it and fold the batch again. */
 export function step(draft: Draft, input: Input): void {

@@ -8,7 +8,7 @@ import { finish } from './finish'
 import { viewGroup } from './groups'
 import { childPath } from './paths'
 import { openEntry, placeOf } from './places'
-import type { Input } from './reducer'
+import type { Input } from './input'
 import { firstStep, isOver, type JobRow } from './rows'
 
 /** The run that an input is for, if it is for one alone. */

@@ -3,7 +3,6 @@ import { TaskError } from '../errors'
 import { decodeRecord, encodeRecord, type Payload } from '../record'
 import type { Bytes, RowKey } from '../transport'
 import { NONE, type Kind, type Value } from '../value'
-import type { KeptEntry, KeptTree } from './kept-tree'
 import {
   CHUNK,
   DefinitionPage,
@@ -17,6 +16,8 @@ import {
   type KeptEvent,
   type MarkRow,
   type Note,
+  type KeptEntry,
+  type KeptTree,
   type Phase,
   type PipelineRow,
   type Row,

@@ -26,7 +26,6 @@ import type { State } from '../state'
 import type { Bytes } from '../transport'
 import type { Value } from '../value'
 import type { Status } from '../wire/reply'
-import type { KeptTree } from './kept-tree'
 
 // ---- Pipelines -----------------------------------------------------------------------------------------------------
 
@@ -123,6 +122,23 @@ export interface ChainRow {
 }
 
 export type Caught = readonly [failed: number, handler: number]
+
+/** Of a run that ended well or was cancelled: its entries, and what its chain remembers of them. */
+export interface KeptTree {
+  readonly hops: number
+  /** The entry at hand when it was cancelled; one behind the last if it ended. */
+  readonly at: number
+  readonly trail: string | undefined
+  readonly caught: readonly Caught[]
+  /** The first ones. */
+  readonly entries: readonly KeptEntry[]
+  /** How many there were. */
+  readonly count: number
+  readonly finally: string | undefined
+}
+
+/** `u`: a sleep until a time. `fact`: its ms, or that time; the size of a group of which no chain has failed. */
+export type KeptEntry = readonly [kind: 't' | 'h' | 'g' | 'e' | 'v' | 's' | 'u' | 'w', name: string, fact?: number]
 
 export interface DefinitionSource {
   readonly pages: number

@@ -1,5 +1,5 @@
 // What a pipeline says of itself. Each event leaves in the commit that makes it true.
-import type { DescribedError } from '../engine/group-failures'
+import type { DescribedError } from '../described-error'
 import type { Status } from '../wire/reply'
 import type { CloudEvent } from './cloud-event'
 

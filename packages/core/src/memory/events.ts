@@ -11,18 +11,7 @@ import type {
   SubscribeOptions,
 } from '../transport'
 import type { Lifetime } from './lifetime'
-import type { Namespace } from './namespace'
-
-/** How far a subscription has come in one partition, and who holds its next page. */
-export interface Cursor {
-  position: Position | undefined
-  holder: Hold | undefined
-}
-
-interface Hold {
-  readonly cursor: Cursor
-  until: number
-}
+import type { Cursor, Hold, Namespace } from './namespace'
 
 interface Wait {
   readonly waitMs: number

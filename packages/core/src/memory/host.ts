@@ -4,7 +4,7 @@ import { TaskError } from '../errors'
 import type { Commit, PartitionSession } from '../transport'
 import type { MemoryFaults } from './faults'
 import type { Lifetime } from './lifetime'
-import type { Namespace } from './namespace'
+import type { Host, Namespace } from './namespace'
 import { MemorySession } from './session'
 
 export interface HostOptions {
@@ -15,7 +15,7 @@ export interface HostOptions {
   readonly check: (commit: Commit) => void
 }
 
-export class MemoryHost implements LeaseStore {
+export class MemoryHost implements LeaseStore, Host {
   readonly partitions: number
   aliveUntil = 0
   readonly #options: HostOptions

@@ -1,18 +1,35 @@
 // What one namespace of a store holds, and the one way into it for sends.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
-import type { Bytes, EventRetention, Send, SendOutcome } from '../transport'
+import type { Bytes, EventRetention, Position, Send, SendOutcome } from '../transport'
 import { BlobPages } from './blobs'
 import { Letters } from './dead-letters'
-import type { Cursor } from './events'
 import type { Late, MemoryFaults } from './faults'
-import type { MemoryHost } from './host'
 import { Partition } from './partition'
 import { TaskQueue } from './queue'
 import { PASSING, Slab } from './slab'
 
 /** A subscriber to replies or broadcasts. */
 export type Listener = (body: Bytes) => void
+
+/** A page of a subscription that a member has, and until when. */
+export interface Hold {
+  readonly cursor: Cursor
+  until: number
+}
+
+/** How far a subscription has come in one partition, and who holds its next page. */
+export interface Cursor {
+  position: Position | undefined
+  holder: Hold | undefined
+}
+
+/** A process that takes its share of the partitions. */
+export interface Host {
+  aliveUntil: number
+  /** Hears that leases may have come free. */
+  hear(): void
+}
 
 /** What the sends of one call share. */
 interface Delivery {
@@ -32,7 +49,7 @@ export class Namespace {
   readonly partitions: readonly Partition[]
   readonly letters: Letters
   readonly blobs: BlobPages
-  readonly hosts = new Set<MemoryHost>()
+  readonly hosts = new Set<Host>()
   readonly replies = new Map<string, Listener>()
   readonly signals = new Set<Listener>()
   /** Named subscriptions to events, by partition. */

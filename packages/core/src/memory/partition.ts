@@ -1,15 +1,21 @@
 // What one partition keeps: its inbox, its rows, its events, the last commit, and who may make the next one.
 import { TaskError } from '../errors'
-import type { Bytes, Commit } from '../transport'
+import type { Bytes, Commit, PartitionSession } from '../transport'
 import { Deque } from './deque'
 import { PartitionEvents } from './event-log'
-import type { MemoryHost } from './host'
 import { Rows } from './rows'
-import type { MemorySession } from './session'
 
 interface Entry {
   readonly id: string
   readonly body: Bytes
+}
+
+/** Who may commit. */
+export interface Holder extends PartitionSession {
+  /** Whether the last commit of the partition is its. */
+  readonly hasCommitted: boolean
+  /** Something has changed. */
+  notify(): void
 }
 
 export class Partition {
@@ -22,8 +28,9 @@ export class Partition {
   /** The place of the last consumed inbox message; the inbox holds what comes after it. */
   through = 0
   /** The fence: a commit of any other session is refused. */
-  session: MemorySession | undefined
-  host: MemoryHost | undefined
+  session: Holder | undefined
+  /** Whose lease it is. */
+  host: object | undefined
   leaseUntil = 0
   readonly #inbox = new Deque<Entry>()
 
@@ -51,7 +58,7 @@ export class Partition {
   }
 
   /** Throws `TASKS_FENCED` or `TASKS_ROW_EXISTS`, or changes everything; true if it did, false if this was done before. */
-  apply(session: MemorySession, commit: Commit): boolean {
+  apply(session: Holder, commit: Commit): boolean {
     this.fence(session)
     if (commit.seq === this.seq && session.hasCommitted) return false
     if (commit.seq !== this.seq + 1) {
@@ -69,7 +76,7 @@ export class Partition {
     return true
   }
 
-  fence(session: MemorySession): void {
+  fence(session: Holder): void {
     if (this.session !== session)
       throw new TaskError('TASKS_FENCED', `claim ${session.claim} no longer owns partition ${this.index}`)
   }

@@ -1,6 +1,6 @@
 // A client for tests of code that submits: it notes what it was asked for and sends nothing.
 import type { PipelineStatus } from '../engine/queries'
-import type { EnqueueOptions, SubmitOptions } from '../client/client'
+import type { EnqueueOptions, SubmitOptions } from '../client/options'
 import type { PipelineHandle, TaskHandle } from '../client/handle'
 import { TaskError } from '../errors'
 import { isPipeline, type Submittable, type Task } from '../pipeline'

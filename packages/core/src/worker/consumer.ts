@@ -22,7 +22,7 @@ import { encodeInbox, outcomeBytes, type Outcome, type RunningItem } from '../wi
 import { encodeReply } from '../wire/reply'
 import type { Announcer } from './announcer'
 import { outcomeOf, type Executor, type Received } from './executor'
-import type { Finished } from './runner'
+import type { Finished } from './finished'
 import { UnknownTasks } from './unknown-tasks'
 
 export interface ConsumerOptions {

@@ -15,7 +15,8 @@ import type { TaskSource } from './task-source'
 import { TaskError } from '../errors'
 import type { Outcome, RunningItem } from '../wire/inbox-message'
 import type { TaskMessage } from '../wire/task-message'
-import { UNFINISHED, type Finished, type Runner } from './runner'
+import { UNFINISHED, type Finished } from './finished'
+import type { Runner } from './runner'
 import type { RunningTask } from './running-task'
 
 /** What waits no longer than this for a slot may wait here; in milliseconds. */

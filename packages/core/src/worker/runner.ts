@@ -1,8 +1,7 @@
 // Runs one task: decode → check → call → encode. Everything that can go wrong with it becomes its outcome; nothing escapes. Only trouble with the
 // transport is not the task's: what is fetched and stored apart is tried again, and at last the task is left for others, uncounted.
 // It stays synchronous for a function that is: a promise per task is a tenth of what a small one costs.
-import { sleep, type Clock } from '../clock'
-import type { Codec } from '../codec'
+import { sleep } from '../clock'
 import { runInContext } from '../context'
 import { decodeArguments, decodeArgumentsText } from '../decoding'
 import type { ArgsData, Step } from '../definition'
@@ -11,8 +10,6 @@ import { entryPath, splitEntry } from '../engine/paths'
 import { blobPrefix } from '../engine/row-keys'
 import { RetryAfterError, TaskError, TaskVetoError } from '../errors'
 import { encodeFailure, toFailure } from '../failure'
-import type { LargeValues } from '../large-values'
-import type { Logger } from '../logger'
 import { packPipeline } from '../packing'
 import { isPipeline } from '../pipeline'
 import { isRetryable, type RetryData } from '../retry'
@@ -20,31 +17,17 @@ import { validateArguments, validateState } from '../schema'
 import { isSpread } from '../spread'
 import { asBuffer } from '../record'
 import { isThenable } from '../thenable'
-import type { Bytes, Space } from '../transport'
 import type { AnyTask } from '../tasks'
 import { isFailure, Kind, NONE, type Value } from '../value'
 import { encodeDefinitionValue } from '../wire/packed-definition'
 import type { Following, TaskMessage } from '../wire/task-message'
-import type { PassedEntry, Verdict } from '../wire/inbox-message'
+import type { PassedEntry } from '../wire/inbox-message'
 import type { Announced, Announcer } from './announcer'
 import { groupForEach } from './built-in-tasks'
-import { RunningTask } from './running-task'
+import { UNFINISHED, type Finished } from './finished'
+import { RunningTask, type Surroundings } from './running-task'
 import type { TaskEnd, TaskHookList } from './task-hooks'
 import type { TaskSource } from './task-source'
-
-/** How a task ended. */
-export interface Finished {
-  readonly value: Value
-  /** Present if the value is a failure. */
-  readonly verdict?: Verdict
-  /** What the task has set of the pipeline's state. */
-  readonly state?: Bytes | undefined
-  /** If it is that of another entry, which ran with this one: its name, and those that were passed on the way there. */
-  readonly last?: { readonly at: Pick<TaskMessage, 'path' | 'attempt'>; readonly passed: readonly PassedEntry[] }
-}
-
-/** It has no outcome: the transport did not take its value, or did not give its arguments. */
-export const UNFINISHED = Symbol('unfinished')
 
 /** How often the transport is asked for a value, or to take one; from the second time on with a pause before. */
 const TRIES = 7
@@ -53,13 +36,8 @@ const FIRST_PAUSE_MS = 50
 /** Thrown and caught here. */
 class Unfinished extends Error {}
 
-export interface RunnerOptions {
-  readonly space: Space
-  readonly values: LargeValues
+export interface RunnerOptions extends Surroundings {
   readonly tasks: TaskSource
-  readonly codec: Codec
-  readonly clock: Clock
-  readonly logger: Logger
   readonly hooks?: TaskHookList | undefined
   readonly announcer?: Announcer | undefined
 }

@@ -1,24 +1,37 @@
 // One task that a worker has taken on: its message, and its context. Nothing is made for it that most tasks never use.
+import type { Clock } from '../clock'
+import type { Codec } from '../codec'
 import type { TaskContext, TaskState } from '../context'
 import { frameOf, ROOT, splitEntry } from '../engine/paths'
 import type { TaskError } from '../errors'
 import { eventSend, type SendEventOptions } from '../events/sent-event'
+import type { LargeValues } from '../large-values'
 import type { Logger } from '../logger'
 import { LONE_PATH, loneRunOf } from '../lone-task'
+import type { Space } from '../transport'
 import type { Value } from '../value'
 import type { TaskMessage } from '../wire/task-message'
 import { PipelineState } from './pipeline-state'
-import type { Finished, RunnerOptions } from './runner'
+import type { Finished } from './finished'
 
 const MOST_NOTE = 200
 const NO_META: Readonly<Record<string, unknown>> = Object.freeze({})
+
+/** What a worker has for all its tasks. */
+export interface Surroundings {
+  readonly space: Space
+  readonly values: LargeValues
+  readonly codec: Codec
+  readonly clock: Clock
+  readonly logger: Logger
+}
 
 export class RunningTask implements TaskContext {
   readonly message: TaskMessage
   readonly timeoutMs: number | undefined
   /** Set when its function is called: its time counts from there. */
   deadline: number | undefined
-  readonly #worker: RunnerOptions
+  readonly #worker: Surroundings
   #controller: AbortController | undefined
   #abortReason: TaskError | undefined
   #note: readonly [fraction: number, text: string] | undefined
@@ -27,7 +40,7 @@ export class RunningTask implements TaskContext {
   #state: PipelineState | undefined
   #eventsSent = 0
 
-  constructor(message: TaskMessage, timeoutMs: number | undefined, worker: RunnerOptions) {
+  constructor(message: TaskMessage, timeoutMs: number | undefined, worker: Surroundings) {
     this.message = message
     this.timeoutMs = timeoutMs
     this.#worker = worker

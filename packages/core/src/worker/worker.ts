@@ -1,80 +1,25 @@
 // A worker process: runs tasks from its queues, and takes its share of the partitions.
 import { waitAtMost, type Clock } from '../clock'
-import type { Codec } from '../codec'
-import { connect, connectOptionsOf, type ConnectOptions } from '../connect'
+import { connect, connectOptionsOf } from '../connect'
 import { Owner } from '../engine/owner'
 import { joinOwners } from '../engine/owners-here'
 import { Turns } from '../engine/turns'
-import type { EventLevel } from '../events/pipeline-event'
 import { TaskError } from '../errors'
 import { LargeValues } from '../large-values'
 import { checkMs, checkOptions } from '../option-checks'
 import type { Logger } from '../logger'
 import type { TaskSource } from './task-source'
-import type { Bytes, Space, Transport } from '../transport'
+import type { Bytes, Space } from '../transport'
 import { decodeSignal, type CancelledSignal } from '../wire/signal'
 import { Announcer } from './announcer'
 import { withBuiltIns } from './built-in-tasks'
 import { Consumer } from './consumer'
 import { Executor } from './executor'
 import { Runner } from './runner'
-import { workerSettings } from './settings'
+import { workerSettings, type WorkerOptions } from './settings'
 import { LISTEN_QUEUES } from '../event-listener'
 import { drainOnSignals } from './signals'
 import { TaskHookList } from './task-hooks'
-
-export interface WorkerOptions {
-  /** The tasks that this worker runs. */
-  readonly tasks: TaskSource
-  /** A URL, or a transport made by hand (which stays open when the worker closes). Default: `TASKS_URL`, else that of `tasks.config.*`. */
-  readonly transport?: string | Transport
-  /** For a URL: adapters for further schemes, or in place of the published ones. */
-  readonly adapters?: ConnectOptions['adapters']
-  /** Most tasks at a time. Default 10. */
-  readonly concurrency?: number
-  /**
-   * Most listeners that poll at a time (`tasks.bindListener`): they take no slot of a task. A wait beyond that begins when another one ends. Default 1 000.
-   */
-  readonly listenerSlots?: number
-  /** The queues to serve. Default: those of the tasks. A listener has two: `listen:<name>`, and `heard:<name>` for what it does besides polling. */
-  readonly queues?: readonly string[]
-  /** How long a task or a partition stays with a process that is silent, in ms. Default 10 000. */
-  readonly leaseMs?: number
-  /** How long `close` waits for running tasks, in ms. Default 10 000. */
-  readonly drainMs?: number
-  /** A task that was delivered this often and never ended becomes a dead letter. Default 5, at least 2. */
-  readonly maxDeliveries?: number
-  /** How long a task that this worker does not know is given back to its queue, from when it first saw it, in ms. Default 600 000: deploys roll. */
-  readonly unknownTaskGraceMs?: number
-  /**
-   * What the partitions of this process say of their pipelines on the event log: nothing, what happens to pipelines, or what happens to each task, too.
-   * Default `pipelines`.
-   */
-  readonly events?: EventLevel
-  /**
-   * Publishes what this worker does with its tasks (`dev.tasks.worker.*`: Huey's fourteen events) on the event log: in batches, best effort, without holding up a task.
-   * Default false: a task would write more than all that is stored of it.
-   */
-  readonly workerEvents?: boolean
-  /** The same, and an attempt's events are durable before its outcome is reported: each attempt waits for the log. Default false. */
-  readonly durableWorkerEvents?: boolean
-  /**
-   * How much is kept of a run that has ended well, or was cancelled, so that `describe` tells of its entries: at most so many bytes with each, until its
-   * retention ends. 0: nothing. Default 4 096.
-   */
-  readonly treeBytes?: number
-  /** Which of the two roles this process has. Default both. */
-  readonly roles?: readonly ('owner' | 'worker')[]
-  /** Whether tasks of this process's partitions may run here without going through a queue. Default true. */
-  readonly localLane?: boolean
-  /** Close on SIGTERM and SIGINT; a second one exits at once. Default false (true in the `tasks` command). */
-  readonly handleSignals?: boolean
-  /** Partitions of a namespace that does not exist yet. Default: the transport's. */
-  readonly partitions?: number
-  readonly codec?: Codec
-  readonly logger?: Logger
-  readonly clock?: Clock
-}
 
 export interface Worker {
   readonly namespace: string

@@ -6,7 +6,7 @@ import { partitionOfAddress, eventAddress } from '../../src/engine/event-address
 import { BoxKeys, JOBS, PIPELINES } from '../../src/engine/row-keys'
 import type { BoxRow, JobRow, KeptEvent, PipelineRow, Waiter } from '../../src/engine/rows'
 import { partitionOf } from '../../src/ids'
-import { waitForEvent } from '../../src/pipeline'
+import { waitForEvent } from '../../src/wait-for-event'
 import { Kind } from '../../src/value'
 import { decodeInbox, type EventMessage, type InboxBody } from '../../src/wire/inbox-message'
 import { codec, ReducerWorld, submitOf } from './reducer-world'

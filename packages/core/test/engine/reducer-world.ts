@@ -1,11 +1,12 @@
 // A world for the reducer alone: rows as bytes in a map, and nothing else. Each fold reads rows from their bytes and writes them back, so
 // that encodings are part of every test; what the owner does around the reducer is done here in the plainest way.
 import { encodeDefinition } from '../../src/definition-encoder'
-import { Draft, type Dispatch, type Ended, type Home, type KnownRows } from '../../src/engine/draft'
-import { levelOf, type Emitted } from '../../src/engine/emit'
+import { Draft, type Dispatch, type Emitted, type Ended, type Home, type KnownRows } from '../../src/engine/draft'
+import { levelOf } from '../../src/engine/emit'
 import { isSearched } from '../../src/engine/event-box'
 import { joinResults, type ScanRows } from '../../src/engine/fan-in'
-import { step, type Input } from '../../src/engine/reducer'
+import type { Input } from '../../src/engine/input'
+import { step } from '../../src/engine/reducer'
 import { countFailures } from '../../src/engine/retried'
 import { decodeRow, encodeRow } from '../../src/engine/row-codec'
 import { BoxKeys, cleanedBy, JOBS, pipelineKey, RunKeys, TIMERS } from '../../src/engine/row-keys'

@@ -18,7 +18,7 @@ import {
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Dispatch } from '../../src/engine/draft'
-import type { Input } from '../../src/engine/reducer'
+import type { Input } from '../../src/engine/input'
 import { argsValue } from '../../src/engine/dispatch'
 import { pipelineKey } from '../../src/engine/row-keys'
 import { isOver, type PipelineRow } from '../../src/engine/rows'

@@ -14,7 +14,8 @@ import {
   type Unit,
 } from '@tasks/oracle'
 import { expect, test } from 'vitest'
-import type { Client, SubmitOptions } from '../../src/client/client'
+import type { Client } from '../../src/client/client'
+import type { SubmitOptions } from '../../src/client/options'
 import { taskContext } from '../../src/context'
 import { NonRetryableError, RetryAfterError, TaskError } from '../../src/errors'
 import { inParallel, type Pipeline, type Task } from '../../src/pipeline'

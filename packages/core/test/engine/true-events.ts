@@ -1,6 +1,6 @@
 // What must be true of the events of one pipeline, whatever happened to it.
 import { expect } from 'vitest'
-import type { Emitted } from '../../src/engine/emit'
+import type { Emitted } from '../../src/engine/draft'
 import type { ReducerWorld } from './reducer-world'
 
 const sentOf = ({ path, attempt, resends }: { path: string; attempt: number; resends?: number }): string =>

@@ -10,7 +10,7 @@ import {
 } from '../../src/index'
 import type { MemoryFaults, MemoryTransport } from '../../src/memory'
 import { virtualClock } from '../../src/testing/virtual-clock'
-import type { WorkerOptions } from '../../src/worker/worker'
+import type { WorkerOptions } from '../../src/worker/settings'
 import { EventOutbox } from '../../src/worker/event-outbox'
 import { systemClock } from '../../src/clock'
 import { silentLogger } from '../../src/testing/silent-logger'

@@ -13,7 +13,8 @@ import {
 import type { RowKey, Transport } from '../../src/transport'
 import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks'
 import { silentLogger } from '../../src/testing/silent-logger'
-import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker'
+import type { WorkerOptions } from '../../src/worker/settings'
+import { startWorker, type Worker } from '../../src/worker/worker'
 
 /** Enough for whatever should happen, on a machine that is busy with something else. */
 export const PATIENCE_MS = 30_000
