@@ -1,6 +1,6 @@
 // What is to be seen of a pipeline that has run.
 import type { Failed } from './given'
-import type { TaskUnit, WaitUnit } from './program'
+import type { ListenUnit, TaskUnit, WaitUnit } from './program'
 
 export interface Expected {
   /** Of the pipeline, from 1: one that fails may be retried. */
@@ -17,6 +17,8 @@ export interface Expected {
   readonly attempts: number
   /** Waits that may or may not have been in time: each that was not is one more task, done in one attempt. */
   readonly races: number
+  /** The same of what is asked for by listeners: with each that was not in time there is one more task, and one fewer is done, in as many attempts. */
+  readonly listenRaces: number
 }
 
 export type Outcome = { readonly result: unknown } | { readonly failure: Failed }
@@ -32,8 +34,8 @@ export interface ExpectedRun {
   readonly after: readonly string[]
   /** Somebody has to have resumed the pipeline in between. */
   readonly resumed: boolean
-  /** These events have to have come in between: each of another one. */
-  readonly heard: readonly WaitUnit[]
+  /** These events have to have come in between, and what listeners have asked for has to have been acknowledged: each of another one. */
+  readonly heard: readonly (WaitUnit | ListenUnit)[]
   /** So long it has to have slept in between. */
   readonly asleepMs: number
 }

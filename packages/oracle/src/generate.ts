@@ -8,6 +8,7 @@ import type {
   Failing,
   Gives,
   GroupUnit,
+  ListenUnit,
   Program,
   Setting,
   SleepUnit,
@@ -32,6 +33,8 @@ export interface ProgramOptions {
   readonly sleeps?: readonly number[]
   /** How long events may be waited for, by those who give up. Default: none are waited for. */
   readonly waits?: readonly number[]
+  /** How long what listeners ask for may take to come, and be waited for; above 0. Default: there are none. */
+  readonly listens?: readonly number[]
   /** Whether there are handlers of failures, and tasks that run at the end. */
   readonly roles?: boolean
   /** Whether there are chains for each element of a list. */
@@ -118,15 +121,16 @@ class Generator {
   }
 
   #next(depth: number, follows: boolean): readonly ChainUnit[] {
-    const { roles, each, sleeps = [], waits } = this.#options
-    const kind = depth < DEEPEST && this.#left > 1 ? this.#choose(waits === undefined ? 11 : 13) : 0
+    const { roles, each, sleeps = [], waits, listens } = this.#options
+    const kinds = 11 + (waits === undefined ? 0 : 2) + (listens === undefined ? 0 : 4)
+    const kind = depth < DEEPEST && this.#left > 1 ? this.#choose(kinds) : 0
     if (kind === 5) return [this.#task(depth, true)]
     if (kind === 6 || kind === 7) return [this.#group(depth)]
     if (kind === 8 && follows && roles === true)
       return [{ ...this.#task(depth, this.#choose(3) === 2), role: 'handler', open: true }]
     if (kind === 9 && sleeps.length > 0) return [this.#sleep(sleeps)]
     if (kind === 10 && each === true) return [{ ...this.#task(depth, false), gives: 'list' }, this.#each(depth)]
-    if (kind >= 11) return this.#wait(waits!)
+    if (kind >= 11) return waits !== undefined && kind < 13 ? this.#wait(waits) : this.#listen(listens!)
     return [this.#task(depth, false)]
   }
 
@@ -201,6 +205,20 @@ class Generator {
     const key = how === 2 ? NEWS[2] : this.#pick(NEWS)
     const match = how === 2 ? { match: 9 } : key === NEWS[2] ? { match: 1 + choose(2) } : {}
     return [{ kind: 'wait', key, ...match, ...limit }]
+  }
+
+  /** The same of what a listener asks for. */
+  #listen(most: readonly number[]): readonly ListenUnit[] {
+    const choose = this.#choose
+    this.#left--
+    const how = this.#templates > 0 ? 2 : choose(5)
+    const key = `${this.#options.prefix ?? 't'}s${++this.#count}`
+    const listen: ListenUnit = { kind: 'listen', key, number: 1, afterMs: this.#pick(most) }
+    const ms = this.#pick(most)
+    if (how === 2) return [{ ...listen, timeoutMs: ms }]
+    if (how === 3) return [{ ...listen, raceMs: ms }]
+    const failing = choose(3) === 2 ? { ...listen, fails: 1 } : listen
+    return how === 4 ? [failing, { ...failing, number: 2 }] : [failing]
   }
 
   #sideBySide() {

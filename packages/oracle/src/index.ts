@@ -13,6 +13,7 @@ export type {
   Failing,
   Gives,
   GroupUnit,
+  ListenUnit,
   Parts,
   Program,
   Setting,
@@ -21,5 +22,5 @@ export type {
   Unit,
   WaitUnit,
 } from './program'
-export { eventOf, isEnd, isLoose, partsOf, pausesItself, taskNameOf, tasksOf, waitsOf } from './program'
+export { eventOf, isEnd, isLoose, listensOf, partsOf, pausesItself, taskNameOf, tasksOf, waitsOf } from './program'
 export { simplerPrograms } from './shrink'

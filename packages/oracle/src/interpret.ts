@@ -5,6 +5,7 @@ import type { Expected, ExpectedGroup, ExpectedRun } from './expected'
 import { argumentsOf, MOST_CAUSES, NOTHING, resultOf, type Failed, type Given } from './given'
 import {
   eventOf,
+  isLimited,
   partsOf,
   taskCount,
   taskNameOf,
@@ -12,6 +13,7 @@ import {
   type EachUnit,
   type Failing,
   type GroupUnit,
+  type ListenUnit,
   type Program,
   type TaskUnit,
   type WaitUnit,
@@ -24,9 +26,9 @@ export function interpret(program: Program, runs = 1): Expected {
   for (let run = new Run(1); ; run = new Run(run.number + 1, run)) {
     const ended = run.definition(program, comingAfter([]), NO_STATE, kept)
     if ('failure' in ended && run.number < runs) continue
-    const { number, runs: ran, groups, tasks, done, attempts, races } = run
+    const { number, runs: ran, groups, tasks, done, attempts, races, listenRaces } = run
     const outcome = 'failure' in ended ? { failure: ended.failure } : { result: resultOf(ended.given) }
-    return { run: number, outcome, runs: ran, groups, tasks, done, attempts, races }
+    return { run: number, outcome, runs: ran, groups, tasks, done, attempts, races, listenRaces }
   }
 }
 
@@ -41,6 +43,9 @@ const FAILURES: Partial<Record<Failing, string>> = {
 /** The library's own, which looks at the list of a fan-out. */
 const EACH_TASK = '@tasks/each'
 
+/** Asks the source. */
+const LISTENER = 'listen:source'
+
 /** They are not tried again. */
 const FINAL: readonly Failing[] = ['throws for good', 'kills']
 
@@ -48,7 +53,7 @@ const FINAL: readonly Failing[] = ['throws for good', 'kills']
 interface Since {
   readonly last: readonly string[]
   readonly paused: boolean
-  readonly heard: readonly WaitUnit[]
+  readonly heard: readonly (WaitUnit | ListenUnit)[]
   readonly ms: number
 }
 
@@ -83,6 +88,7 @@ class Run {
   done: number
   attempts: number
   races: number
+  listenRaces: number
 
   constructor(number: number, before?: Run) {
     this.number = number
@@ -90,6 +96,7 @@ class Run {
     this.done = before?.done ?? 0
     this.attempts = before?.attempts ?? 0
     this.races = before?.races ?? 0
+    this.listenRaces = before?.listenRaces ?? 0
   }
 
   /**
@@ -144,6 +151,8 @@ class Run {
         return { ...from, ms: from.ms + (unit.until ? 0 : unit.ms), given: input, state: NO_STATE }
       case 'wait':
         return this.wait(unit, from)
+      case 'listen':
+        return this.listen(unit, from, kept)
     }
   }
 
@@ -162,6 +171,34 @@ class Run {
     this.tasks--
     this.races++
     return { ...from, given: { kind: 'one', value: [eventOf(unit)] }, state: NO_STATE }
+  }
+
+  /** Who waits for no longer than so long has that decided first; each run of the pipeline anew, in a pipeline that is returned to it. */
+  listen(unit: ListenUnit, from: Since, kept: Kept): Ended {
+    const { timeoutMs, raceMs, key, number, fails = 0 } = unit
+    if (isLimited(unit)) {
+      if (kept.isKnown) {
+        this.tasks += 2
+        this.done++
+        this.attempts++
+      }
+      kept.isKnown = true
+      this.done++
+      this.attempts++
+    }
+    if (timeoutMs !== undefined) {
+      this.attempts++
+      const failure = { failed: 'TASKS_TIMEOUT', task: LISTENER, attempt: 1 }
+      return { ...from, ms: from.ms + timeoutMs, failure, state: NO_STATE }
+    }
+    this.attempts += 2 + 2 * fails
+    this.done += 2
+    const value = eventOf({ key, match: number })
+    if (raceMs === undefined)
+      return { ...from, heard: [...from.heard, unit], given: { kind: 'one', value }, state: NO_STATE }
+    this.tasks--
+    this.listenRaces++
+    return { ...from, given: { kind: 'one', value: [value] }, state: NO_STATE }
   }
 
   /** Attempts follow each other as long as one may be tried again. A returned pipeline's result is the task's. */

@@ -4,7 +4,7 @@
 /** A chain; as a whole pipeline it may begin with what is said of that, and end with a finally. */
 export type Program = readonly Unit[]
 
-export type Unit = TaskUnit | GroupUnit | EachUnit | SleepUnit | WaitUnit | BeginUnit
+export type Unit = TaskUnit | GroupUnit | EachUnit | SleepUnit | WaitUnit | ListenUnit | BeginUnit
 
 interface Entry {
   /** The pipeline is paused when it has ended, well or badly. */
@@ -104,7 +104,24 @@ export interface WaitUnit extends Entry {
   readonly raceMs?: number
 }
 
-/** What events of this address tell. */
+/** Waits for an event of somebody else's, for which a listener asks its source. Each run of a pipeline finds the source as it was at first. */
+export interface ListenUnit extends Entry {
+  readonly kind: 'listen'
+  /** Of the source. */
+  readonly key: string
+  /** The first that it has, or the second, which comes when that is acknowledged. */
+  readonly number: number
+  /** It is there so long after somebody has asked for it. */
+  readonly afterMs: number
+  /** So often the source fails when it is asked, and when the event is acknowledged. */
+  readonly fails?: number
+  /** Then it fails: nothing comes. */
+  readonly timeoutMs?: number
+  /** As that of a wait. */
+  readonly raceMs?: number
+}
+
+/** What events of this address, or source, tell. */
 export const eventOf = ({ key, match = 0 }: Pick<WaitUnit, 'key' | 'match'>) => ({ key, number: match })
 
 /** What is said of a whole pipeline: `withInitial`, `inline`. */
@@ -161,7 +178,9 @@ export function taskCount(program: Program): number {
   for (const unit of chain) {
     if (unit.kind === 'task') count++
     // Who handles that nothing came.
-    if (unit.kind === 'wait' && unit.raceMs !== undefined) count++
+    if ((unit.kind === 'wait' || unit.kind === 'listen') && unit.raceMs !== undefined) count++
+    // Who asks, who acknowledges, and who says for how long.
+    if (unit.kind === 'listen') count += isLimited(unit) ? 3 : 2
     for (const inner of chainsOf(unit)) count += taskCount(inner)
   }
   return count
@@ -185,6 +204,13 @@ export function tasksOf(program: Program): TaskUnit[] {
 export function waitsOf(program: Program): WaitUnit[] {
   return [...unitsOf(program)].filter((unit): unit is WaitUnit => unit.kind === 'wait')
 }
+
+/** Everything of somebody else's that is waited for. */
+export function listensOf(program: Program): ListenUnit[] {
+  return [...unitsOf(program)].filter((unit): unit is ListenUnit => unit.kind === 'listen')
+}
+
+export const isLimited = ({ timeoutMs, raceMs }: ListenUnit): boolean => (timeoutMs ?? raceMs) !== undefined
 
 /** Whether the order of lists in its outcome is anybody's guess. */
 export function isLoose(program: Program): boolean {

@@ -37,6 +37,12 @@ function* simplerUnits(unit: Unit): Generator<readonly Unit[]> {
       return
     case 'wait':
       if (unit.timeoutMs !== undefined && unit.timeoutMs > 0) yield [{ ...unit, timeoutMs: 0 }]
+      return
+    case 'listen': {
+      const { fails, ...good } = unit
+      if (fails !== undefined) yield [good]
+      if (unit.afterMs > 1) yield [{ ...unit, afterMs: 1 }]
+    }
   }
 }
 

@@ -15,6 +15,7 @@ const programs = Array.from({ length: 500 }, (_, seed) =>
     roles: true,
     sleeps: [5],
     waits: [5],
+    listens: [5],
     each: true,
     state: true,
     pauses: true,
@@ -62,6 +63,8 @@ test('programs are of every kind', () => {
     '"raceMs"',
     '"own"',
     '"match"',
+    '"listen"',
+    '"number":2',
   ]
   const rare = parts.filter((part) => text.filter((json) => json.includes(part)).length < 20)
   expect(rare).toEqual([])

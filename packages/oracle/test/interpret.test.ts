@@ -1,6 +1,14 @@
 // The oracle against what a person would say of small pipelines: a wrong oracle and a wrong engine that agree prove nothing.
 import { expect, test } from 'vitest'
-import { interpret, type GroupUnit, type Program, type TaskUnit, type Unit, type WaitUnit } from '../src/index'
+import {
+  interpret,
+  type GroupUnit,
+  type ListenUnit,
+  type Program,
+  type TaskUnit,
+  type Unit,
+  type WaitUnit,
+} from '../src/index'
 
 const task = (label: string, more: Partial<TaskUnit> = {}): TaskUnit => ({
   kind: 'task',
@@ -140,6 +148,22 @@ test('what waits for an event takes nothing and gives what has come, or fails wh
   expect(resultOf(late)).toEqual({ failure: { failed: 'TASKS_TIMEOUT', attempt: 0 } })
   const mended = interpret([task('a'), late, task('b', { role: 'handler' })]).runs.get('b')!
   expect([mended.asleepMs, [...mended.saw]]).toEqual([50, ['b({"failed":"TASKS_TIMEOUT","attempt":0})']])
+})
+
+test('what a listener asks for is acknowledged before anything goes on; who waits for no longer than so long says so first', () => {
+  const listen: ListenUnit = { kind: 'listen', key: 'k', number: 1, afterMs: 5 }
+  expect(resultOf(listen)).toEqual({ result: { key: 'k', number: 1 } })
+  const both = interpret([task('a'), { ...listen, fails: 1 }, { ...listen, number: 2 }, task('b')])
+  expect(both).toMatchObject({ tasks: 6, done: 6, attempts: 8, listenRaces: 0 })
+  expect(both.runs.get('b')!.heard.map(({ key }) => key)).toEqual(['k', 'k'])
+  const late: ListenUnit = { ...listen, timeoutMs: 50 }
+  expect(interpret([late])).toMatchObject({ tasks: 3, done: 1, attempts: 2 })
+  expect(resultOf(late)).toEqual({ failure: { failed: 'TASKS_TIMEOUT', task: 'listen:source', attempt: 1 } })
+  // Of a run that is tried again the time is its own: it is decided in a pipeline that takes the place of the one who asked.
+  expect(interpret([late], 3)).toMatchObject({ tasks: 7, done: 5, attempts: 8 })
+  const race: ListenUnit = { ...listen, raceMs: 50 }
+  expect(interpret([race, task('a')])).toMatchObject({ tasks: 4, done: 4, attempts: 4, races: 0, listenRaces: 1 })
+  expect(resultOf(race)).toEqual({ result: [{ key: 'k', number: 1 }] })
 })
 
 test('who races gets the same, in a list, whether the event came in time or not', () => {

@@ -1,8 +1,8 @@
 // What must be true of every recording, whatever went wrong in it. The numbers are those of the invariants that the project promises; where the others hold,
-// and the other half of I8, CONTRIBUTING.md says:
+// CONTRIBUTING.md says:
 //
 // I1  every accepted run reaches exactly one end           I7  positions and times of a partition never go back, nor far ahead
-// I2  an end never changes                                 I8  what was not committed is never delivered
+// I2  an end never changes                                 I8  what is committed is delivered, and nothing else
 // I3  a result is applied at most once                     I9  no task is lost: whatever should run has run
 // I4  what follows a group starts once, after all of it    I11 no process runs more tasks at a time than it may
 // I5  no commit of an older claim after one of a newer     I12 once nothing goes wrong any more, everything comes
@@ -16,6 +16,7 @@
 //
 // R1  what is over stays until its time has come, or somebody deletes it                P1  what kills its process is given up, and nothing else is
 // E4  what waits for an event goes on once one has come; more in boxes.ts               L1-L4  what is said of pipelines: event-log.ts
+// H1-H3  what listeners wait for: sources.ts                                            N1-N4  what the members of a named subscription have: shared-events.ts
 // W1-W3  what workers say of tasks: worker-events.ts
 import { isDeepStrictEqual } from 'node:util'
 import type { PipelineStatus } from '@tasks/core'
@@ -27,6 +28,7 @@ import {
   tasksOf,
   type Expected,
   type ExpectedGroup,
+  type ListenUnit,
   type Outcome,
   type Program,
   type TaskUnit,
@@ -36,15 +38,19 @@ import { isKeptLoner, LAST_WORKER, type Answer, type Recording, type SubmitRecor
 import type { Entry } from './history'
 import { RETRY_AFTER_MS, RETRY_MS, runNumber } from './pipelines'
 import { isMortal, type PipelineSpec } from './scenario'
+import { sourceName } from './sources'
 import { checkWorkerEvents } from './worker-events'
 
 /** The invariants that a recording breaks, in words; none if all is well. */
 export function check(recording: Recording): string[] {
   const { stuck, journal, scenario } = recording
   const broken = [...journal.broken]
-  if (stuck !== undefined) return [...broken, `I12: ${stuck}`]
+  if (stuck !== undefined) return [...broken, /^[A-Z]\d+: /.test(stuck) ? stuck : `I12: ${stuck}`]
   if (recording.gaps > 0) broken.push('L4: a listener has missed something')
   for (const id of journal.log.invented) broken.push(`L4: event ${id} is heard, and nobody has said it`)
+  for (const id of journal.shared.invented(journal.log.said))
+    broken.push(`N2: event ${id} is handled, and nobody has said it`)
+  broken.push(...journal.sources.left(journal))
   const mortal = new Set(scenario.pipelines.filter((one) => isMortal(scenario, one)).map(({ id }) => id))
   for (const [id, { given, obeyed, refused }] of recording.told) {
     const taken = journal.taken(id)
@@ -75,13 +81,15 @@ interface Attempt {
 
 /** One run of a pipeline, as the functions of its tasks have seen it. */
 class SeenRun {
+  readonly run: string
   readonly number: number
   readonly attempts = new Map<string, Attempt>()
   readonly labels = new Set<string>()
   readonly keys = new Map<string, Set<string>>()
 
-  constructor(number: number) {
-    this.number = number
+  constructor(run: string) {
+    this.run = run
+    this.number = runNumber(run)
   }
 
   of(label: string, attempt: number): Attempt | undefined {
@@ -96,6 +104,8 @@ class Runs {
   readonly #commanded = new Map<string, number[]>()
   /** When events were sent first, by where to and their number; each with its id. */
   readonly #events = new Map<string, Map<string, number>>()
+  /** When what sources have given was acknowledged first. */
+  readonly #acknowledged = new Map<string, number>()
 
   constructor({ history }: Recording) {
     history.entries.forEach((entry, index) => this.#add(entry, index))
@@ -108,11 +118,12 @@ class Runs {
       const sent = mapIn(this.#events, `${to}/${key} ${number}`, () => new Map<string, number>())
       mapIn(sent, id, () => index)
     }
+    if (happening.what === 'acknowledged') mapIn(this.#acknowledged, happening.of, () => index)
     if (happening.what !== 'started' && happening.what !== 'finished') return
     const { label, attempt, key } = happening
     const [id = '', run = ''] = key.split(':')
     const runs = mapIn(this.#seen, id, () => new Map<string, SeenRun>())
-    const seen = mapIn(runs, run, () => new SeenRun(runNumber(run)))
+    const seen = mapIn(runs, run, () => new SeenRun(run))
     const found = mapIn(seen.attempts, `${label} ${attempt}`, () => {
       return { label, attempt, key, starts: [], ends: [], saw: new Set<string>() }
     })
@@ -136,6 +147,11 @@ class Runs {
   eventsFor(id: string, { key, own, match = 0 }: WaitUnit, before: number): number {
     const sent = this.#events.get(`${own ? id : ''}/${key} ${match}`) ?? new Map<string, number>()
     return [...sent.values()].filter((index) => index < before).length
+  }
+
+  /** Whether what a listener was given had been acknowledged by then. */
+  wasAcknowledged(id: string, { run }: SeenRun, { key, number }: ListenUnit, before: number): boolean {
+    return (this.#acknowledged.get(`${sourceName(id, run, key)} ${number}`) ?? Infinity) < before
   }
 
   /** Whether somebody has told this pipeline something in between. */
@@ -254,7 +270,7 @@ function checkLast(
 ): string[] {
   // Which of the programs it was that ran last shows in what ran, if anything did.
   const number = runNumber(status.run)
-  const last = seen.get(status.run) ?? new SeenRun(number)
+  const last = seen.get(status.run) ?? new SeenRun(status.run)
   const isCancelled = status.status === 'CANCELLED'
   const candidates = runnables.flatMap((runnable) => {
     const expected = runnable.run(number)
@@ -279,8 +295,11 @@ function checkLast(
 
 function checkCounters(id: string, status: PipelineStatus, expected: Expected): string[] {
   // Whether a race was won nobody can say.
-  const lost = Math.min(expected.races, Math.max(0, status.done - expected.done))
-  const [tasks, done, attempts] = [expected.tasks + lost, expected.done + lost, expected.attempts + lost]
+  const lost = Math.min(expected.races, Math.max(0, status.attempts - expected.attempts))
+  const missed = Math.min(expected.listenRaces, Math.max(0, status.tasks - expected.tasks - lost))
+  const tasks = expected.tasks + lost + missed
+  const done = expected.done + lost - missed
+  const attempts = expected.attempts + lost
   const wanted = { status: 'failure' in expected.outcome ? 'FAILED' : 'COMPLETED', tasks, done, attempts }
   const counters = { status: status.status, tasks: status.tasks, done: status.done, attempts: status.attempts }
   if (isDeepStrictEqual(counters, wanted)) return []
@@ -424,8 +443,13 @@ function checkOrder(id: string, all: Runs, seen: SeenRun, { runs }: Expected, is
       if (ended === undefined || ended > started) broken.push(`I4: ${label} started before ${earlier} had ended`)
       else latest = Math.max(latest ?? 0, ended)
     }
-    for (const wait of heard) {
-      const wanted = heard.filter(({ key, own, match }) => key === wait.key && own === wait.own && match === wait.match)
+    const waits = heard.filter((unit): unit is WaitUnit => unit.kind === 'wait')
+    for (const unit of heard) {
+      if (unit.kind === 'listen' && !all.wasAcknowledged(id, seen, unit, started))
+        broken.push(`H3: ${label} started before ${unit.key} had heard that its event is safe`)
+    }
+    for (const wait of waits) {
+      const wanted = waits.filter(({ key, own, match }) => key === wait.key && own === wait.own && match === wait.match)
       // One event of the namespace may be there for several.
       const least = wait.own ? wanted.length : 1
       if (all.eventsFor(id, wait, started) < least) broken.push(`E4: ${label} started before ${wait.key} had come`)

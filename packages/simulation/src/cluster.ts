@@ -5,6 +5,7 @@ import {
   TaskError,
   type Client,
   type CloudEvent,
+  type EventItem,
   type Logger,
   type PipelineHandle,
   type PipelineStatus,
@@ -37,6 +38,7 @@ import {
 } from './scenario'
 import { isDrawnSubmit } from './saying'
 import { Scheduler } from './scheduler'
+import { LISTENER_QUEUES } from './sources'
 import { heardOf } from './worker-events'
 
 /** What a client has got for what it has asked for. */
@@ -126,6 +128,14 @@ interface Slot {
   passes: number
 }
 
+/** A process that shares the events with others of its kind. */
+interface MemberSlot {
+  readonly index: number
+  generation: number
+  process: Process | undefined
+  passes: number
+}
+
 interface ClientSlot {
   readonly index: number
   /** The worker in whose process it lives. */
@@ -144,6 +154,7 @@ class Cluster {
   readonly #store: MemoryStore
   readonly #slots: readonly Slot[]
   readonly #clients: readonly ClientSlot[]
+  readonly #members: readonly MemberSlot[]
   readonly #submits: readonly SubmitRecord[]
   readonly #loners: readonly LonerRecord[]
   readonly #commands: readonly CommandRecord[]
@@ -154,13 +165,15 @@ class Cluster {
   readonly #crier: Process | undefined
   readonly #listener: Process | undefined
   #gaps = 0
+  /** Whether there is a subscription by that name: who comes then says nothing of where it begins. */
+  #isSubscribed = false
   #healed = false
 
   constructor(scenario: Scenario, only: ReadonlySet<string> | undefined) {
     this.#scenario = scenario
     const pausing = scenario.pipelines.filter(({ submits }) => submits.some(({ program }) => pausesItself(program)))
-    const { level = 'pipelines', events = [] } = scenario
-    this.#journal = new Journal(this.#history, new Set(pausing.map(({ id }) => id)), level)
+    const { level = 'pipelines', events = [], subscription } = scenario
+    this.#journal = new Journal(this.#history, new Set(pausing.map(({ id }) => id)), scenario)
     this.#faults = new Faults(scenario.seed, scenario.faults, only)
     this.#store = memoryStore({ clock: this.#process('store').clock })
     this.#store.create(NAMESPACE, scenario.partitions)
@@ -175,6 +188,12 @@ class Cluster {
     this.#clients = Array.from({ length: scenario.clients }, (_, index) => ({
       index,
       near: scenario.near?.find(({ client }) => client === index)?.worker,
+      generation: 0,
+      process: undefined,
+      passes: 0,
+    }))
+    this.#members = (subscription?.handleMs ?? []).map((_, index) => ({
+      index,
       generation: 0,
       process: undefined,
       passes: 0,
@@ -210,6 +229,7 @@ class Cluster {
     if (this.#keeper !== undefined) this.#keep(this.#keeper)
     if (this.#crier !== undefined) this.#cry(this.#crier)
     if (this.#listener !== undefined) this.#listen(this.#listener)
+    for (const slot of this.#members) this.#startMember(slot)
     for (const mishap of this.#scenario.mishaps) this.#arrange(mishap)
     this.#scheduler.after(this.#scenario.healAtMs, () => this.#healed || this.#heal())
     const statuses = new Map<string, PipelineStatus>()
@@ -249,7 +269,7 @@ class Cluster {
     this.#healed = true
     this.#faults.heal()
     this.#history.note('sim', 'from here on nothing goes wrong')
-    for (const { process } of this.#slots) process?.resume()
+    for (const { process } of [...this.#slots, ...this.#members]) process?.resume()
   }
 
   // ---- Processes ----------------------------------------------------------------------------------------------------
@@ -315,9 +335,10 @@ class Cluster {
     slot.process = process
     slot.worker = undefined
     this.#history.note(process.name, 'starts')
-    const { tasks } = Author.worker(process, this.#history, spec.knows, () => {
+    const kill = (): void => {
       if (slot.process === process) this.#crash(slot)
-    })
+    }
+    const { tasks } = Author.worker(process, this.#history, spec.knows, kill, this.#journal.sources)
     const near = this.#clients.filter((client) => client.near === slot.index)
     const transport = this.#transport(process, near.length === 0 ? Infinity : LATEST_SUBMIT_MS)
     const start = async (): Promise<void> => {
@@ -330,7 +351,7 @@ class Cluster {
         concurrency: spec.concurrency,
         roles: spec.roles,
         localLane: spec.localLane,
-        queues: spec.queues,
+        queues: spec.listens ? [...spec.queues, ...LISTENER_QUEUES] : spec.queues,
         drainMs: DRAIN_MS,
         maxDeliveries: this.#scenario.maxDeliveries ?? (this.#scenario.calm ? 5 : 100_000),
         events: this.#scenario.level ?? 'pipelines',
@@ -375,7 +396,7 @@ class Cluster {
   }
 
   #arrange(mishap: Mishap): void {
-    if (mishap.kind === 'crash' || mishap.kind === 'crash of a client') return
+    if (mishap.kind === 'crash' || mishap.kind === 'crash of a client' || mishap.kind === 'crash of a member') return
     this.#scheduler.after(mishap.atMs, () => {
       if (this.#healed) return
       if (mishap.kind === 'blackout') {
@@ -383,15 +404,13 @@ class Cluster {
         for (const slot of this.#slots) this.#crash(slot)
         return
       }
+      if (mishap.kind === 'pause of a member') return this.#pause(this.#members[mishap.member]!.process, mishap)
       const slot = this.#slots[mishap.worker]!
+      if (mishap.kind === 'pause') return this.#pause(slot.process, mishap)
       const { process, worker } = slot
       if (process === undefined) return
       this.#history.note(process.name, JSON.stringify(mishap))
       switch (mishap.kind) {
-        case 'pause':
-          process.pause()
-          this.#scheduler.after(mishap.forMs, () => process.resume())
-          return
         case 'jump':
           return process.jump(mishap.byMs)
         case 'deploy':
@@ -403,6 +422,13 @@ class Cluster {
           })
       }
     })
+  }
+
+  #pause(process: Process | undefined, mishap: Extract<Mishap, { readonly forMs: number }>): void {
+    if (process === undefined) return
+    this.#history.note(process.name, JSON.stringify(mishap))
+    process.pause()
+    this.#scheduler.after(mishap.forMs, () => process.resume())
   }
 
   // ---- Clients ------------------------------------------------------------------------------------------------------
@@ -616,6 +642,49 @@ class Cluster {
     })
   }
 
+  // ---- Members of a named subscription ------------------------------------------------------------------------------
+
+  #startMember(slot: MemberSlot): void {
+    const process = this.#process(`s${slot.index}.${slot.generation++}`, () => this.#passedMember(slot))
+    slot.process = process
+    const client = this.#client(process, Author.client())
+    this.#drive(process, () => this.#share(process, client, slot.index))
+  }
+
+  /** Whoever dies while it handles something has not handled it. */
+  async #share(process: Process, client: Client, index: number): Promise<void> {
+    const { leaseMs, handleMs } = this.#scenario.subscription!
+    const handle = async (batch: readonly EventItem[]): Promise<void> => {
+      await sleep(process.clock, handleMs[index]!)
+      this.#history.note(process.name, `has handled ${batch.length} events`)
+      for (const item of batch)
+        if (item.kind === 'gap') this.#journal.shared.miss(item.partition)
+        else this.#journal.shared.handle(item.event)
+    }
+    for (;;) {
+      try {
+        await client.subscribe({ name: 'shared', from: this.#isSubscribed ? 'new' : 'beginning', leaseMs }, handle)
+        this.#isSubscribed = true
+        return
+      } catch (error) {
+        if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
+        await sleep(process.clock, 1_000)
+      }
+    }
+  }
+
+  #passedMember(slot: MemberSlot): void {
+    if (this.#healed) return
+    const pass = slot.passes++
+    for (const mishap of this.#scenario.mishaps) {
+      if (mishap.kind !== 'crash of a member' || mishap.member !== slot.index || mishap.pass !== pass) continue
+      this.#history.note(slot.process!.name, 'CRASHES')
+      slot.process!.die()
+      this.#scheduler.after([300, 15_000][slot.generation % 2]!, () => this.#startMember(slot))
+      return
+    }
+  }
+
   #hear(process: Process, event: CloudEvent): void {
     this.#journal.log.hear(event)
     const heard = this.#scenario.workerEvents === undefined ? undefined : heardOf(event)
@@ -724,7 +793,17 @@ class Cluster {
       await this.#scheduler.run(() => false, lateMs + 10_000, MOST_STEPS)
     }
     if (stuck !== undefined || this.#listener === undefined) return stuck
-    return this.#until('not every event is heard', () => this.#journal.log.isHeard, 60_000)
+    return (
+      (await this.#until('not every event is heard', () => this.#journal.log.isHeard, 60_000)) ??
+      (await this.#untilHandled())
+    )
+  }
+
+  /** What somebody held who died is another's when its lease is over. */
+  async #untilHandled(): Promise<string | undefined> {
+    const { shared } = this.#journal
+    const stuck = await this.#until('', () => shared.isHandled, 120_000)
+    return stuck === undefined ? undefined : `N1: ${shared.left} events are handled by nobody${stuck}`
   }
 
   /** Asks, as anybody could, what has become of the pipelines. */
@@ -769,11 +848,21 @@ class Cluster {
     for (const { process } of this.#clients) process?.die()
     this.#keeper?.die()
     this.#listener?.die()
+    for (const { process } of this.#members) process?.die()
     await this.#scheduler.run(() => false, RETENTION_MS + 3_600_000, MOST_STEPS)
-    const spec: WorkerSpec = { ...LAST_WORKER, queues: this.#scenario.workers[0]!.queues }
+    const { queues, listens } = this.#scenario.workers[0]!
+    const spec: WorkerSpec = { ...LAST_WORKER, queues, ...(listens ? { listens } : {}) }
     this.#startWorker({ spec, index: 9, generation: 0, process: undefined, worker: undefined, passes: 0 })
     // What was on its way between partitions when everybody left is remembered for an hour.
-    return this.#until('rows are left behind', () => this.#journal.rows().length === 0, 4_500_000)
+    return (
+      (await this.#until('rows are left behind', () => this.#journal.rows().length === 0, 4_500_000)) ??
+      (await this.#untilDelivered())
+    )
+  }
+
+  async #untilDelivered(): Promise<string | undefined> {
+    const stuck = await this.#until('', () => this.#journal.undelivered === 0, 120_000)
+    return stuck === undefined ? undefined : `I8: ${this.#journal.undelivered} sends of commits come to nobody${stuck}`
   }
 }
 

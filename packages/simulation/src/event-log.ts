@@ -4,6 +4,7 @@
 // L3  what ends was sent, and each end is told             L4  who listens hears each event once, in order, and no other: those of workers, too
 import type { EventLevel, Send, SendOutcome } from '@tasks/core'
 import type { PipelineState } from './saying'
+import type { SharedEvents } from './shared-events'
 
 interface Event {
   readonly id: string
@@ -33,13 +34,16 @@ export class EventLog {
   readonly #unheard = new Set<string>()
   readonly #level: EventLevel
   readonly #broken: (text: string) => void
+  readonly #shared: SharedEvents | undefined
   readonly #told = new Map<string, Told>()
   readonly #heard = new Set<string>()
   readonly #latest = new Map<string, number>()
 
-  constructor(level: EventLevel, broken: (text: string) => void) {
+  /** @param shared what the members of a named subscription have, if there is one */
+  constructor(level: EventLevel, broken: (text: string) => void, shared: SharedEvents | undefined) {
     this.#level = level
     this.#broken = broken
+    this.#shared = shared
   }
 
   commit(sends: readonly Send[], states: readonly PipelineState[]): void {
@@ -72,6 +76,7 @@ export class EventLog {
   #stored(id: string): void {
     this.#said.add(id)
     if (!this.#heard.has(id)) this.#unheard.add(id)
+    this.#shared?.stored(id)
   }
 
   #tell(event: Event, lone: ReadonlySet<string | undefined>): void {
@@ -114,6 +119,11 @@ export class EventLog {
   /** Whether everything that is stored has been heard. */
   get isHeard(): boolean {
     return this.#unheard.size === 0
+  }
+
+  /** All that may be on the log. */
+  get said(): ReadonlySet<string> {
+    return this.#said
   }
 
   /** Heard, and never told. */

@@ -14,6 +14,8 @@ export type Happening =
     }
   /** An event is being sent, perhaps not for the first time: to a pipeline, or to the namespace. */
   | { readonly what: 'event'; readonly to: string; readonly key: string; readonly number: number; readonly id: string }
+  /** The source of a listener has heard that what it gave is safe. */
+  | { readonly what: 'acknowledged'; readonly of: string }
   /** A command has become part of the pipeline's state. */
   | { readonly what: 'commanded'; readonly id: string }
   | { readonly what: 'commit'; readonly commit: CommitRecord }
@@ -87,6 +89,8 @@ function textOf(happening: Happening): string {
       return `hears ${happening.type} of ${happening.key}, attempt ${happening.attempt}, from ${happening.source}`
     case 'event':
       return `sends event ${happening.id}, ${happening.key} number ${happening.number}, to ${happening.to || 'the namespace'}`
+    case 'acknowledged':
+      return `acknowledges ${happening.of}`
     case 'commanded':
       return `a command to ${happening.id} is taken`
     case 'commit': {

@@ -1,6 +1,6 @@
 // Every commit of the cluster, in the order in which the store has taken them, and what can be said of them at once: who may commit, what follows what,
 // that a run that has ended stays as it is.
-import type { Bytes, Commit, EventLevel, PartitionSession, RowKey, Send, SendOutcome } from '@tasks/core'
+import type { Bytes, Commit, InboxMessage, PartitionSession, RowKey, Send, SendOutcome } from '@tasks/core'
 import { TaskError } from '@tasks/core'
 import { firstRun, pipelineKey } from '@tasks/core/src/engine/row-keys'
 import { decodeInbox } from '@tasks/core/src/wire/inbox-message'
@@ -9,6 +9,9 @@ import { EventLog } from './event-log'
 import type { History } from './history'
 import { runNumber } from './pipelines'
 import { START, type Process } from './process'
+import type { Scenario } from './scenario'
+import { SharedEvents } from './shared-events'
+import { Sources } from './sources'
 import {
   dispatchesOf,
   endedReplyOf,
@@ -67,19 +70,41 @@ export class Journal {
   readonly #askedFor = new Set<string>()
   readonly #pausing: ReadonlySet<string>
   readonly log: EventLog
+  /** Of the members of a named subscription. */
+  readonly shared = new SharedEvents((text) => this.broken.push(text))
+  readonly sources: Sources
+  /** What commits have sent, and nobody has received. */
+  readonly #undelivered = new Set<string>()
   readonly #boxes = new Boxes((text) => this.broken.push(text))
   /** Of the memory transport's hook, for the commit that is being made. */
   #unanswered = false
 
   /** @param pausing ids of pipelines that pause themselves */
-  constructor(history: History, pausing: ReadonlySet<string>, level: EventLevel) {
+  constructor(
+    history: History,
+    pausing: ReadonlySet<string>,
+    { level = 'pipelines', calm, subscription }: Pick<Scenario, 'level' | 'calm' | 'subscription'>,
+  ) {
     this.#history = history
     this.#pausing = pausing
-    this.log = new EventLog(level, (text) => this.broken.push(text))
+    const broken = (text: string): unknown => this.broken.push(text)
+    this.sources = new Sources(history, calm, broken)
+    this.log = new EventLog(level, broken, subscription === undefined ? undefined : this.shared)
+  }
+
+  /** What a commit has sent has come to whom it is for. */
+  delivered(id: string): void {
+    this.#undelivered.delete(id)
+  }
+
+  /** How much of what was sent by commits has come to nobody. */
+  get undelivered(): number {
+    return this.#undelivered.size
   }
 
   /** An owner has read this from its inbox. */
-  polled(body: Bytes): void {
+  polled({ id, body }: InboxMessage): void {
+    this.delivered(id)
     const message = decodeInbox(body)
     this.#boxes.polled(message)
     for (const run of runsAskedFor(message)) this.#askedFor.add(run)
@@ -195,6 +220,8 @@ export class Journal {
     this.#watchReplies(sends, rows)
     this.#watchDispatches(commit)
     this.#boxes.commit(rows, commit.time)
+    this.sources.commit(rows, sends)
+    for (const { target, id } of sends) if (target.to === 'task' || target.to === 'inbox') this.#undelivered.add(id)
     const states: PipelineState[] = []
     for (const [key, bytes] of rows) {
       if (bytes === null) journal.rows.delete(key)

@@ -472,6 +472,58 @@ export const mutants: readonly Mutant[] = [
     'this.#places = new Map(this.#places).set(partition, { after: String(Number(page.position) + 1), skip: 0 })\n    if',
   ),
 
+  mutant(
+    'a member of a subscription is done with a page before it has handled it',
+    3_000,
+    'events/event-stream.ts',
+    'const letGo = this.#hold(member, page)\n',
+    'const letGo = this.#hold(member, page)\n      await this.#trying(() => member.settle(page))\n',
+  ),
+  mutant(
+    'who joins a subscription begins where he says',
+    1_000,
+    'memory/events.ts',
+    'const cursors = subscriptions.get(name) ?? from.map(',
+    'const cursors = from.map(',
+  ),
+
+  // ---- What listeners wait for
+  mutant(
+    'what a listener was given is acknowledged before its commit',
+    300,
+    'event-listener.ts',
+    'return listener.pollForEvent(...([...args, { signal }] as unknown as [...Args, PollOptions]))',
+    'const event = await listener.pollForEvent(...([...args, { signal }] as unknown as [...Args, PollOptions]))\n    await listener.eventCheckpointed?.(event)\n    return event',
+  ),
+  mutant(
+    'what a commit has is polled for once more',
+    300,
+    'event-listener.ts',
+    'return polling.continueWith(checkpointTask) as Pipeline<Event>',
+    'return polling.continueWith(pollTask.send(null, ...args)).continueWith(checkpointTask) as Pipeline<Event>',
+  ),
+  mutant(
+    'an event that could not be acknowledged is forgotten',
+    1_000,
+    'event-listener.ts',
+    'await listener.eventCheckpointed?.(event)\n    return event',
+    'await (async () => listener.eventCheckpointed?.(event))().catch(() => undefined)\n    return event',
+  ),
+  mutant(
+    'what follows does not wait until an event is acknowledged',
+    300,
+    'event-listener.ts',
+    'await listener.eventCheckpointed?.(event)\n    return event',
+    'void (async () => listener.eventCheckpointed?.(event))().catch(() => undefined)\n    return event',
+  ),
+  mutant(
+    'who waits for no longer than so long polls for ever',
+    300,
+    'event-listener.ts',
+    "Object.defineProperty(pollTask, 'deadlineOf', { value: deadlineOf })",
+    "Object.defineProperty(pollTask, 'deadlineOf', { value: () => Infinity })",
+  ),
+
   // ---- What workers say
   mutant(
     'nobody waits for what a worker says to be stored, though it is to be durable',
@@ -688,7 +740,14 @@ export const mutants: readonly Mutant[] = [
     'const TOMBSTONE_MS = 0',
   ),
 
-  // ---- Clients and workers
+  // ---- Clients, workers and the store
+  mutant(
+    'what comes late never comes',
+    300,
+    'memory/namespace.ts',
+    'this.clock.after(fault.lateMs, () => this.deliver([kept], {}), { unref: true })',
+    'void kept',
+  ),
   mutant(
     'a result that was not heard of is not asked for again',
     300,

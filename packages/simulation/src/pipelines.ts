@@ -11,8 +11,10 @@ import {
   taskContext,
   waitForEvent,
   type GroupOptions,
+  type ListenerOptions,
   type Pipeline,
   type Tasks,
+  type TimedListener,
   type UseOptions,
 } from '@tasks/core'
 import { sleep } from '@tasks/core/adapter'
@@ -26,6 +28,7 @@ import {
   type ChainUnit,
   type EachUnit,
   type GroupUnit,
+  type ListenUnit,
   type Program,
   type SleepUnit,
   type TaskUnit,
@@ -33,6 +36,7 @@ import {
 } from '@tasks/oracle'
 import type { History } from './history'
 import { START, type Process } from './process'
+import { LISTENER, type Sources } from './sources'
 
 export const NAMESPACE = 'sim'
 export const QUEUES = ['default', 'slow'] as const
@@ -85,9 +89,20 @@ type Notes = Pick<History, 'add'>
 export class Author {
   readonly tasks: Tasks
   readonly #byName = new Map<string, AnyTask>()
+  readonly #listener: TimedListener<[unit: ListenUnit], unknown>
 
-  private constructor() {
+  private constructor(place?: { readonly process: Place; readonly sources: Sources | undefined }) {
     this.tasks = createTasks({ namespace: NAMESPACE })
+    this.#listener = this.tasks.bindListener(
+      LISTENER,
+      {
+        async pollForEvent(unit: ListenUnit, { signal }) {
+          return place!.sources!.poll(place!.process, unit, signal)
+        },
+        eventCheckpointed: (event) => place!.sources!.acknowledge(place!.process, event),
+      },
+      { retry: policyOf(RETRIES.length) },
+    )
   }
 
   static client(): Author {
@@ -100,9 +115,10 @@ export class Author {
   /**
    * @param knows how many of the tasks it knows: an old version does not know all
    * @param kill what some tasks do to their process
+   * @param sources what its listeners poll, if they do
    */
-  static worker(process: Place, history: Notes, knows: number, kill: () => void): Author {
-    const author = new Author()
+  static worker(process: Place, history: Notes, knows: number, kill: () => void, sources?: Sources): Author {
+    const author = new Author({ process, sources })
     const instead = (_: unknown, value: unknown): unknown => (process.dead ? new Promise(() => undefined) : value)
     for (const { name, retries, pure } of TASKS) {
       if (author.#byName.size >= knows) {
@@ -172,6 +188,8 @@ export class Author {
         return untyped(sleepOf(unit))
       case 'wait':
         return this.#waitOf(unit)
+      case 'listen':
+        return this.#listenOf(unit)
     }
   }
 
@@ -183,10 +201,19 @@ export class Author {
         timeoutMs === undefined ? {} : { timeoutMs },
       ),
     )
-    // In a group of its own, so that no other failure is taken for that of the wait.
-    return unit.raceMs === undefined
-      ? wait
-      : untyped(inParallel([wait.exceptionally(this.#byName.get(INSTEAD)!, eventOf(unit)) as never]))
+    return unit.raceMs === undefined ? wait : this.#orInstead(wait, eventOf(unit))
+  }
+
+  #listenOf(unit: ListenUnit): AnyPipeline {
+    const { key, number, timeoutMs = unit.raceMs } = unit
+    const listener = timeoutMs === undefined ? this.#listener : this.#listener.set({ timeoutMs })
+    const listen = untyped(waitForEvent(listener, unit))
+    return unit.raceMs === undefined ? listen : this.#orInstead(listen, eventOf({ key, match: number }))
+  }
+
+  /** In a group of its own, so that no other failure is taken for that of the wait. */
+  #orInstead(wait: AnyPipeline, event: unknown): AnyPipeline {
+    return untyped(inParallel([wait.exceptionally(this.#byName.get(INSTEAD)!, event) as never]))
   }
 
   #taskOf(unit: TaskUnit): AnyTask {

@@ -3,6 +3,7 @@
 import type {
   Commit,
   ConsumeOptions,
+  EventSubscription,
   Lease,
   PartitionSession,
   RowKey,
@@ -61,6 +62,12 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
       history.add(process.name, { what: 'fault', fault: `${what} ${lost ? 'lost' : 'unanswered'}` })
       throw new TaskError('TASKS_UNAVAILABLE', `${what}: a fault of the simulation`)
     })
+  const memberOf = (member: EventSubscription): EventSubscription => ({
+    receive: (receive) => other('events.receive', () => member.receive(receive)),
+    settle: (page) => other('events.settle', () => member.settle(page)),
+    extend: (page) => other('events.extend', () => member.extend(page)),
+    close: () => call(() => member.close()),
+  })
   return {
     namespace: space.namespace,
     partitions: space.partitions,
@@ -87,7 +94,8 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
       retention: space.events.retention,
       read: (read) => other('events.read', () => space.events.read(read)),
       positions: (since) => other('events.positions', () => space.events.positions(since)),
-      subscribe: (subscribe) => call(() => space.events.subscribe(subscribe)),
+      subscribe: (subscribe) =>
+        other('events.subscribe', async () => memberOf(await space.events.subscribe(subscribe))),
       forget: (name) => other('events.forget', () => space.events.forget(name)),
     },
     ...(hasReader
@@ -119,7 +127,7 @@ function spaceOf(space: Space, options: ProcessTransportOptions): Space {
 function consumerOf(
   space: Space,
   options: ConsumeOptions,
-  { process, history }: ProcessTransportOptions,
+  { process, history, journal }: ProcessTransportOptions,
 ): TaskConsumer {
   const consumer = space.consume(options)
   const call = callOf(process)
@@ -127,8 +135,10 @@ function consumerOf(
     receive: (receive) =>
       call(async () => {
         const leases = await consumer.receive(receive)
-        for (const { id, deliveries, body } of leases)
+        for (const { id, deliveries, body } of leases) {
           history.add(process.name, { what: 'received', id, deliveries, says: sayTask(body, id) })
+          journal.delivered(id)
+        }
         return leases
       }),
     settle: (settlements, sends) =>
@@ -159,9 +169,9 @@ function sessionOf(session: PartitionSession, options: ProcessTransportOptions):
     poll: (poll) =>
       call(async () => {
         const messages = await session.poll(poll)
-        for (const { position, body } of messages) {
-          history.note(process.name, `polled ${partition}@${position} ${sayInbox(body)}`)
-          journal.polled(body)
+        for (const message of messages) {
+          history.note(process.name, `polled ${partition}@${message.position} ${sayInbox(message.body)}`)
+          journal.polled(message)
         }
         return messages
       }),

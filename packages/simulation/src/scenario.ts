@@ -1,6 +1,6 @@
 // What is simulated, as data: drawn from a seed, made simpler when it fails, printed when somebody is to read it.
 import type { EventLevel } from '@tasks/core'
-import { generateProgram, tasksOf, waitsOf, type Program, type TaskUnit, type Unit } from '@tasks/oracle'
+import { generateProgram, listensOf, tasksOf, waitsOf, type Program, type TaskUnit, type Unit } from '@tasks/oracle'
 import { FAULTS, type FaultKind } from './faults'
 import { ALL_TASKS, QUEUES } from './pipelines'
 import { randomOf, type Random } from './random'
@@ -28,6 +28,8 @@ export interface Scenario {
   readonly level?: EventLevel
   /** What workers say there of tasks. Default: nothing. */
   readonly workerEvents?: 'best effort' | 'durable'
+  /** Of all that is said there. */
+  readonly subscription?: SubscriptionSpec
   /** How often a task may be delivered. Default: so often that none becomes a dead letter because its workers die. */
   readonly maxDeliveries?: number
   /** Whether clients can read rows themselves; else owners are asked. */
@@ -45,6 +47,15 @@ export interface WorkerSpec {
   readonly queues: readonly string[]
   /** Of the tasks that there are, how many. */
   readonly knows: number
+  /** It polls for what listeners wait for. */
+  readonly listens?: true
+}
+
+/** A named one, which its members share. */
+export interface SubscriptionSpec {
+  readonly leaseMs: number
+  /** How long each takes for a batch. */
+  readonly handleMs: readonly number[]
 }
 
 /** A client that lives in the process of a worker, on its transport: what it submits may go straight to the owners there. */
@@ -123,6 +134,9 @@ export type Mishap =
   | { readonly kind: 'crash of a client'; readonly client: number; readonly pass: number }
   | { readonly kind: 'pause'; readonly worker: number; readonly atMs: number; readonly forMs: number }
   | { readonly kind: 'jump'; readonly worker: number; readonly atMs: number; readonly byMs: number }
+  /** Of a member of the subscription. */
+  | { readonly kind: 'crash of a member'; readonly member: number; readonly pass: number }
+  | { readonly kind: 'pause of a member'; readonly member: number; readonly atMs: number; readonly forMs: number }
   /** Closed as it should be, and started again. */
   | { readonly kind: 'deploy'; readonly worker: number; readonly atMs: number }
   /** Every worker dies; each partition is restored from its rows. */
@@ -133,7 +147,8 @@ const DURATIONS = [...CALM_DURATIONS, 3_000, 25_000]
 
 export function scenarioOf(seed: number): Scenario {
   const said = withWorkerEvents(randomOf(seed, 'worker events'), farScenarioOf(seed))
-  const scenario = repeated(randomOf(seed, 'again'), crowded(randomOf(seed, 'crowd'), said))
+  const repeats = repeated(randomOf(seed, 'again'), crowded(randomOf(seed, 'crowd'), said))
+  const scenario = shared(randomOf(seed, 'shared'), listening(randomOf(seed, 'listeners'), repeats))
   return 'maxDeliveries' in scenario ? scenario : nearer(randomOf(seed, 'near'), scenario)
 }
 
@@ -218,6 +233,55 @@ function crowded({ below, chance, pick }: Random, scenario: Scenario): Scenario 
         everyMs: 0,
       })),
     ],
+  }
+}
+
+/** One more pipeline, which waits for what is not ours: some workers ask for it. */
+function listening(random: Random, scenario: Scenario): Scenario {
+  const { below, chance, pick } = random
+  if (chance(0.8)) return scenario
+  const { clients, workers, pipelines, commands = [], calm, healAtMs } = scenario
+  let program: Program
+  do {
+    const size = pick([3, 6])
+    program = generateProgram(below, { prefix: 'p5a', size, durations: CALM_DURATIONS, ...LISTENING })
+  } while (listensOf(program).length === 0)
+  const first = { client: below(clients), atMs: below(300), program, ...(chance(0.4) ? { retries: 2 } : {}) }
+  const again: SubmitSpec = { client: below(clients), atMs: below(5_000), program, onDuplicate: 'restart' }
+  const window = pick([600, 5_000, Math.max(5_000, healAtMs)])
+  const command: CommandSpec = {
+    client: below(clients),
+    atMs: below(window),
+    id: 'p5',
+    command: pick(['pause', 'pause', 'cancel']),
+  }
+  return {
+    ...scenario,
+    workers: workers.map((spec, index) => (index === 0 || chance(0.7) ? { ...spec, listens: true } : spec)),
+    pipelines: [...pipelines, { id: 'p5', submits: !calm && chance(0.15) ? [first, again] : [first] }],
+    commands: chance(0.3) ? [...commands, command] : commands,
+  }
+}
+
+/** Several share what is said, where something is. */
+function shared({ below, chance, pick }: Random, scenario: Scenario): Scenario {
+  const { level, workerEvents, calm, healAtMs, mishaps } = scenario
+  if ((level === 'none' && workerEvents === undefined) || chance(0.75)) return scenario
+  const handleMs = Array.from({ length: 1 + below(2) }, () => pick([0, 30, 2_000]))
+  const more: Mishap[] = []
+  while (!calm && chance(0.8) && more.length < 5) {
+    const member = below(handleMs.length)
+    const atMs = below(healAtMs)
+    more.push(
+      chance(0.7)
+        ? { kind: 'crash of a member', member, pass: below(pick([12, 40])) }
+        : { kind: 'pause of a member', member, atMs, forMs: pick([3_000, 30_000]) },
+    )
+  }
+  return {
+    ...scenario,
+    subscription: { leaseMs: pick([1_000, 10_000]), handleMs },
+    mishaps: [...mishaps, ...more],
   }
 }
 
@@ -374,6 +438,19 @@ function commandsOf(
   } while (chance(0.75) && commands.length < 12)
   return commands
 }
+
+/** Of programs with listeners. */
+const LISTENING = {
+  failings: ['throws', 'throws for good', 'asks for time'],
+  queues: [undefined, undefined, ...QUEUES],
+  roles: true,
+  sleeps: [1, 300],
+  listens: [1, 50, 700, 20_000],
+  each: true,
+  state: true,
+  variants: true,
+  runs: 3,
+} as const
 
 function programOf(random: Random, prefix: string, waits: boolean): Program {
   return generateProgram(random.below, {

@@ -97,8 +97,9 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
   if (needed.length < events.length) yield { ...scenario, events: needed }
   if (events.some(({ times }) => times > 1))
     yield { ...scenario, events: events.map((event) => ({ ...event, times: 1 })) }
+  if (scenario.subscription !== undefined) yield withoutSubscription(scenario)
   if (scenario.workerEvents !== undefined) yield withoutWorkerEvents(scenario)
-  if (scenario.level !== 'none') yield { ...scenario, level: 'none' }
+  if (scenario.level !== 'none' && scenario.subscription === undefined) yield { ...scenario, level: 'none' }
   for (const list of without(near)) yield { ...scenario, near: list }
   if (scenario.echoMs !== undefined) yield withoutEcho(scenario)
   for (const list of without(mishaps)) yield { ...scenario, mishaps: list }
@@ -155,6 +156,10 @@ function* simplerScenarios(scenario: Scenario): Generator<Scenario> {
 
 function withoutEcho({ echoMs: _, ...silent }: Scenario): Scenario {
   return silent
+}
+
+function withoutSubscription({ subscription: _, ...alone }: Scenario): Scenario {
+  return { ...alone, mishaps: alone.mishaps.filter((mishap) => !('member' in mishap)) }
 }
 
 function withoutWorkerEvents({ workerEvents: _, ...silent }: Scenario): Scenario {

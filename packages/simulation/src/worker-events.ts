@@ -15,9 +15,12 @@ const WORKER = 'dev.tasks.worker.'
 /** What is to be noted of an event that is about an attempt at a task whose calls are noted. */
 export function heardOf({ type, source, subject, rootid, run, data }: CloudEvent): Heard | undefined {
   const { attempt, task } = data as { readonly attempt?: number; readonly task?: string }
-  if (attempt === undefined || rootid === undefined || task === INSTEAD || task === EACH_TASK) return undefined
+  if (attempt === undefined || rootid === undefined || isUnnoted(task)) return undefined
   return { what: 'heard', type, source, attempt, key: `${rootid}:${run}:${subject.slice(rootid.length)}` }
 }
+
+/** Calls of it are not noted: it is not the program's own. */
+const isUnnoted = (task = ''): boolean => task === INSTEAD || task === EACH_TASK || task.startsWith('listen:')
 
 /** Ends of an attempt that has started. One that is delivered twice may run twice at one worker, even at once. */
 const ENDS: ReadonlySet<string> = new Set(['finished', 'error-task', 'error-storing-result', 'error-internal'])

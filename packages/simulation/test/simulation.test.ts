@@ -12,29 +12,34 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(dirname(file), { recursive: true, force: true }))
 
-function run(...args: string[]): Promise<{ readonly code: number | null; readonly text: string }> {
-  const child = spawn(process.execPath, [file, ...args])
+/** A child ends with the test that it is for. */
+async function run(
+  signal: AbortSignal,
+  ...args: string[]
+): Promise<{ readonly code: number | null; readonly text: string }> {
+  const child = spawn(process.execPath, [file, ...args], { signal, killSignal: 'SIGKILL' })
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, text })))
+  const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
+  return { code, text }
 }
 
-test('what has failed once does not fail again', async () => {
-  const { code, text } = await run('--once-failed')
+test('what has failed once does not fail again', async ({ signal }) => {
+  const { code, text } = await run(signal, '--once-failed')
   expect({ code, text }).toMatchObject({ code: 0 })
   expect(text).toMatch(/^passes/)
 })
 
-test.each([7, 42])('seed %i replays to the byte', async (seed) => {
-  const [first, second] = await Promise.all([run('--seed', String(seed)), run('--seed', String(seed))])
+test.for([7, 42])('seed %i replays to the byte', async (seed, { signal }) => {
+  const [first, second] = await Promise.all([run(signal, '--seed', String(seed)), run(signal, '--seed', String(seed))])
   expect(first.text).toMatch(/sha256 of the trace/)
   expect(second.text === first.text).toBe(true)
 })
 
-test('whatever goes wrong, every run comes to what the oracle says, once, and nothing is left', async () => {
+test('whatever goes wrong, every run comes to what the oracle says, once, and nothing is left', async ({ signal }) => {
   const count = all ? 20_000 : 300
-  const { code, text } = await run('--seeds', String(count), '--start', '1')
+  const { code, text } = await run(signal, '--seeds', String(count), '--start', '1')
   expect({ code, text }).toMatchObject({ code: 0 })
   expect(text).toContain(`${count} seeds from 1 passed`)
 }, 2_300_000)

@@ -63,7 +63,8 @@ function useOf(unit: ChainUnit): Use {
       return { chains: chains.map((chain) => chainOf(chain)!), ...how }
     }
     case 'each':
-      throw new Error('a fan-out is a worker’s to open')
+    case 'listen':
+      throw new Error(`${unit.kind}: that is made of tasks of the library's own, which need a worker`)
     case 'sleep':
       return { sleep: unit.ms, ...pause }
     case 'wait': {
