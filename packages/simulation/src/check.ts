@@ -34,10 +34,11 @@ import {
   type TaskUnit,
   type WaitUnit,
 } from '@tasks/oracle'
-import { isKeptLoner, LAST_WORKER, type Answer, type Recording, type SubmitRecord } from './cluster'
+import { LAST_WORKER } from './cluster'
 import type { Entry } from './history'
 import { RETRY_AFTER_MS, RETRY_MS, runNumber } from './pipelines'
-import { isMortal, type PipelineSpec } from './scenario'
+import type { Answer, Recording, SubmitRecord } from './recording'
+import { isKeptLoner, isMortal, type PipelineSpec } from './scenario'
 import { sourceName } from './sources'
 import { checkWorkerEvents } from './worker-events'
 

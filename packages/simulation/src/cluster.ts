@@ -7,17 +7,14 @@ import {
   type CloudEvent,
   type EventItem,
   type Logger,
-  type PipelineHandle,
   type PipelineStatus,
   type Send,
-  type SubmitOptions,
   type Transport,
   type Worker,
 } from '@tasks/core'
 import { memoryStore, memoryTransport, type MemoryStore } from '@tasks/core/memory'
 import { sleep } from '@tasks/core/adapter'
-import { eventOf, failedOf, interpret, pausesItself, plainOf, type Expected, type Outcome } from '@tasks/oracle'
-import { KEPT_MS } from './boxes'
+import { pausesItself } from '@tasks/oracle'
 import { Faults } from './faults'
 import { History } from './history'
 import { Journal } from './journal'
@@ -25,93 +22,18 @@ import { ALL_TASKS, Author, NAMESPACE } from './pipelines'
 import { Process } from './process'
 import { processTransport } from './process-transport'
 import type { Random } from './random'
-import {
-  mayRunAgain,
-  type CommandSpec,
-  type EventSpec,
-  type LonerSpec,
-  type Mishap,
-  type PipelineSpec,
-  type Scenario,
-  type SubmitSpec,
-  type WorkerSpec,
-} from './scenario'
+import type { LonerRecord, Recording } from './recording'
+import { LATEST_SUBMIT_MS, Requests, RETENTION_MS } from './requests'
+import { isKeptLoner, mayRunAgain, type Mishap, type Scenario, type WorkerSpec } from './scenario'
 import { isDrawnSubmit } from './saying'
 import { Scheduler } from './scheduler'
 import { LISTENER_QUEUES } from './sources'
 import { heardOf } from './worker-events'
 
-/** What a client has got for what it has asked for. */
-export type Answer = Outcome | { readonly refused: string }
-
-export interface SubmitRecord {
-  readonly pipeline: PipelineSpec
-  readonly submit: SubmitSpec
-  /** How often it was sent, as something new each time. */
-  tries: number
-  /** Its answer may be that of any run that the id has had: it was asked for by the id alone. */
-  attached: boolean
-  /** Its client was told that it is stored, and will not submit it again, whatever becomes of its process. */
-  stored: boolean
-  answer: Answer | undefined
-}
-
-export interface LonerRecord {
-  readonly loner: LonerSpec
-  readonly expected: Expected
-  sent: boolean
-  answer: Answer | undefined
-}
-
-export interface CommandRecord {
-  readonly spec: CommandSpec
-  /** An error's code, or that it was obeyed. */
-  answer: string | undefined
-}
-
-export interface EventRecord {
-  readonly spec: EventSpec
-  /** How often it is known to have been sent. */
-  sent: number
-}
-
-/** How many commands were given to a pipeline, and what clients were told of them. */
-export interface Told {
-  given: number
-  obeyed: number
-  refused: number
-}
-
-export interface Recording {
-  readonly scenario: Scenario
-  readonly history: History
-  readonly journal: Journal
-  readonly faults: Faults
-  readonly submits: readonly SubmitRecord[]
-  readonly loners: readonly LonerRecord[]
-  readonly commands: readonly CommandRecord[]
-  readonly told: ReadonlyMap<string, Told>
-  /** Gaps in what a listener has heard. */
-  readonly gaps: number
-  readonly statuses: ReadonlyMap<string, PipelineStatus>
-  /** `<reason> <task's label>`. */
-  readonly letters: readonly string[]
-  /** Why it did not come to its end. */
-  readonly stuck: string | undefined
-  readonly steps: number
-}
-
 /** Long after the last thing has gone wrong, everything must have come. */
 const PATIENCE_MS = 2 * 3_600_000
-const RETENTION_MS = 12 * 3_600_000
 const MOST_STEPS = 1_000_000
-/** Who waits for longer than 15 s takes a submit that nobody knows of for one that is gone. */
-const LATEST_SUBMIT_MS = 10_000
 const DRAIN_MS = 60_000
-/** Of who looks for pipelines that are paused, and resumes them. */
-const KEEPER_MS = 4_000
-/** Of who sends events again to runs that nobody could have known of. */
-const CRIER_MS = 120_000
 /** By then somebody has folded what is in an inbox, though nobody has heard of it: a command, or what a client that died has submitted. */
 const STORED_MS = 90_000
 
@@ -155,11 +77,7 @@ class Cluster {
   readonly #slots: readonly Slot[]
   readonly #clients: readonly ClientSlot[]
   readonly #members: readonly MemberSlot[]
-  readonly #submits: readonly SubmitRecord[]
-  readonly #loners: readonly LonerRecord[]
-  readonly #commands: readonly CommandRecord[]
-  readonly #events: readonly EventRecord[]
-  readonly #told = new Map<string, Told>()
+  readonly #requests: Requests
   readonly #finished = new Set<string>()
   readonly #keeper: Process | undefined
   readonly #crier: Process | undefined
@@ -198,37 +116,20 @@ class Cluster {
       process: undefined,
       passes: 0,
     }))
-    this.#submits = scenario.pipelines.flatMap((pipeline) =>
-      pipeline.submits.map((submit) => ({
-        pipeline,
-        submit,
-        tries: 0,
-        attached: false,
-        stored: false,
-        answer: undefined,
-      })),
-    )
-    this.#loners = scenario.loners.map((loner) => ({
-      loner,
-      expected: interpret(loner.program),
-      sent: false,
-      answer: undefined,
-    }))
-    this.#commands = (scenario.commands ?? []).map((spec) => ({ spec, answer: undefined }))
-    this.#events = events.map((spec) => ({ spec, sent: 0 }))
+    this.#requests = new Requests(scenario, this.#history)
     if (level !== 'none' || scenario.workerEvents !== undefined) this.#listener = this.#process('listener')
     if (events.length > 0 && scenario.pipelines.some((pipeline) => mayRunAgain(scenario, pipeline)))
       this.#crier = this.#process('crier')
-    if (pausing.length > 0 || this.#commands.some(({ spec }) => spec.command === 'pause'))
+    if (pausing.length > 0 || this.#requests.commands.some(({ spec }) => spec.command === 'pause'))
       this.#keeper = this.#process('keeper')
   }
 
   async run(): Promise<Recording> {
     for (const slot of this.#slots) this.#startWorker(slot)
     for (const slot of this.#clients) if (slot.near === undefined) this.#startClient(slot)
-    if (this.#keeper !== undefined) this.#keep(this.#keeper)
-    if (this.#crier !== undefined) this.#cry(this.#crier)
-    if (this.#listener !== undefined) this.#listen(this.#listener)
+    this.#helped(this.#keeper, (process, client) => this.#requests.keep(process, client))
+    this.#helped(this.#crier, (process, client) => this.#requests.cry(process, client))
+    this.#helped(this.#listener, (process, client) => this.#listen(process, client))
     for (const slot of this.#members) this.#startMember(slot)
     for (const mishap of this.#scenario.mishaps) this.#arrange(mishap)
     this.#scheduler.after(this.#scenario.healAtMs, () => this.#healed || this.#heal())
@@ -247,10 +148,10 @@ class Cluster {
       history: this.#history,
       journal: this.#journal,
       faults: this.#faults,
-      submits: this.#submits,
-      loners: this.#loners,
-      commands: this.#commands,
-      told: this.#told,
+      submits: this.#requests.submits,
+      loners: this.#requests.loners,
+      commands: this.#requests.commands,
+      told: this.#requests.told,
       gaps: this.#gaps,
       statuses,
       letters: this.#letters(),
@@ -443,15 +344,18 @@ class Cluster {
     const author = Author.client()
     const client = this.#client(process, author, transport)
     const isNear = slot.near !== undefined
-    for (const record of this.#submits)
+    const { submits, loners, commands, events } = this.#requests
+    for (const record of submits)
       if (record.submit.client === slot.index)
-        this.#drive(process, () => this.#submit(process, client, author, record, isNear))
-    for (const record of this.#loners)
-      if (record.loner.client === slot.index) this.#drive(process, () => this.#enqueue(process, client, author, record))
-    for (const record of this.#commands)
-      if (record.spec.client === slot.index) this.#drive(process, () => this.#command(process, client, record))
-    for (const record of this.#events)
-      if (record.spec.client === slot.index) this.#drive(process, () => this.#sendEvent(process, client, record))
+        this.#drive(process, () => this.#requests.submit(process, client, author, record, isNear))
+    for (const record of loners)
+      if (record.loner.client === slot.index)
+        this.#drive(process, () => this.#requests.enqueue(process, client, author, record))
+    for (const record of commands)
+      if (record.spec.client === slot.index) this.#drive(process, () => this.#requests.command(process, client, record))
+    for (const record of events)
+      if (record.spec.client === slot.index)
+        this.#drive(process, () => this.#requests.sendEvent(process, client, record))
   }
 
   #client(process: Process, { tasks }: Author, transport = this.#transport(process)): Client {
@@ -476,170 +380,24 @@ class Cluster {
     }
   }
 
-  /**
-   * Submits until it is known to be submitted, and waits for the result. What it has begun in another life it submits again, with the same id; but what it was told
-   * there is stored by owners that died with it, it only waits for.
-   */
-  async #submit(
-    process: Process,
-    client: Client,
-    author: Author,
-    record: SubmitRecord,
-    isNear: boolean,
-  ): Promise<void> {
-    const { pipeline, submit } = record
-    const { atMs, program, onDuplicate, delayMs, drawn } = submit
-    if (record.answer !== undefined) return
-    await sleep(process.clock, atMs - process.clock.monotonic())
-    // It may have been sent after all, and come late.
-    if (record.stored) await sleep(process.clock, LATEST_SUBMIT_MS)
-    const options = {
-      ...(drawn ? {} : { id: pipeline.id }),
-      retentionMs: pipeline.retentionMs ?? RETENTION_MS,
-      ...(onDuplicate === undefined ? {} : { onDuplicate }),
-      ...(delayMs === undefined ? {} : { delayMs }),
-    }
-    let isLast = submit.again !== true
-    for (;;) {
-      try {
-        const run = record.stored
-          ? this.#attach(process, client, record)
-          : await this.#submitOnce(process, client, record, author.pipeline(program), options)
-        record.stored ||= isNear
-        let answer = await this.#result(process, () => run.result())
-        for (let left = submit.retries ?? 0; left > 0 && 'failure' in answer; left--)
-          answer = await this.#retry(process, client, record)
-        if (isLast) {
-          record.answer = answer
-          break
-        }
-        isLast = true
-        record.stored = false
-        await sleep(process.clock, pipeline.retentionMs ?? 0)
-      } catch (error) {
-        if (!TaskError.is(error)) throw error
-        this.#history.note(process.name, `could not submit ${pipeline.id}: ${error.message}`)
-        if (error.code !== 'TASKS_UNAVAILABLE') {
-          record.answer = { refused: error.code }
-          break
-        }
-        await sleep(process.clock, 1_000)
-      }
-    }
-    this.#history.note(process.name, `has for ${pipeline.id}: ${JSON.stringify(record.answer)}`)
-  }
-
-  async #submitOnce(
-    process: Process,
-    client: Client,
-    record: SubmitRecord,
-    program: ReturnType<Author['pipeline']>,
-    options: SubmitOptions,
-  ): Promise<PipelineHandle<unknown>> {
-    const { id } = record.pipeline
-    const { onDuplicate } = options
-    this.#history.note(process.name, `submits ${id}${onDuplicate === undefined ? '' : ` or ${onDuplicate}s`}`)
-    record.tries++
-    if (options.id === undefined) process.draws(id)
-    const run = await client.submit(program, options)
-    this.#history.note(process.name, `has submitted ${id}`)
-    return run
-  }
-
-  #attach(process: Process, client: Client, record: SubmitRecord): PipelineHandle<unknown> {
-    const { id } = record.pipeline
-    this.#history.note(process.name, `waits for ${id}, which it has submitted`)
-    record.attached = true
-    return client.attach(id)
-  }
-
-  /** Has it retried, if it is not so already, and waits for what that comes to. */
-  async #retry(process: Process, client: Client, record: SubmitRecord): Promise<Answer> {
-    const { id } = record.pipeline
-    for (;;) {
-      let run = client.attach(id)
-      const code = await this.#give(process, id, async () => (run = await client.retry(id)))
-      if (code === 'TASKS_NOT_FOUND') return { refused: code }
-      if (code === 'TASKS_UNAVAILABLE') continue
-      if (code !== 'obeyed') record.attached = true
-      return this.#result(process, () => run.result())
-    }
-  }
-
-  /** "obeyed", or the code of an error that a command may come to. */
-  async #give(process: Process, id: string, command: () => Promise<unknown>): Promise<string> {
-    const told = this.#told.get(id) ?? { given: 0, obeyed: 0, refused: 0 }
-    this.#told.set(id, told)
-    told.given++
-    try {
-      await command()
-      told.obeyed++
-      return 'obeyed'
-    } catch (error) {
-      if (!TaskError.is(error) || !COMMAND_ERRORS.has(error.code)) throw error
-      this.#history.note(process.name, `is told: ${error.message}`)
-      if (error.code === 'TASKS_STATUS') told.refused++
-      return error.code
-    }
-  }
-
-  async #command(process: Process, client: Client, record: CommandRecord): Promise<void> {
-    if (record.answer !== undefined) return
-    const { id, atMs, command, graceMs } = record.spec
-    await sleep(process.clock, atMs - process.clock.monotonic())
-    this.#history.note(process.name, `gives ${command} to ${id}`)
-    record.answer = await this.#give(process, id, () =>
-      command === 'cancel' ? client.cancel(id, graceMs === undefined ? {} : { graceMs }) : client[command](id),
-    )
-    this.#history.note(process.name, `has for ${command} of ${id}: ${record.answer}`)
-  }
-
-  /** As often as it is to be sent; what may not have been stored does not count. */
-  async #sendEvent(process: Process, client: Client, record: EventRecord): Promise<void> {
-    const { atMs, times, everyMs } = record.spec
-    await sleep(process.clock, atMs - process.clock.monotonic())
-    while (record.sent < times) {
-      if (await this.#cryOnce(process, client, record.spec)) record.sent++
-      await sleep(process.clock, everyMs)
-    }
-  }
-
-  async #cryOnce(process: Process, client: Client, { id, key, number, pipelineId }: EventSpec): Promise<boolean> {
-    this.#history.add(process.name, { what: 'event', to: pipelineId ?? '', key, number, id })
-    const value = eventOf({ key, match: number })
-    const to = pipelineId === undefined ? {} : { pipelineId }
-    try {
-      await client.sendEvent({ id, key, value, ...to, keepMs: KEPT_MS })
-      return true
-    } catch (error) {
-      if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
-      await sleep(process.clock, 1_000)
-      return false
-    }
-  }
-
-  /** A run that takes the place of another waits for events that the other has taken. */
-  #cry(process: Process): void {
+  /** Somebody beside the clients of the scenario, if there is to be one. */
+  #helped(process: Process | undefined, job: (process: Process, client: Client) => Promise<void>): void {
+    if (process === undefined) return
     const client = this.#client(process, Author.client())
-    this.#drive(process, async () => {
-      for (let round = 1; ; round++) {
-        await sleep(process.clock, CRIER_MS)
-        for (const { spec } of this.#events) {
-          const again = { ...spec, id: `${spec.id}again${round}` }
-          while (!(await this.#cryOnce(process, client, again)));
-        }
-      }
-    })
+    this.#drive(process, () => job(process, client))
   }
 
-  /** Somebody hears all that is said. */
-  #listen(process: Process): void {
-    const client = this.#client(process, Author.client())
-    this.#drive(process, async () => {
-      for await (const item of await client.subscribe({ from: 'beginning' }))
-        if (item.kind === 'gap') this.#gaps++
-        else this.#hear(process, item.event)
-    })
+  /** Hears all that is said. */
+  async #listen(process: Process, client: Client): Promise<void> {
+    for await (const item of await client.subscribe({ from: 'beginning' }))
+      if (item.kind === 'gap') this.#gaps++
+      else this.#hear(process, item.event)
+  }
+
+  #hear(process: Process, event: CloudEvent): void {
+    this.#journal.log.hear(event)
+    const heard = this.#scenario.workerEvents === undefined ? undefined : heardOf(event)
+    if (heard !== undefined) this.#history.add(process.name, heard)
   }
 
   // ---- Members of a named subscription ------------------------------------------------------------------------------
@@ -685,66 +443,15 @@ class Cluster {
     }
   }
 
-  #hear(process: Process, event: CloudEvent): void {
-    this.#journal.log.hear(event)
-    const heard = this.#scenario.workerEvents === undefined ? undefined : heardOf(event)
-    if (heard !== undefined) this.#history.add(process.name, heard)
-  }
-
-  /** Somebody looks after what is paused. */
-  #keep(process: Process): void {
-    const client = this.#client(process, Author.client())
-    const look = async (id: string): Promise<void> => {
-      const status = await client.status(id).catch(() => undefined)
-      if (status?.status === 'PAUSED') await this.#give(process, id, () => client.resume(id))
-    }
-    this.#drive(process, async () => {
-      for (;;) {
-        await sleep(process.clock, KEEPER_MS)
-        for (const { id } of this.#scenario.pipelines) await look(id)
-      }
-    })
-  }
-
-  /** What cannot be reached now is asked for again. */
-  async #result(process: Process, ask: () => Promise<unknown>): Promise<Answer> {
-    for (;;) {
-      const answer = await answerOf(ask())
-      if (!('refused' in answer) || answer.refused !== 'TASKS_UNAVAILABLE') return answer
-      await sleep(process.clock, 1_000)
-    }
-  }
-
-  async #enqueue(process: Process, client: Client, author: Author, record: LonerRecord): Promise<void> {
-    const { program, atMs, delayMs } = record.loner
-    await sleep(process.clock, atMs - process.clock.monotonic())
-    const isKept = isKeptLoner(record.loner)
-    const options = {
-      ...(isKept ? { keepResult: true, retentionMs: RETENTION_MS } : {}),
-      ...(delayMs === undefined ? {} : { delayMs }),
-      // A reply is best effort: only when nothing goes wrong is it waited for.
-      reply: this.#scenario.calm,
-    }
-    while (!record.sent || (isKept && record.answer === undefined)) {
-      try {
-        const task = await client.enqueue(author.pipeline(program), options)
-        record.sent = true
-        if (isKept || this.#scenario.calm) record.answer = await this.#result(process, () => task.result())
-      } catch (error) {
-        if (!TaskError.is(error) || error.code !== 'TASKS_UNAVAILABLE') throw error
-        await sleep(process.clock, 1_000)
-      }
-    }
-  }
-
   // ---- Ends ---------------------------------------------------------------------------------------------------------
 
   #allCame(): boolean {
+    const { submits, loners, commands, events } = this.#requests
     return (
-      this.#submits.every(({ answer }) => answer !== undefined) &&
-      this.#commands.every(({ answer }) => answer !== undefined) &&
-      this.#events.every(({ spec, sent }) => sent >= spec.times) &&
-      this.#loners.every((record) => this.#isDone(record))
+      submits.every(({ answer }) => answer !== undefined) &&
+      commands.every(({ answer }) => answer !== undefined) &&
+      events.every(({ spec, sent }) => sent >= spec.times) &&
+      loners.every((record) => this.#isDone(record))
     )
   }
 
@@ -782,9 +489,9 @@ class Cluster {
     const lateMs = this.#faults.lateMs === 0 ? 0 : this.#faults.lateMs + 1_000
     const { calm, loners } = this.#scenario
     const mayBeStored =
-      this.#events.length > 0 ||
+      this.#requests.events.length > 0 ||
       this.#scenario.echoMs !== undefined ||
-      (!calm && (this.#commands.length > 0 || loners.some(isKeptLoner)))
+      (!calm && (this.#requests.commands.length > 0 || loners.some(isKeptLoner)))
     await this.#scheduler.run(() => false, lateMs + (mayBeStored ? STORED_MS : 0), MOST_STEPS)
     const stuck = await this.#until('a run does not end', () => this.#journal.allEnded, PATIENCE_MS)
     if (this.#crier !== undefined) {
@@ -873,25 +580,3 @@ export const LAST_WORKER = {
   localLane: true,
   knows: ALL_TASKS,
 } as const satisfies Partial<WorkerSpec>
-
-async function answerOf(result: Promise<unknown>): Promise<Answer> {
-  try {
-    return { result: plainOf(await result) }
-  } catch (error) {
-    if (!TaskError.is(error)) throw error
-    return REFUSALS.has(error.code) ? { refused: error.code } : { failure: failedOf(error) }
-  }
-}
-
-/** Whether it is a pipeline of one task: it can be found again. */
-export const isKeptLoner = ({ kept, delayMs }: LonerSpec): boolean => kept === true || delayMs !== undefined
-
-const COMMAND_ERRORS = new Set(['TASKS_STATUS', 'TASKS_NOT_FOUND', 'TASKS_UNAVAILABLE'])
-
-const REFUSALS = new Set([
-  'TASKS_CANCELLED',
-  'TASKS_ID_CONFLICT',
-  'TASKS_ID_EXISTS',
-  'TASKS_NOT_FOUND',
-  'TASKS_UNAVAILABLE',
-])

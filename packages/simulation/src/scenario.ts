@@ -94,6 +94,9 @@ export interface LonerSpec {
   readonly delayMs?: number
 }
 
+/** Whether it is a pipeline of one task: it can be found again. */
+export const isKeptLoner = ({ kept, delayMs }: LonerSpec): boolean => kept === true || delayMs !== undefined
+
 export type Command = 'pause' | 'resume' | 'cancel' | 'retry' | 'delete'
 
 export interface CommandSpec {

@@ -1,7 +1,8 @@
 // From a scenario that fails to the simplest that is found to fail in the same way: fewer faults, fewer submits, smaller programs, fewer processes.
 import { simplerPrograms, waitsOf, type Program } from '@tasks/oracle'
 import { check } from './check'
-import { simulate, type Recording } from './cluster'
+import { simulate } from './cluster'
+import type { Recording } from './recording'
 import type { Scenario } from './scenario'
 
 export interface Failure {

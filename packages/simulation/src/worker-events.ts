@@ -4,7 +4,7 @@
 // W3  of what is durable none is missing that the pipeline knows of, and each is heard before what the pipeline says
 import type { CloudEvent } from '@tasks/core'
 import { EACH_TASK } from '@tasks/core/src/engine/dispatch'
-import type { Recording } from './cluster'
+import type { Recording } from './recording'
 import type { Happening } from './history'
 import { INSTEAD } from './pipelines'
 
