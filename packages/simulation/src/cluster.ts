@@ -509,7 +509,7 @@ class Cluster {
   /** What somebody held who died is another's when its lease is over. */
   async #untilHandled(): Promise<string | undefined> {
     const { shared } = this.#journal
-    const stuck = await this.#until('', () => shared.isHandled, 120_000)
+    const stuck = await this.#until('', () => shared.isHandled, 600_000)
     return stuck === undefined ? undefined : `N1: ${shared.left} events are handled by nobody${stuck}`
   }
 
@@ -568,7 +568,7 @@ class Cluster {
   }
 
   async #untilDelivered(): Promise<string | undefined> {
-    const stuck = await this.#until('', () => this.#journal.undelivered === 0, 120_000)
+    const stuck = await this.#until('', () => this.#journal.undelivered === 0, 3_600_000)
     return stuck === undefined ? undefined : `I8: ${this.#journal.undelivered} sends of commits come to nobody${stuck}`
   }
 }

@@ -257,6 +257,7 @@ function listening(random: Random, scenario: Scenario): Scenario {
     atMs: below(window),
     id: 'p5',
     command: pick(['pause', 'pause', 'cancel']),
+    graceMs: 30_000,
   }
   return {
     ...scenario,

@@ -157,7 +157,7 @@ export class Sources {
       source.given.set(source.next, given)
       this.#loose.add(given)
     }
-    if (given.isHeld && !given.to.has(to.entry))
+    if (given.isHeld && !given.isRace && !given.to.has(to.entry))
       this.#broken(`H2: ${given.text} is given to ${to.entry}, and a commit has it already`)
     given.to.add(to.entry)
     this.#history.note(process.name, `is given ${given.text} for ${to.entry}`)
@@ -167,7 +167,8 @@ export class Sources {
   #hold(given: Given): void {
     given.isHeld = true
     this.#loose.delete(given)
-    for (const entry of given.to) this.#over.add(entry)
+    // Who gives what would have come in time has it in a row, too.
+    if (!given.isRace) for (const entry of given.to) this.#over.add(entry)
   }
 }
 
