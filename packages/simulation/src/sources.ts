@@ -157,7 +157,9 @@ export class Sources {
       source.given.set(source.next, given)
       this.#loose.add(given)
     }
-    if (given.isHeld && !given.isRace && !given.to.has(to.entry))
+    // What is delivered again, long after, may ask for an entry that has its own already: nobody wants what it gets.
+    const isLate = this.#over.has(to.entry)
+    if (given.isHeld && !given.isRace && !isLate && !given.to.has(to.entry))
       this.#broken(`H2: ${given.text} is given to ${to.entry}, and a commit has it already`)
     given.to.add(to.entry)
     this.#history.note(process.name, `is given ${given.text} for ${to.entry}`)
