@@ -1,6 +1,6 @@
 // Every commit of the cluster, in the order in which the store has taken them, and what can be said of them at once: who may commit, what follows what,
 // that a run that has ended stays as it is.
-import type { Bytes, Commit, InboxMessage, PartitionSession, RowKey, Send, SendOutcome } from '@tasks/core'
+import type { Commit, InboxMessage, PartitionSession, RowKey, Send, SendOutcome } from '@tasks/core'
 import { TaskError } from '@tasks/core'
 import { firstRun, pipelineKey } from '@tasks/core/src/engine/row-keys'
 import { decodeInbox } from '@tasks/core/src/wire/inbox-message'

@@ -11,7 +11,6 @@ import {
   taskContext,
   waitForEvent,
   type GroupOptions,
-  type ListenerOptions,
   type Pipeline,
   type Tasks,
   type TimedListener,
