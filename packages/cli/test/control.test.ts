@@ -58,6 +58,12 @@ test('a failed pipeline is shown down to what failed, and retried', async () => 
     '– double',
     '',
   ])
+  const listed = await run('list', '--children')
+  expect(listed.stdout).toMatch(/^ID .*\nh +halves +FAILED +\d\/\d .*\nh~1 +half +FAILED {2,}20\S+Z/)
+  expect(documentOf(await run('list', '--children', '--limit', '1', '--json'))).toMatchObject({ after: 'h' })
+  expect(documentOf(await run('list', '--children', '--after', 'h', '--json'))).toMatchObject({
+    pipelines: [{ id: 'h~1', rootId: 'h', parentId: 'h', name: 'half', status: 'FAILED' }],
+  })
   expect(documentOf(await run('retry', 'h', '--json'))).toMatchObject({ id: 'h' })
   expect(await run('result', 'h')).toMatchObject({ code: 1 })
 })

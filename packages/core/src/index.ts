@@ -105,6 +105,7 @@ export type {
 export type { DescribedError } from './described-error'
 export type { FailuresPage, GroupFailure } from './engine/group-failures'
 export type { GroupProgress, PipelineStatus } from './engine/queries'
+export type { ReturnedPipeline } from './engine/returned-pipelines'
 export { pipelineStatuses } from './wire/reply'
 export type { Status } from './wire/reply'
 export { stderrLogger } from './logger'

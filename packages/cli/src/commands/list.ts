@@ -12,6 +12,7 @@ interface ListFlags extends CommonFlags {
   readonly name?: string
   readonly since?: string
   readonly after?: string
+  readonly children?: true
 }
 
 export function addList(program: Command, terminal: Terminal): void {
@@ -23,6 +24,7 @@ export function addList(program: Command, terminal: Terminal): void {
     .option('--name <name>', 'only those whose first task has this name, or display name')
     .option('--since <when>', 'only those created then or later: 30m, 2h, 1d ago, or 2026-11-21T10:00:00Z')
     .option('--after <id>', 'only those whose id comes after this one: to go on after a page')
+    .option('--children', 'also what their tasks have returned, each after its root')
     .option('-l, --limit <number>', 'at most so many', '100')
     .action(async (_: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ListFlags>()
@@ -40,6 +42,7 @@ export function addList(program: Command, terminal: Terminal): void {
         ...(flags.name === undefined ? {} : { name: flags.name }),
         ...(flags.since === undefined ? {} : { since: parseSince('--since', flags.since) }),
         ...(flags.after === undefined ? {} : { after: flags.after }),
+        ...(flags.children === true ? { children: true } : {}),
       }
       const project = await Project.load(flags)
       const { list, owners } = await project.withClient('existing', async (client) => {
@@ -48,14 +51,18 @@ export function addList(program: Command, terminal: Terminal): void {
         return { list: found, owners: found.pipelines.length > 0 || terminal.json ? undefined : await client.owners() }
       })
       const { pipelines } = list
-      const rows = pipelines.map(({ id, name, status: its, done, tasks, createdAt, finishedAt }) => [
-        id,
-        name,
-        its,
-        `${done}/${tasks}`,
-        createdAt === undefined ? '' : new Date(createdAt).toISOString(),
-        createdAt === undefined || finishedAt === undefined ? '' : showDuration(finishedAt - createdAt),
-      ])
+      const rows = pipelines.map((found) => {
+        const { id, name = '', status: its, createdAt, finishedAt } = found
+        return [
+          id,
+          name,
+          its,
+          // Tasks of what was returned are counted with its root.
+          'rootId' in found ? '' : `${found.done}/${found.tasks}`,
+          createdAt === undefined ? '' : new Date(createdAt).toISOString(),
+          createdAt === undefined || finishedAt === undefined ? '' : showDuration(finishedAt - createdAt),
+        ]
+      })
       terminal.answer(
         { ...list, pipelines: pipelines.map(statusDocument) },
         rows.length === 0 ? '' : table(['ID', 'NAME', 'STATUS', 'TASKS', 'CREATED', 'TOOK'], rows),

@@ -1,4 +1,4 @@
-import type { PipelineStatus } from '@tasks/core'
+import type { PipelineStatus, ReturnedPipeline } from '@tasks/core'
 import type { Command } from 'commander'
 import { showDuration } from '../duration'
 import { lookUp } from '../lookup'
@@ -40,7 +40,7 @@ export function statusDocument({
   createdAt,
   finishedAt,
   ...status
-}: PipelineStatus): Readonly<Record<string, unknown>> {
+}: PipelineStatus | ReturnedPipeline): Readonly<Record<string, unknown>> {
   return {
     ...status,
     ...(createdAt === undefined ? {} : { createdAt: new Date(createdAt) }),

@@ -186,8 +186,23 @@ export const control: readonly EngineCase[] = [
           ['told/1:/0 running', 'told/1:/1 pending'],
         )
       })
+      const whole = async (): Promise<readonly (readonly string[])[]> =>
+        (await client.list({ children: true })).pipelines.map((found) => [
+          found.id,
+          found.name ?? '',
+          found.status,
+          'rootId' in found ? found.parentId : '',
+        ])
+      assert.deepEqual(await whole(), [
+        ['told', 'one', 'RUNNING', ''],
+        ['told/1:', 'held', 'RUNNING', 'told'],
+      ])
       release()
       await assert.rejects(run.result({ timeoutMs: stage.patienceMs }), { code: 'TASKS_GROUP_FAILED' })
+      assert.deepEqual(await whole(), [
+        ['told', 'one', 'FAILED', ''],
+        ['told/2:', 'odd', 'FAILED', 'told'],
+      ])
       const { chain, error, failures } = await run.describe({ maxChains: 2, failuresAfter: -1 })
       assert.deepEqual([error?.code, error?.errorCount], ['TASKS_GROUP_FAILED', 125])
       assert.deepEqual(

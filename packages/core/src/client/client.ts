@@ -5,6 +5,7 @@ import { connect, connectOptionsOf, type Connection, type ConnectOptions } from 
 import { decodeFailure, decodeValue } from '../decoding'
 import type { PipelineDescription } from '../engine/describe'
 import type { PipelineStatus } from '../engine/queries'
+import type { ReturnedPipeline } from '../engine/returned-pipelines'
 import { ownerHere } from '../engine/owners-here'
 import { decodeRow } from '../engine/row-codec'
 import { blobPrefix, pipelineKey } from '../engine/row-keys'
@@ -123,7 +124,9 @@ export interface Client {
   /** Forgets a pipeline that has ended, with its values; its id is free again. Throws as `pause`. */
   delete(id: string): Promise<void>
   /** The pipelines of the namespace, in order of their ids. */
-  list(options?: ListOptions): Promise<PipelineList>
+  list(options?: ListOptions & { readonly children?: false }): Promise<PipelineList>
+  /** With `children: true`, also those that their tasks have returned: they have a `rootId`. */
+  list(options: ListOptions): Promise<PipelineList<PipelineStatus | ReturnedPipeline>>
   /** Asks the owner of every partition for a sign of life. None answers if no worker is up. */
   owners(): Promise<Owners>
   /**
@@ -488,8 +491,8 @@ class ConnectedClient implements Client {
     await this.#command('delete', id)
   }
 
-  list(options: ListOptions = {}): Promise<PipelineList> {
-    return this.#questions.list(options)
+  list(options: ListOptions = {}): Promise<PipelineList<never>> {
+    return this.#questions.list(options) as Promise<PipelineList<never>>
   }
 
   owners(): Promise<Owners> {

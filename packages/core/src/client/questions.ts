@@ -3,13 +3,16 @@ import { compareUtf8 } from '../adapter/key-order'
 import type { Clock } from '../clock'
 import { answerTo, openAnswer } from '../engine/answers'
 import type { PipelineDescription } from '../engine/describe'
-import type { Listed, PipelineStatus } from '../engine/queries'
+import type { Listed } from '../engine/listing'
+import { splitHop } from '../engine/paths'
+import type { PipelineStatus } from '../engine/queries'
+import type { ReturnedPipeline } from '../engine/returned-pipelines'
 import { pipelineKey } from '../engine/row-keys'
 import { TaskError } from '../errors'
-import { checkId, partitionOf } from '../ids'
+import { checkId, escapeId, partitionOf, unescapeId } from '../ids'
 import { badOption, checkCount, checkKeys } from '../option-checks'
 import type { Space } from '../transport'
-import type { Look, MeantRun } from '../wire/inbox-message'
+import type { ListPosition, Look, MeantRun } from '../wire/inbox-message'
 import { pipelineStatuses, type Status } from '../wire/reply'
 import type { Replies } from './replies'
 
@@ -23,14 +26,19 @@ export interface ListOptions {
   readonly limit?: number
   /** Only those whose id comes after this one: the `after` of the page before. */
   readonly after?: string
+  /**
+   * Each is followed by what its tasks have returned: by pipelines that run, and by those that failed and are kept for a retry; where each one returned
+   * the next in tail position, by the latest. Of a run that is COMPLETED or CANCELLED only the one that ended in its place is known. Default false.
+   */
+  readonly children?: boolean
 }
 
-export interface PipelineList {
-  /** In order of their ids. A pipeline that a task returned is part of the one that was submitted: `describe` tells of it. */
-  readonly pipelines: readonly PipelineStatus[]
+export interface PipelineList<Found = PipelineStatus> {
+  /** In order of their ids; with `children`, of those of the roots. */
+  readonly pipelines: readonly Found[]
   /** Partitions whose owner did not answer, of a transport where only owners can: what they hold is not in the list. */
   readonly incomplete: boolean
-  /** If there may be more: to be given as `after`. */
+  /** If there may be more: to be given as `after`, with the same `children`. */
   readonly after?: string
 }
 
@@ -120,21 +128,27 @@ export class Questions {
     return (await this.#ask(connected, partitionOf(id, connected.space.partitions), question)) ?? undefined
   }
 
-  async list(options: ListOptions): Promise<PipelineList> {
-    checkKeys('list', options, ['status', 'name', 'since', 'limit', 'after'])
-    const { limit = 100, status, name, since, after } = options
+  async list(options: ListOptions): Promise<PipelineList<Found>> {
+    checkKeys('list', options, ['status', 'name', 'since', 'limit', 'after', 'children'])
+    const { limit = 100, status, name, since, after, children = false } = options
     checkCount('limit', limit, MOST_LISTED)
     if (status !== undefined && !pipelineStatuses.includes(status))
       throw badOption('status', `one of ${pipelineStatuses.join(', ')}`, status)
     if (name !== undefined && typeof name !== 'string') throw badOption('name', 'a string', name)
     if (since !== undefined && !Number.isFinite(Number(since)))
       throw badOption('since', 'a Date or ms since the epoch', since)
+    if (typeof children !== 'boolean') throw badOption('children', 'true or false', children)
     const question = {
       limit,
+      ...(children ? { returned: 1 as const } : {}),
       ...(status === undefined ? {} : { status }),
       ...(name === undefined ? {} : { name }),
       ...(since === undefined ? {} : { since: Number(since) }),
-      ...(after === undefined ? {} : { after: pipelineKey(checkId('pipeline id', after)) }),
+      ...(after === undefined
+        ? {}
+        : children
+          ? positionIn(after)
+          : { after: pipelineKey(checkId('pipeline id', after)) }),
     }
     const connected = await this.#connect()
     const lists = await Promise.all(
@@ -143,25 +157,28 @@ export class Questions {
       ),
     )
     const incomplete = lists.includes(undefined)
-    const keyed = lists.flatMap((list) => (list ?? []).map((found) => [pipelineKey(found.id), found] as const))
-    keyed.sort(([a], [b]) => compareUtf8(a, b))
-    const pipelines = keyed.slice(0, limit).map(([, pipeline]) => pipeline)
-    return { pipelines, incomplete, ...(pipelines.length < limit ? {} : { after: pipelines.at(-1)!.id }) }
+    const placed = lists.flatMap((list) => (list ?? []).map((found) => [positionOf(found), found] as const))
+    placed.sort(([a], [b]) => comparePositions(a, b))
+    const pipelines = placed.slice(0, limit).map(([, pipeline]) => pipeline)
+    if (pipelines.length < limit) return { pipelines, incomplete }
+    const last = pipelines.at(-1)!
+    return { pipelines, incomplete, after: children ? cursorOf(last) : last.id }
   }
 
-  /** As many of one partition as the whole list may have: an owner's answer may be cut where it is too long for a message. */
+  /** As many of one partition as the whole list may have: an owner's answer may be cut where it is too long for a message, or for a look. */
   async #listOf(
     connected: Connected,
     partition: number,
     question: Look & { readonly ask: 'list' },
-  ): Promise<readonly PipelineStatus[]> {
-    const pipelines: PipelineStatus[] = []
-    for (let next = question; ;) {
-      const listed = (await this.#ask(connected, partition, next)) as Listed
-      pipelines.push(...listed.pipelines)
+  ): Promise<readonly Found[]> {
+    const pipelines: Found[] = []
+    for (let asked = question; ;) {
+      const { pipelines: more, next } = (await this.#ask(connected, partition, asked)) as Listed
+      pipelines.push(...more)
       const left = question.limit - pipelines.length
-      if (!listed.more || left <= 0) return pipelines
-      next = { ...question, limit: left, after: pipelineKey(pipelines.at(-1)!.id) }
+      if (next === undefined || left <= 0) return pipelines
+      const { within: _, ...rest } = question
+      asked = { ...rest, ...next, limit: left }
     }
   }
 
@@ -180,6 +197,36 @@ export class Questions {
     await Promise.all(partitionsOf(connected).map(ask))
     return { partitions: space.partitions, answering, slowestMs }
   }
+}
+
+type Found = PipelineStatus | ReturnedPipeline
+
+// ---- Where a list goes on: a cursor is the escaped id of the root, which has no slash, and, after one, the place of what was returned within it. ----
+
+function positionOf(found: Found): ListPosition {
+  if (!('rootId' in found)) return { after: pipelineKey(found.id) }
+  const { id, rootId } = found
+  return { after: pipelineKey(rootId), within: splitHop(id.slice(rootId.length)).base }
+}
+
+function comparePositions(a: ListPosition, b: ListPosition): number {
+  const order = compareUtf8(a.after, b.after)
+  if (order !== 0 || a.within === b.within) return order
+  if (a.within === undefined || b.within === undefined) return a.within === undefined ? -1 : 1
+  return compareUtf8(a.within, b.within)
+}
+
+function cursorOf(found: Found): string {
+  const { within } = positionOf(found)
+  return 'rootId' in found ? `${escapeId(found.rootId)}/${within}` : escapeId(found.id)
+}
+
+function positionIn(cursor: string): ListPosition {
+  if (typeof cursor !== 'string') throw badOption('after', 'the `after` of the page before', cursor)
+  const slash = cursor.indexOf('/')
+  const id = unescapeId(slash < 0 ? cursor : cursor.slice(0, slash))
+  const after = pipelineKey(checkId('pipeline id', id))
+  return slash < 0 ? { after } : { after, within: cursor.slice(slash + 1) }
 }
 
 const partitionsOf = ({ space }: Connected): readonly number[] =>

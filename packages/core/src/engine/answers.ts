@@ -3,7 +3,8 @@ import { TaskError } from '../errors'
 import { fromFailure, toFailure, type Failure } from '../failure'
 import type { Look } from '../wire/inbox-message'
 import { describePipeline } from './describe'
-import { listPipelines, pipelineStatus } from './queries'
+import { listPipelines } from './listing'
+import { pipelineStatus } from './queries'
 import type { RowSource } from './row-source'
 
 /**

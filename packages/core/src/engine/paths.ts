@@ -57,6 +57,13 @@ export function frameOf(chain: string): string {
   return ROOT
 }
 
+/** The frame whose task returned what this frame is: the one before it in the same place, or else the one that it was called in. Not of the root. */
+export function parentFrame(frame: string): string {
+  const { base, hop } = splitHop(frame)
+  if (hop > 1) return hopPath(base, hop - 1)
+  return frameOf(hop === 1 ? base : frame.slice(0, -1))
+}
+
 function endOfNumber(text: string, from: number): number {
   let at = from
   while (at < text.length && text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57) at++

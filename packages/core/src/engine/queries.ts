@@ -1,10 +1,10 @@
 // What is told of a pipeline, from its committed rows: by its owner, or by a client that can read them itself.
 import type { TaskErrorCode } from '../errors'
 import { fromFailure, type Failure } from '../failure'
-import type { ListQuestion, MeantRun } from '../wire/inbox-message'
+import type { MeantRun } from '../wire/inbox-message'
 import type { Status } from '../wire/reply'
 import { decodeRow } from './row-codec'
-import { firstRun, pipelineKey, PIPELINES, RunKeys } from './row-keys'
+import { firstRun, pipelineKey, RunKeys } from './row-keys'
 import type { RowSource } from './row-source'
 import { isOver, type GroupRow, type PipelineRow } from './rows'
 
@@ -113,43 +113,4 @@ export async function pipelineStatus(source: RowSource, meant: MeantRun): Promis
     return { taskId: id + groupKey.slice(prefix.length), size, started: next, ended, failed }
   })
   return groups.length === 0 ? status : { ...status, groups }
-}
-
-export interface Listed {
-  readonly pipelines: readonly PipelineStatus[]
-  /** There may be more: ask for those after the last one. */
-  readonly more: boolean
-}
-
-const MOST = 10_000
-const PAGE = 500
-
-/** The pipelines of one partition in order of their keys: as many as were asked for, or as `mostBytes` hold. */
-export async function listPipelines(source: RowSource, question: ListQuestion, mostBytes: number): Promise<Listed> {
-  const { status, name, since = 0 } = question
-  const pipelines: PipelineStatus[] = []
-  let left = mostBytes
-  // What a client sends is not to be trusted with the length of a scan.
-  const limit = Math.max(1, Math.min(Math.floor(question.limit) || 1, MOST))
-  const isAnyPage = status === undefined && name === undefined && since === 0
-  const size = isAnyPage ? Math.min(limit, PAGE) : PAGE
-  for (let after = question.after; ;) {
-    const page = await source.scan(PIPELINES, after, size)
-    for (const [key, bytes] of page) {
-      const row = decodeRow(key, bytes) as PipelineRow
-      const found = statusOf(row)
-      if (
-        found === null ||
-        (status !== undefined && row.status !== status) ||
-        (name !== undefined && row.name !== name) ||
-        row.createdAt < since
-      )
-        continue
-      pipelines.push(found)
-      left -= JSON.stringify(found).length
-      if (pipelines.length === limit || left < 0) return { pipelines, more: true }
-    }
-    if (page.length < size) return { pipelines, more: false }
-    after = page.at(-1)![0]
-  }
 }

@@ -13,6 +13,11 @@ export function passedBy({ trail, at, attempt }: ChainRow, age: number): string 
 /** A chain begins. */
 export const beginning = (age: number): string => `-1:${age.toString(36)}`
 
+/** The age at which the chain began, unless that part of it is gone. */
+export function beginningOf(trail: string | undefined): number | undefined {
+  return trail?.startsWith('-1:') === true ? Number.parseInt(trail.slice(3), 36) : undefined
+}
+
 function longer(trail: string | undefined, item: string): string {
   if (trail === undefined) return item
   const whole = `${trail} ${item}`

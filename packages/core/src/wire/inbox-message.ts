@@ -125,10 +125,18 @@ export interface DescribeQuestion extends MeantRun {
   readonly failuresAfter?: number
 }
 
-export interface ListQuestion {
-  /** A key. */
-  readonly after?: string
+/** Where a list goes on. */
+export interface ListPosition {
+  /** The key of a pipeline: after it, */
+  readonly after: string
+  /** or, after this place, among what its tasks have returned. */
+  readonly within?: string
+}
+
+export interface ListQuestion extends Partial<ListPosition> {
   readonly limit: number
+  /** With what their tasks have returned. */
+  readonly returned?: 1
   readonly status?: string
   readonly name?: string
   /** Those created at this time or later. */

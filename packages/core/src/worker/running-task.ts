@@ -2,7 +2,7 @@
 import type { Clock } from '../clock'
 import type { Codec } from '../codec'
 import type { TaskContext, TaskState } from '../context'
-import { frameOf, ROOT, splitEntry } from '../engine/paths'
+import { frameOf, parentFrame, ROOT, splitEntry } from '../engine/paths'
 import type { TaskError } from '../errors'
 import { eventSend, type SendEventOptions } from '../events/sent-event'
 import type { LargeValues } from '../large-values'
@@ -75,10 +75,7 @@ export class RunningTask implements TaskContext {
 
   get parentId(): string | undefined {
     const frame = this.#frame
-    if (frame === ROOT) return undefined
-    // The frame of the entry, or chain, that this frame took the place of.
-    const within = frame.slice(0, Math.max(frame.lastIndexOf(':'), frame.lastIndexOf('~')))
-    return this.message.id + frameOf(within)
+    return frame === ROOT ? undefined : this.message.id + parentFrame(frame)
   }
 
   get #frame(): string {
