@@ -1,7 +1,7 @@
 // Topics of Kafka, by a consumer group of kafkajs 2. A topic acknowledges no single message: a group remembers one offset of each partition, before which everything is done. So its records
 // are not handed out to those who wait, they are sent to them as events, and the offset follows behind those that are durable. What comes again after a crash comes under the same id, and has
 // no effect.
-import { stderrLogger, waitForEvent, type BoundListener, type Client, type Logger } from '@tasks/core'
+import { stderrLogger, TaskError, waitForEvent, type BoundListener, type Client, type Logger } from '@tasks/core'
 import { pause } from './pause'
 import { fromJson, type DecodeOptions } from './queue-listener'
 import type { MessageReceiver, ReceivedMessage } from './receive-messages'
@@ -62,8 +62,18 @@ export function topicQueue<Value = unknown>(name: string, { keepMs }: TopicQueue
   return {
     listenerName: name,
     wait: () => waitForEvent<Value>({ key }),
-    feed: (client, options) =>
-      receiveRecords(options, ({ id, value }) => client.sendEvent({ key, value, id, wakes: 'one', ...kept })),
+    feed(client, options) {
+      const { logger = stderrLogger() } = options
+      return receiveRecords<Value>(options, async ({ id, value }) => {
+        try {
+          await client.sendEvent({ key, value, id, wakes: 'one', ...kept })
+        } catch (error) {
+          // It would be the next time, too, and its partition would wait for it for ever.
+          if (!TaskError.is(error) || error.code !== 'TASKS_VALUE_TOO_LARGE') throw error
+          logger.error({ error, message: id }, 'a record is too large for an event, and is passed over')
+        }
+      })
+    },
   }
 }
 

@@ -154,6 +154,21 @@ async function onKafka(server: Server): Promise<void> {
   )
 
   test(
+    'a record that is too large for an event is passed over, and holds up nobody',
+    async () => {
+      const topic = await newTopic()
+      const client = await listening()
+      const orders = topicQueue<string>('orders')
+      await push(topic, 0, JSON.stringify('x'.repeat(64 << 10)), JSON.stringify('small'))
+      const feed = await orders.feed(client, { consumer: member(topic).consumer, topic, logger: silentLogger })
+      onTestFinished(() => feed.close())
+      expect(await (await client.submit(waitForEvent(orders))).result()).toBe('small')
+      await eventually(async () => expect(await done(topic)).toEqual([2, 0]))
+    },
+    PATIENCE_MS,
+  )
+
+  test(
     'the offset follows what is handled, and waits for what is not',
     async () => {
       const topic = await newTopic()
