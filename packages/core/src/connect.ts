@@ -7,11 +7,14 @@ import type { Adapter } from './adapter/adapter'
 import { systemClock, type Clock } from './clock'
 import { loadConfig } from './config'
 import { TaskError } from './errors'
+import type { Logger } from './logger'
 import type { Transport } from './transport'
 
 export interface ConnectOptions {
   /** Adapters for further schemes, or in place of the published ones. */
   readonly adapters?: Readonly<Record<string, Adapter>>
+  /** Hears what adapters report. Default: nobody. */
+  readonly logger?: Logger
   /** For tests. Default: the machine's. */
   readonly clock?: Clock
   /**
@@ -22,8 +25,8 @@ export interface ConnectOptions {
 }
 
 /** The options that workers and clients pass on. */
-export function connectOptionsOf(adapters: ConnectOptions['adapters'], clock: Clock): ConnectOptions {
-  return adapters === undefined ? { clock } : { adapters, clock }
+export function connectOptionsOf(adapters: ConnectOptions['adapters'], clock: Clock, logger: Logger): ConnectOptions {
+  return adapters === undefined ? { clock, logger } : { adapters, clock, logger }
 }
 
 interface Published {
@@ -73,7 +76,8 @@ export async function connect(
       `"${redactUrl(url)}" is not a transport: its scheme must be one of ${known}`,
     )
   }
-  const opened = await adapter.fromUrl(url, { clock })
+  const { logger } = options
+  const opened = await adapter.fromUrl(url, logger === undefined ? { clock } : { clock, logger })
   return { transport: opened, close: () => opened.close() }
 }
 

@@ -112,7 +112,7 @@ export { stderrLogger } from './logger'
 export type { Logger, LogFields, StderrLoggerOptions } from './logger'
 
 // Transports
-export type { Adapter } from './adapter/adapter'
+export type { Adapter, AdapterOptions } from './adapter/adapter'
 export type { Connection, ConnectOptions } from './connect'
 export { connect, redactUrl } from './connect'
 export type * from './transport'

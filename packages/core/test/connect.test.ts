@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { createClient } from '../src/client/client'
 import { connect, redactUrl } from '../src/connect'
+import { stderrLogger } from '../src/logger'
 import { memoryStore, memoryTransport } from '../src/memory'
 import { createTasks } from '../src/tasks'
 import { startWorker } from '../src/worker/worker'
@@ -48,6 +49,27 @@ test('adapters of the program go before those of the file', async () => {
   )
   const mine = { fromUrl: () => ({ ...memoryTransport(), of: 'program' }) }
   expect((await connect(undefined, { adapters: { pigeon: mine } })).transport).toMatchObject({ of: 'program' })
+})
+
+test('what an adapter reports goes to the logger of whoever connects', async () => {
+  const logger = stderrLogger()
+  const heard: unknown[] = []
+  const adapters = {
+    pigeon: {
+      fromUrl: (_: string, options: { readonly logger?: unknown }) => {
+        heard.push(options.logger)
+        return memoryTransport()
+      },
+    },
+  }
+  const tasks = createTasks({ namespace: 'heard' })
+  const one = tasks.bind('one', () => 1)
+  const worker = await startWorker({ tasks, transport: 'pigeon:worker', adapters, logger })
+  await worker.close()
+  const client = createClient({ namespace: 'heard', transport: 'pigeon:client', adapters, logger })
+  await client.submit(one.send())
+  await client.close()
+  expect(heard).toEqual([logger, logger])
 })
 
 test('a transport that nobody has named is an error that says where to', async () => {

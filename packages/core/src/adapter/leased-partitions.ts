@@ -20,8 +20,12 @@ export interface LeaseStore {
    * included), which of the held ones are `lost` (somebody else's now), which are `free` (never owned, released, run out, or of a dead process).
    */
   heartbeat(held: readonly number[]): Promise<Heartbeat>
-  /** Tries to take a free partition with a new epoch; undefined if somebody else was quicker. `lost` becomes `session.lost`. */
-  claim(partition: number, lost: AbortSignal): Promise<PartitionSession | undefined>
+  /**
+   * Tries to take a free partition with a new epoch; undefined if somebody else was quicker. `lost` becomes `session.lost`; if it fires before
+   * there is a session, nobody waits for one any more. A claim that takes longer than a lease, as one that reads its state first may, renews
+   * its own, and calls `alive` each time that it has come further: only a lease of silence ends it.
+   */
+  claim(partition: number, lost: AbortSignal, alive: () => void): Promise<PartitionSession | undefined>
   /** Gives the partition back at once. No-op if it is not ours any more. */
   release(session: PartitionSession): Promise<void>
   /** This host is gone, and counts no more. What it has not released stays its own until the lease runs out. */
@@ -83,7 +87,8 @@ class Tenancy {
   readonly #leaseMs: number
   readonly #onOwned: (session: PartitionSession) => Promise<void>
   readonly #held = new Map<number, Holding>()
-  readonly #claiming = new Set<number>()
+  /** Claims under way, each with what ends it. */
+  readonly #claiming = new Map<number, AbortController>()
   /** Partitions whose last claim or session ended early: how long to leave them alone next time, and which are being left alone. */
   readonly #penalties = new Map<number, number>()
   readonly #resting = new Map<number, () => void>()
@@ -173,14 +178,22 @@ class Tenancy {
   }
 
   #silent(): void {
-    for (const { session, lost } of this.#held.values()) {
+    for (const [partition, lost] of this.#all()) {
       lost.abort(
         new TaskError(
           'TASKS_UNAVAILABLE',
-          `no heartbeat for ${this.#leaseMs} ms: partition ${session.partition} may be another's`,
+          `no heartbeat for ${this.#leaseMs} ms: partition ${partition} may be another's`,
         ),
       )
     }
+  }
+
+  /** What is held, and what is being claimed. */
+  #all(): [partition: number, lost: AbortController][] {
+    return [
+      ...[...this.#held].map(([partition, { lost }]): [number, AbortController] => [partition, lost]),
+      ...this.#claiming,
+    ]
   }
 
   #apply(report: Heartbeat, renewed: readonly Holding[]): void {
@@ -207,25 +220,33 @@ class Tenancy {
   // ---- Sessions
 
   #claim(partition: number): void {
-    this.#claiming.add(partition)
     const lost = new AbortController()
+    this.#claiming.set(partition, lost)
     let late = false
-    const asked = attempt(() => this.#store.claim(partition, lost.signal))
+    let alive = (): void => {}
+    const asked = attempt(() => this.#store.claim(partition, lost.signal, () => alive()))
     asked.then(
       (session) => void (late && session !== undefined && this.#release(session)),
       () => {},
     )
-    this.#within(() => asked).then(
+    const answered = this.#within(
+      () => asked,
+      (again) => (alive = again),
+    )
+    answered.then(
       async (session) => {
-        if (session !== undefined && !this.#ending) this.#hold(session, lost)
+        if (session !== undefined && !lost.signal.aborted) this.#hold(session, lost)
         this.#claiming.delete(partition)
-        if (session !== undefined && this.#ending) await this.#release(session)
+        if (session !== undefined && lost.signal.aborted) await this.#release(session)
         // Somebody else was quicker, and there may be others.
         if (session === undefined) this.#letRest(partition)
         this.#checkEnd()
       },
       () => {
         late = true
+        lost.abort(
+          new TaskError('TASKS_UNAVAILABLE', `partition ${partition} could not be claimed within ${this.#leaseMs} ms`),
+        )
         this.#claiming.delete(partition)
         this.#letRest(partition)
         this.#checkEnd()
@@ -290,11 +311,8 @@ class Tenancy {
     this.#cancelBeat()
     this.#cancelWatchdog()
     for (const cancel of this.#resting.values()) cancel()
-    for (const { session, lost } of this.#held.values()) {
-      lost.abort(
-        failure ?? new TaskError('TASKS_CLOSED', `this host stops: partition ${session.partition} goes to another`),
-      )
-    }
+    for (const [partition, lost] of this.#all())
+      lost.abort(failure ?? new TaskError('TASKS_CLOSED', `this host stops: partition ${partition} goes to another`))
     // While this host counts, the others leave its share alone: one slow handler must not keep them from what was released.
     const cancelLeave = this.#clock.after(this.#leaseMs / 3, () => void this.#leave(), { unref: true })
     const ended = this.#ended
@@ -316,15 +334,20 @@ class Tenancy {
 
   // ---- Waiting
 
-  /** The answer of the store, if it comes within a lease: later it is worth nothing. */
-  #within<T>(call: () => Promise<T>): Promise<T> {
+  /** The answer of the store, if it comes within a lease, or within one of the last time that `again` was called: later it is worth nothing. */
+  #within<T>(call: () => Promise<T>, onStart: (again: () => void) => void = () => {}): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(
-        this.#leaseMs,
-        () => reject(new Silence(`no answer within ${this.#leaseMs} ms`)),
-        { unref: true },
-      )
-      attempt(call).then(resolve, reject).finally(cancel)
+      let cancel = (): void => {}
+      const giveUp = (): void => reject(new Silence(`no answer within ${this.#leaseMs} ms`))
+      const wait = (): void => {
+        cancel()
+        cancel = this.#clock.after(this.#leaseMs, giveUp, { unref: true })
+      }
+      wait()
+      onStart(wait)
+      attempt(call)
+        .then(resolve, reject)
+        .finally(() => cancel())
     })
   }
 

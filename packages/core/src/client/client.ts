@@ -220,7 +220,10 @@ class ConnectedClient implements Client {
   }
 
   async #open(): Promise<Connected> {
-    const connection = await connect(this.#options.transport, connectOptionsOf(this.#options.adapters, this.#clock))
+    const connection = await connect(
+      this.#options.transport,
+      connectOptionsOf(this.#options.adapters, this.#clock, this.#logger),
+    )
     try {
       const space = await connection.transport.open({ namespace: this.namespace })
       const values = new LargeValues(space, this.#clock)

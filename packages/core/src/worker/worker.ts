@@ -45,7 +45,7 @@ const MOST_EVENTS_PATIENCE_MS = 2_000
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const settings = workerSettings(options)
   const { tasks, clock, logger, leaseMs } = settings
-  const connection = await connect(options.transport, connectOptionsOf(options.adapters, clock))
+  const connection = await connect(options.transport, connectOptionsOf(options.adapters, clock, logger))
   const known = withBuiltIns(tasks)
   let space: Space
   try {

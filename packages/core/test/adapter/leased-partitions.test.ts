@@ -253,9 +253,9 @@ describe('leased partitions', () => {
     const a = start('a')
     const { claim } = a.store
     let quicker = 2
-    a.store.claim = (partition, lost) => {
+    a.store.claim = (partition, lost, alive) => {
       if (quicker-- > 0) table.steal(partition)
-      return claim(partition, lost)
+      return claim(partition, lost, alive)
     }
     await clock.settle()
     expect(a.owns()).toHaveLength(2)
@@ -277,13 +277,75 @@ describe('leased partitions', () => {
     expect(a.reasons.size).toBe(0)
   })
 
+  describe('a claim that has much to read', () => {
+    /** Its store reads in steps of half a lease, and renews what it claims itself. */
+    function reading(steps: number) {
+      const { clock, table } = setup(1)
+      const store = table.host('a')
+      const { claim } = store
+      const seen = { claims: 0, given: new AbortController().signal }
+      store.claim = async (partition, lost, alive) => {
+        seen.claims++
+        seen.given = lost
+        for (let step = 0; step < steps && !lost.aborted; step++) {
+          await new Promise<void>((resolve) => clock.after(leaseMs / 2, resolve))
+          alive()
+        }
+        return lost.aborted ? undefined : claim(partition, lost, alive)
+      }
+      const stopping = new AbortController()
+      const owned: number[] = []
+      const ended = leasedPartitions(store, { leaseMs, clock }).run(async (session) => {
+        owned.push(session.partition)
+        await untilLost(session)
+      }, stopping.signal)
+      return { clock, store, seen, owned, ended, stop: () => stopping.abort() }
+    }
+
+    test('may take as long as it comes further', async () => {
+      const { clock, seen, owned } = reading(10)
+      await clock.advance(leaseMs * 6)
+      expect({ ...seen, given: seen.given.aborted, owned }).toEqual({ claims: 1, given: false, owned: [0] })
+    })
+
+    test('ends at once when the host stops', async () => {
+      const { clock, seen, owned, ended, stop } = reading(10)
+      await clock.advance(leaseMs * 2)
+      stop()
+      expect((seen.given.reason as TaskError).code).toBe('TASKS_CLOSED')
+      await clock.advance(leaseMs / 2)
+      await ended
+      expect(owned).toEqual([])
+    })
+
+    test('is told that nobody waits for it once a lease has passed without a heartbeat', async () => {
+      const { clock, store, seen } = reading(10)
+      await clock.advance(leaseMs / 4)
+      store.trouble = (call) => (call === 'heartbeat' ? 'hang' : undefined)
+      await clock.advance(leaseMs * 1.5)
+      expect((seen.given.reason as TaskError).code).toBe('TASKS_UNAVAILABLE')
+    })
+
+    test('is told so as well when it is silent itself', async () => {
+      const { clock, store, seen } = reading(0)
+      store.claim = (_, lost) => {
+        seen.claims++
+        if (seen.claims === 1) seen.given = lost
+        return new Promise(() => {})
+      }
+      await clock.advance(leaseMs * 1.5)
+      expect((seen.given.reason as TaskError).code).toBe('TASKS_UNAVAILABLE')
+      expect(seen.claims).toBeGreaterThan(1)
+    })
+  })
+
   test('a claim that succeeds after the end is given back', async () => {
     const { clock, table, start } = setup(1)
     const answered = gate()
     const store = table.host('a')
     const claim = store.claim
-    store.claim = async (partition, lost) => {
-      const session = await claim(partition, lost)
+    store.claim = async (partition, lost, alive) => {
+      const session = await claim(partition, lost, alive)
       await answered.opened
       return session
     }
