@@ -1,4 +1,4 @@
-// What this adapter asks of a client of Kafka, and all that it asks: eleven functions. Kafka's protocol stands behind it (protocol/), on the connections of one library or another (clients.ts).
+// What this adapter asks of a client of Kafka, and all that it asks: twelve functions. Kafka's protocol stands behind it (protocol/), on the connections of one library or another (clients.ts).
 //
 // K1. Every call settles: by an answer, or with `TASKS_UNAVAILABLE` when its patience is over. `details.applied` says whether it may have had an effect.
 // K2. Records of one batch are stored together, in order, at consecutive offsets.
@@ -64,6 +64,8 @@ export interface KafkaDriver {
   cluster(): Promise<ClusterFacts>
   /** Those that exist. */
   describe(topics: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>>
+  /** Where the brokers write the ends of transactions; undefined if the user may not look at it. Made by looking, if there was none. */
+  ends(transactionalId: string): Promise<TopicFacts | undefined>
   /** Leaves those alone that exist. */
   create(topics: readonly TopicSpec[], replicas: number): Promise<void>
   /** Stores batches, each by itself, outside of transactions. They are made again until they are answered: a batch may be stored twice. */
@@ -77,8 +79,11 @@ export interface KafkaDriver {
   offsetAt(place: Place, time: number): Promise<number>
   /** Lets go of what is before an offset. */
   truncate(place: Place, before: number): Promise<void>
-  /** Takes the transactional id: whoever had it before is fenced, and what it left open is aborted before this resolves. */
-  takeOver(transactionalId: string): Promise<Transactor>
+  /**
+   * Takes the transactional id: whoever had it before is fenced, and what it left open is aborted before this resolves.
+   * @param isWanted looked at before each try: one that comes after somebody else has taken over would fence the rightful owner
+   */
+  takeOver(transactionalId: string, isWanted?: () => boolean): Promise<Transactor>
   close(): void
 }
 

@@ -3,11 +3,12 @@ import type { Commit } from '@tasks/core'
 import type { Clock, Heartbeat, LeaseStore, Lifetime, ProcessIdentity } from '@tasks/core/adapter'
 import { thisProcess } from '@tasks/core/adapter'
 import { restore } from './changelog'
-import type { KafkaDriver } from './driver'
+import type { KafkaDriver, Transactor } from './driver'
 import { Inbox } from './inbox'
 import { Neighbours } from './neighbours'
 import type { Outbox } from './outbox'
 import type { OwnersLog } from './owners-log'
+import type { Held } from './owners-state'
 import { Session } from './session'
 import type { Topics } from './topics'
 
@@ -36,6 +37,8 @@ export class Host implements LeaseStore {
   readonly #parts: HostParts
   readonly #leaseMs: number
   readonly #sessions = new Set<Session>()
+  /** Won, and not yet sessions. */
+  readonly #claiming = new Set<Held>()
   readonly #listeners = new Set<() => void>()
   readonly #process: ProcessIdentity = thisProcess()
   #neighbours: Neighbours | undefined
@@ -59,7 +62,7 @@ export class Host implements LeaseStore {
       host: name,
       process: this.#process,
       leaseMs: this.#leaseMs,
-      held: mine.map(({ partition, epoch, claim }) => ({ partition, epoch, claim })),
+      held: [...mine, ...this.#claiming].map(({ partition, epoch, claim }) => ({ partition, epoch, claim })),
     })
     this.#neighbours ??= new Neighbours({ ...this.#parts, state: owners.state, self: this.#process })
     const { state, now } = owners
@@ -67,30 +70,41 @@ export class Host implements LeaseStore {
     const numbers = Array.from({ length: this.partitions }, (_, partition) => partition)
     return {
       hosts: Math.max(1, state.hosts(now)),
-      lost: mine
-        .filter(
-          ({ partition, claim }) =>
-            state.partitions[partition]!.claim !== claim || state.partitions[partition]!.owner !== name,
-        )
-        .map(({ partition }) => partition),
+      lost: mine.filter((session) => !this.#has(session)).map(({ partition }) => partition),
       free: numbers.filter((partition) => state.isFree(partition, now)),
     }
   }
 
-  async claim(partition: number, lost: AbortSignal): Promise<Session | undefined> {
+  async claim(partition: number, lost: AbortSignal, alive: () => void): Promise<Session | undefined> {
     const { owners, lifetime, name, driver, topics, clock, outbox, rowBudget, check } = this.#parts
     lifetime.refuseIfOver()
     const nonce = clock.uid().slice(0, NONCE_CHARACTERS)
     await owners.say({ op: 'claim', host: name, leaseMs: this.#leaseMs, partition, nonce })
-    const won = { ...owners.state.partitions[partition]! }
-    if (!won.claim.endsWith(`-${nonce}`)) return undefined
-    const transactor = await driver.takeOver(topics.transactionalId(partition))
+    const { claim, epoch } = owners.state.partitions[partition]!
+    if (!claim.endsWith(`-${nonce}`)) return undefined
+    const held: Held = { partition, epoch, claim }
+    const isMine = (): boolean => !lost.aborted && this.#has(held)
+    // From here on heartbeats renew it: what there is to read may take longer than a lease.
+    this.#claiming.add(held)
+    let transactor: Transactor | undefined
     try {
+      transactor = await driver.takeOver(topics.transactionalId(partition), isMine)
       // Slow to take over, it may have been overtaken: then the fence is not to be its own.
       await owners.say({ op: 'mark' })
-      if (owners.state.partitions[partition]!.claim !== won.claim) throw new Overtaken()
+      if (!isMine()) throw new Overtaken()
+      alive()
       const changelog = topics.name('changelog')
-      const restored = await restore(driver, { topic: changelog, partition }, rowBudget)
+      const restored = await restore({
+        driver,
+        clock,
+        place: { topic: changelog, partition },
+        budget: rowBudget,
+        signal: lost,
+        onProgress() {
+          if (!isMine()) throw new Overtaken()
+          alive()
+        },
+      })
       const inbox = new Inbox({
         driver,
         clock,
@@ -99,7 +113,6 @@ export class Host implements LeaseStore {
         place: { topic: topics.name('inbox'), partition },
         after: restored.standing.through,
       })
-      const { claim, epoch } = won
       const session = new Session({
         partition,
         claim,
@@ -116,10 +129,13 @@ export class Host implements LeaseStore {
       this.#sessions.add(session)
       return session
     } catch (error) {
-      transactor.close()
-      await owners.say({ op: 'release', partition, claim: won.claim }).catch(() => {})
-      if (error instanceof Overtaken) return undefined
+      const overtaken = !isMine()
+      transactor?.close()
+      await owners.say({ op: 'release', partition, claim }).catch(() => {})
+      if (overtaken) return undefined
       throw error
+    } finally {
+      this.#claiming.delete(held)
     }
   }
 
@@ -151,6 +167,12 @@ export class Host implements LeaseStore {
     if (this.#gone) return
     this.#gone = all
     await this.#parts.owners.say({ op: 'leave', host: this.#parts.name, all })
+  }
+
+  /** By what has been read of the owners' log. */
+  #has({ partition: number, claim }: Held): boolean {
+    const partition = this.#parts.owners.state.partitions[number]!
+    return partition.claim === claim && partition.owner === this.#parts.name
   }
 
   #stop(): void {

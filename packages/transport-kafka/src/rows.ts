@@ -1,8 +1,19 @@
 // The rows of a partition as its owner has them: every key in memory, and the values that were used lately, within a budget. The others are read again from the changelog, by their offset:
 // compaction moves no record.
 import type { Bytes, RowKey } from '@tasks/core'
+import type { Clock } from '@tasks/core/adapter'
 import { entityOf, SortedKeys } from '@tasks/core/adapter'
 import type { KafkaDriver, Place } from './driver'
+import { unavailable } from './failure'
+import { recordAt } from './read-known'
+
+export interface RowsOptions {
+  readonly driver: Pick<KafkaDriver, 'read'>
+  readonly clock: Clock
+  readonly changelog: Place
+  /** Bytes of values that are kept in memory. */
+  readonly budget: number
+}
 
 interface Row {
   /** Of its last record in the changelog. */
@@ -21,19 +32,14 @@ interface Entity {
 const OF_A_VALUE = 150
 
 export class Rows {
-  readonly #driver: KafkaDriver
-  readonly #changelog: Place
-  readonly #budget: number
+  readonly #options: RowsOptions
   readonly #entities = new Map<string, Entity>()
   /** In the order of their last use. */
   readonly #used = new Set<Row>()
   #bytes = 0
 
-  /** @param budget bytes of values that are kept in memory */
-  constructor(driver: KafkaDriver, changelog: Place, budget: number) {
-    this.#driver = driver
-    this.#changelog = changelog
-    this.#budget = budget
+  constructor(options: RowsOptions) {
+    this.#options = options
   }
 
   /** The value is kept as it is: it is to be nobody else's. */
@@ -83,10 +89,13 @@ export class Rows {
       this.#used.add(row)
       return Buffer.from(row.value)
     }
-    const { records } = await this.#driver.read(this.#changelog, row.offset)
-    const { value } = records.find(({ offset }) => offset === row.offset)!
-    this.#keep(row, Buffer.from(value!))
-    return Buffer.from(value!)
+    const { changelog } = this.#options
+    const { offset } = row
+    const value = (await recordAt(this.#options, changelog, offset))?.value
+    if (!value)
+      throw unavailable(`reading ${changelog.topic}/${changelog.partition}`, `there is no row at ${offset}`, 'no')
+    this.#keep(row, Buffer.from(value))
+    return Buffer.from(value)
   }
 
   #keep(row: Row, value: Buffer): void {
@@ -95,7 +104,7 @@ export class Rows {
     this.#used.add(row)
     this.#bytes += value.length + OF_A_VALUE
     for (const oldest of this.#used) {
-      if (this.#bytes <= this.#budget || oldest === row) break
+      if (this.#bytes <= this.#options.budget || oldest === row) break
       this.#forget(oldest)
     }
   }

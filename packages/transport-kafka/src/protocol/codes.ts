@@ -5,7 +5,7 @@ const MOVED = new Set([3, 5, 6, 8, 9, 13, 56, 74, 75, 78])
 /** Not enough replicas are there: nothing was done, and they may come. */
 const NOT_YET = new Set([19])
 /** It may have been done. */
-const IN_DOUBT = new Set([7, 20])
+const IN_DOUBT = new Set([-1, 7, 20])
 /** The coordinator of a transaction is elsewhere, or not ready. */
 const COORDINATOR_MOVED = new Set([14, 15, 16])
 /** Another producer has the transactional id now, or the broker has ended the transaction by itself. */
@@ -43,6 +43,7 @@ export function meaningOf(code: number): Meaning {
 }
 
 const NAMES: Readonly<Record<number, string>> = {
+  [-1]: 'UNKNOWN_SERVER_ERROR',
   1: 'OFFSET_OUT_OF_RANGE',
   2: 'CORRUPT_MESSAGE',
   3: 'UNKNOWN_TOPIC_OR_PARTITION',

@@ -17,7 +17,7 @@ import { Cluster, Lines } from './cluster'
 import { Code, meaningOf } from './codes'
 import type { Connect } from './connection'
 import { Reader } from './reader'
-import { CREATE_TOPICS, DELETE_RECORDS, DESCRIBE_CONFIGS } from './requests'
+import { CREATE_TOPICS, DELETE_RECORDS, DESCRIBE_CONFIGS, FIND_COORDINATOR } from './requests'
 import { takeOver } from './transactor'
 import { explain, Writer } from './writer'
 
@@ -35,6 +35,7 @@ export interface DriverOptions {
 }
 
 const CREATE_MS = 20_000
+const ENDS = '__transaction_state'
 const TRUNCATE_MS = 5_000
 
 export function driverOn({ client, clock, patienceMs }: DriverOptions): KafkaDriver {
@@ -72,6 +73,22 @@ class LineDriver implements KafkaDriver {
         found.map((topic) => [topic, { ...this.#cluster.shapeOf(topic)!, settings: settings.get(topic) }] as const),
       )
     })
+  }
+
+  async ends(transactionalId: string): Promise<TopicFacts | undefined> {
+    const look = async (): Promise<TopicFacts | undefined> => (await this.describe([ENDS])).get(ENDS)
+    let facts = await look()
+    if (facts === undefined) {
+      // It is made for the first who asks for a coordinator.
+      await this.#cluster.patiently(`looking for the coordinator of ${transactionalId}`, async () => {
+        const { code } = await this.#lines.to(this.#cluster.someNode()).call(FIND_COORDINATOR, transactionalId)
+        if (meaningOf(code) === 'forbidden') throw refused(transactionalId, explain(code))
+        if (code !== Code.NONE) throw new Error(explain(code))
+        return true
+      })
+      facts = await look()
+    }
+    return facts?.settings === undefined ? undefined : facts
   }
 
   async create(topics: readonly TopicSpec[], replicas: number): Promise<void> {
@@ -133,8 +150,8 @@ class LineDriver implements KafkaDriver {
       throw unavailable(`letting go of ${place.topic}/${place.partition}`, explain(code), 'no')
   }
 
-  async takeOver(transactionalId: string): Promise<Transactor> {
-    const transactor = await takeOver(this.#cluster, transactionalId)
+  async takeOver(transactionalId: string, isWanted?: () => boolean): Promise<Transactor> {
+    const transactor = await takeOver(this.#cluster, transactionalId, isWanted)
     const { close } = transactor
     this.#transactors.add(transactor)
     transactor.close = () => {
@@ -152,9 +169,13 @@ class LineDriver implements KafkaDriver {
     for (const transactor of this.#transactors) transactor.close()
   }
 
-  async #settingsOf(topics: readonly string[]): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
+  /** Without those that the user may not look at. */
+  async #settingsOf(topics: readonly string[]): Promise<ReadonlyMap<string, TopicFacts['settings']>> {
     if (topics.length === 0) return new Map()
     const found = await this.#lines.to(this.#cluster.someNode()).call(DESCRIBE_CONFIGS, topics)
+    for (const { topic, code } of found)
+      // A broker may not have heard of a topic yet.
+      if (code !== Code.NONE && meaningOf(code) !== 'forbidden') throw new Error(`${topic}: ${explain(code)}`)
     return new Map(found.filter(({ code }) => code === Code.NONE).map(({ topic, settings }) => [topic, settings]))
   }
 }

@@ -18,6 +18,9 @@ import { explain } from './writer'
 
 /** After so long without its end the broker aborts a transaction by itself: that long a process that was stopped in one holds up those who read what it writes. */
 const TRANSACTION_MS = 10_000
+const TAKE_OVER_MS = 2 * TRANSACTION_MS
+/** So long a coordinator that is busy is asked again every few milliseconds, before it is looked for anew. */
+const BUSY_MS = 1_000
 const BROKER_MS = 5_000
 const MOST_SEQUENCE = 2 ** 31
 
@@ -31,11 +34,15 @@ interface Encoded extends EncodedBatch {
   readonly index: number
 }
 
-export async function takeOver(cluster: Cluster, transactionalId: string): Promise<Transactor> {
+export async function takeOver(
+  cluster: Cluster,
+  transactionalId: string,
+  isWanted: () => boolean = () => true,
+): Promise<Transactor> {
   const lines = new Lines(cluster)
   try {
     const transactor = new LineTransactor(cluster, lines, transactionalId)
-    await transactor.begin()
+    await transactor.begin(isWanted)
     return transactor
   } catch (error) {
     lines.close()
@@ -58,15 +65,17 @@ class LineTransactor implements Transactor {
   }
 
   /** Waits until the broker has ended what the one before has left open. */
-  async begin(): Promise<void> {
-    let failures = 0
+  async begin(isWanted: () => boolean): Promise<void> {
+    const question = { transactionalId: this.#id, timeoutMs: TRANSACTION_MS }
+    let busy = 0
     this.#identity = await this.#cluster.patiently(
       `taking over ${this.#id}`,
       async () => {
-        for (;;) {
+        const until = this.#cluster.clock.monotonic() + BUSY_MS
+        do {
           const coordinator = await this.#find()
           if (coordinator === undefined) return undefined
-          const question = { transactionalId: this.#id, timeoutMs: TRANSACTION_MS }
+          if (!isWanted()) throw fenced(`${this.#id} is not to be taken over any more`)
           const { code, ...identity } = await this.#lines.to(coordinator).call(INIT_PRODUCER_ID, question)
           if (code === 0) return identity
           const meaning = meaningOf(code)
@@ -75,10 +84,11 @@ class LineTransactor implements Transactor {
             this.#coordinator = -1
             return undefined
           }
-          await this.#rest(failures++)
-        }
+          await this.#rest(busy++)
+        } while (this.#cluster.clock.monotonic() < until)
+        throw new Error('the transaction before has not ended')
       },
-      2 * TRANSACTION_MS,
+      TAKE_OVER_MS,
     )
   }
 
@@ -191,6 +201,8 @@ class LineTransactor implements Transactor {
     codeOf: (answer: A) => number,
   ): Promise<void> {
     const until = this.#cluster.clock.monotonic() + TRANSACTION_MS
+    // Whether it may have been done by a try that was answered with an error.
+    let inDoubt = false
     for (let tries = 0; ; tries++) {
       let code: number
       try {
@@ -200,20 +212,25 @@ class LineTransactor implements Transactor {
         code = codeOf(await this.#lines.to(coordinator).call(api, whole))
       } catch (error) {
         void this.#cluster.refresh().catch(() => {})
-        throw unavailable(this.#id, messageOf(error), error instanceof NotSent ? 'no' : applied, error)
+        throw unavailable(this.#id, messageOf(error), error instanceof NotSent && !inDoubt ? 'no' : applied, error)
       }
       if (code === 0) return
       const meaning = meaningOf(code)
-      if (meaning === 'coordinator moved') this.#coordinator = -1
-      else if (meaning !== 'busy') this.#fail(code, 'no')
-      if (this.#cluster.clock.monotonic() > until) this.#fail(code, 'no')
+      if (meaning === 'coordinator moved') {
+        this.#coordinator = -1
+        // It says so, too, when it has written the end to its own log and not heard of it from its followers.
+        inDoubt = true
+      } else if (meaning !== 'busy') this.#fail(code, inDoubt || meaning === 'in doubt' ? applied : 'no')
+      if (this.#cluster.clock.monotonic() > until) this.#fail(code, inDoubt ? applied : 'no')
       await this.#rest(tries)
     }
   }
 
   #fail(code: number, applied: Applied): never {
     const meaning = meaningOf(code)
-    if (meaning === 'fenced') throw fenced(`${this.#id}: another producer has taken over: ${nameOf(code)}`)
+    // What may have been applied is not said to be lost: the next owner ends a transaction whose end was written, and then this producer is fenced.
+    if (meaning === 'fenced' && applied === 'no')
+      throw fenced(`${this.#id}: another producer has taken over: ${nameOf(code)}`)
     if (meaning === 'moved') void this.#cluster.refresh().catch(() => {})
     throw unavailable(this.#id, explain(code), applied)
   }

@@ -10,6 +10,7 @@ import { unavailable } from '../../src/failure'
 import { type Client, driverOn } from '../../src/protocol/driver'
 import { transportOn } from '../../src/transport'
 import { parseUrl } from '../../src/url'
+import { boundTo } from './server'
 import type { Broker } from './shared-broker'
 
 interface Faults {
@@ -22,9 +23,7 @@ interface Faults {
 function faulty(driver: KafkaDriver, faults: Faults): KafkaDriver {
   const inDoubt = (): Error => unavailable('a fault that was asked for', 'no answer', 'unknown')
   return {
-    cluster: () => driver.cluster(),
-    describe: (topics) => driver.describe(topics),
-    create: (topics, replicas) => driver.create(topics, replicas),
+    ...boundTo(driver),
     async produce(batches: readonly Batch[]): Promise<readonly Stored[]> {
       if (batches.length === 0) return []
       if (faults.stalled && batches.every(isHeartbeat)) return new Promise(() => {})
@@ -36,13 +35,8 @@ function faulty(driver: KafkaDriver, faults: Faults): KafkaDriver {
       }
       return batches.map(() => ({ ok: false, error: inDoubt() }))
     },
-    read: (place, from) => driver.read(place, from),
-    follow: (place, from, onChunk) => driver.follow(place, from, onChunk),
-    range: (place) => driver.range(place),
-    offsetAt: (place, time) => driver.offsetAt(place, time),
-    truncate: (place, before) => driver.truncate(place, before),
-    async takeOver(id): Promise<Transactor> {
-      const transactor = await driver.takeOver(id)
+    async takeOver(id, isWanted): Promise<Transactor> {
+      const transactor = await driver.takeOver(id, isWanted)
       return {
         async transact(batches) {
           const fault = faults.commit
@@ -55,7 +49,6 @@ function faulty(driver: KafkaDriver, faults: Faults): KafkaDriver {
         close: () => transactor.close(),
       }
     },
-    close: () => driver.close(),
   }
 }
 

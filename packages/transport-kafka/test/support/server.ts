@@ -33,3 +33,21 @@ export function newDriver(ctx: TestContext, config: KafkaConfig): KafkaDriver {
 export function newNamespace(): string {
   return `n${randomBytes(6).toString('hex')}`
 }
+
+/** Its functions, for a test to put others in place of some. */
+export function boundTo(driver: KafkaDriver): KafkaDriver {
+  return {
+    cluster: () => driver.cluster(),
+    describe: (topics) => driver.describe(topics),
+    ends: (id) => driver.ends(id),
+    create: (topics, replicas) => driver.create(topics, replicas),
+    produce: (batches) => driver.produce(batches),
+    read: (place, from) => driver.read(place, from),
+    follow: (place, from, onChunk) => driver.follow(place, from, onChunk),
+    range: (place) => driver.range(place),
+    offsetAt: (place, time) => driver.offsetAt(place, time),
+    truncate: (place, before) => driver.truncate(place, before),
+    takeOver: (id, isWanted) => driver.takeOver(id, isWanted),
+    close: () => driver.close(),
+  }
+}
