@@ -1,13 +1,15 @@
 // Large values: their pages are records of one topic, and where a page is stands in another, which every process that reads blobs has in memory. So nobody reads pages to find one.
-import type { Blobs } from '@tasks/core'
-import type { Lifetime } from '@tasks/core/adapter'
+import type { Blobs, Bytes } from '@tasks/core'
+import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { checkPage, SortedKeys } from '@tasks/core/adapter'
 import type { Batch, KafkaDriver, LogRecord, NewRecord, Place } from './driver'
 import { MAX_MESSAGE_BYTES } from './limits'
 import { Log } from './log'
+import { readKnown, recordAt } from './read-known'
 
 export interface BlobsParts {
   readonly driver: KafkaDriver
+  readonly clock: Clock
   readonly lifetime: Lifetime
   /** Topic of the pages, and of where they are. */
   readonly pages: string
@@ -17,13 +19,17 @@ export interface BlobsParts {
 
 interface Blob {
   readonly at: number
-  readonly pages: Map<number, Place & { readonly offset: number }>
+  readonly pages: Map<number, StoredAt>
+}
+
+interface StoredAt extends Place {
+  readonly offset: number
 }
 
 /** Records without values in one batch, of a drop. */
 const MOST_DROPPED = 2_000
 
-export function blobs({ driver, lifetime, pages, index, partitionOf }: BlobsParts): Blobs {
+export function blobs({ driver, clock, lifetime, pages, index, partitionOf }: BlobsParts): Blobs {
   const known = new Index(pages)
   const log = new Log({ driver, lifetime, place: index, onRecord: (record) => known.fold(record) })
 
@@ -35,6 +41,28 @@ export function blobs({ driver, lifetime, pages, index, partitionOf }: BlobsPart
     })
   }
 
+  const pointTo = (name: Buffer, partition: number, offset: number): Promise<readonly number[]> =>
+    store([{ ...index, records: [{ key: name, value: Buffer.from(JSON.stringify([partition, offset])) }] }])
+
+  /**
+   * A page that was compacted away where it was stored first. It was sent again while a broker stood still, which then stored both, and the later one is left: blobs are written once, so
+   * they are the same. From now on it is known where that is.
+   */
+  const sought = async (name: Buffer, { topic, partition, offset }: StoredAt): Promise<Bytes | undefined> => {
+    const place = { topic, partition }
+    const { end } = await driver.range(place)
+    let found: LogRecord | undefined
+    for (let next = offset; next < end;) {
+      const chunk = await readKnown({ driver, clock }, place, next, end)
+      for (const record of chunk.records) if (record.key?.equals(name)) found = record
+      if (chunk.next === next) break
+      next = chunk.next
+    }
+    if (!found?.value) return undefined
+    await pointTo(name, partition, found.offset)
+    return Buffer.from(found.value)
+  }
+
   return {
     async put(key, page, bytes) {
       lifetime.refuseIfOver()
@@ -42,8 +70,7 @@ export function blobs({ driver, lifetime, pages, index, partitionOf }: BlobsPart
       const name = nameOf(key, page)
       const partition = partitionOf(`${key}#${page}`)
       const [offset] = await store([{ topic: pages, partition, records: [{ key: name, value: Buffer.from(bytes) }] }])
-      const value = Buffer.from(JSON.stringify([partition, offset]))
-      await store([{ ...index, records: [{ key: name, value }] }])
+      await pointTo(name, partition, offset!)
     },
 
     async get(key, page) {
@@ -55,9 +82,8 @@ export function blobs({ driver, lifetime, pages, index, partitionOf }: BlobsPart
       }
       if (place === undefined) return undefined
       const { offset } = place
-      const { records } = await driver.read(place, offset)
-      const value = records.find((record) => record.offset === offset)?.value
-      return value ? Buffer.from(value) : undefined
+      const value = (await recordAt({ driver, clock }, place, offset))?.value
+      return value ? Buffer.from(value) : sought(nameOf(key, page), place)
     },
 
     async drop(prefix) {
@@ -115,7 +141,7 @@ class Index {
     blob.pages.set(page, { topic: this.#topic, partition, offset })
   }
 
-  find(key: string, page: number): (Place & { readonly offset: number }) | undefined {
+  find(key: string, page: number): StoredAt | undefined {
     return this.#blobs.get(key)?.pages.get(page)
   }
 

@@ -9,3 +9,5 @@ export const PRIORITIES = 10
 /** A commit costs the same whatever it holds, so few large ones do most: HOW_IT_WORKS.md has the measurement. */
 export const DEFAULT_PARTITIONS = 4
 export const MAX_PARTITIONS = 256
+/** Heartbeats are a third of it apart, and whoever begins to read the owners' log late must hear one of each host: owners-state.ts. */
+export const MAX_LEASE_MS = 5 * 60_000

@@ -33,7 +33,7 @@ export interface Held {
   readonly claim: string
 }
 
-/** Longer than any lease should be, and shorter than what is kept of the log. */
+/** Longer than a third of any lease (`MAX_LEASE_MS`), after which all hosts have been heard, and shorter than what is kept of the log. */
 const DEAF_MS = 2 * 60 * 1000
 
 interface HostFacts {

@@ -27,6 +27,7 @@ import { Consumer } from './consumer'
 import { deadLetters } from './dead-letters'
 import type { KafkaDriver } from './driver'
 import { Events } from './events'
+import { MAX_LEASE_MS } from './limits'
 import { Mailbox } from './mailbox'
 import { Outbox } from './outbox'
 import { OwnersLog } from './owners-log'
@@ -81,10 +82,9 @@ export function openSpace(parts: SpaceParts): Space {
 
   const bury = async (host: string): Promise<void> => {
     const farewell = { op: 'gone', prefix: hostSpace(host) } as const
-    await Promise.all([
-      owners.say({ op: 'leave', host, all: true }),
-      ...[...logs.values()].map((log) => log.say(farewell)),
-    ])
+    await Promise.all([...logs.values()].map((log) => log.say(farewell)))
+    // Last: whoever has left is not looked for again.
+    await owners.say({ op: 'leave', host, all: true })
   }
 
   const space: Space = {
@@ -109,6 +109,8 @@ export function openSpace(parts: SpaceParts): Space {
 
     own({ leaseMs }: OwnOptions): PartitionHost {
       lifetime.refuseIfOver()
+      if (leaseMs > MAX_LEASE_MS)
+        throw new TaskError('TASKS_OPTIONS', `leaseMs is ${MAX_LEASE_MS} at most on Kafka, not ${leaseMs}`)
       const host = new Host(
         {
           ...shared,
@@ -166,7 +168,7 @@ export function openSpace(parts: SpaceParts): Space {
     blobs: blobs({
       ...shared,
       pages: topics.name('blobs'),
-      index: { topic: topics.name('pages'), partition: 0 },
+      index: { topic: topics.name('blob-index'), partition: 0 },
       partitionOf: (key) => outbox.partitionOf(key),
     }),
 

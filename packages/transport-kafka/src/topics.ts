@@ -51,7 +51,7 @@ const PARTS = {
   dead: { partitioned: false, settings: { ...COMPACTED, ...BY_BROKER } },
   blobs: { partitioned: true, settings: COMPACTED },
   /** Which pages of blobs there are, and where. */
-  pages: { partitioned: false, settings: { ...COMPACTED, ...BY_BROKER } },
+  'blob-index': { partitioned: false, settings: { ...COMPACTED, ...BY_BROKER } },
   replies: { partitioned: true, settings: FLEETING },
   signals: { partitioned: false, settings: FLEETING },
 } as const satisfies Record<string, Part>
