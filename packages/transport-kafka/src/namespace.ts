@@ -8,6 +8,7 @@ import { TaskError } from '@tasks/core/adapter'
 import type { KafkaDriver, TopicFacts, TopicSpec } from './driver'
 import type { Durability } from './durability'
 import { checkDurability, durabilityOf, replicationOf } from './durability'
+import { refused } from './failure'
 import { DEFAULT_PARTITIONS, MAX_BATCH_BYTES, MAX_PARTITIONS } from './limits'
 import type { Topics } from './topics'
 import { PART_NAMES } from './topics'
@@ -46,14 +47,17 @@ export interface NamespaceParts {
   readonly clock: Clock
   /** How many replicas topics are created with. */
   readonly replicas: number
+  /** Whether somebody has asked for that number: then fewer are refused. */
+  readonly areAsked: boolean
   /** How many of them must have a record before it counts as stored. */
   readonly least: number
+  readonly onWarning: (message: string) => void
   /** The least that the topics must promise. */
   readonly durability: Durability
 }
 
 export async function openNamespace(
-  { driver, topics, clock, replicas, least, durability: wanted }: NamespaceParts,
+  { driver, topics, clock, replicas, areAsked, least, onWarning, durability: wanted }: NamespaceParts,
   { namespace, partitions, provision, retention: asked }: OpenOptions,
 ): Promise<Opened> {
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= MAX_PARTITIONS)) {
@@ -92,10 +96,20 @@ export async function openNamespace(
     await driver.create(specs, replicas)
     facts = await driver.describe(names)
   }
-  refuseDifferences(namespace, specs, facts)
-  const durability = durabilityOf(facts)
-  checkDurability(namespace, durability, wanted)
-  return { partitions: meta.partitions, durability, replication: replicationOf(facts), retention }
+  refuseUnseen(namespace, facts)
+  const fewer = fewerReplicas(specs, facts, replicas)
+  const areRefused = areAsked || provision === 'verify'
+  refuseDifferences(namespace, specs, facts, areRefused ? fewer : [])
+  if (fewer.length > 0)
+    onWarning(`namespace "${namespace}" can lose more than it would have to on this cluster: ${fewer.join('; ')}`)
+  const stores = { topics: facts, ends: await driver.ends(topics.transactionalId(0)) }
+  checkDurability(namespace, stores, wanted)
+  return {
+    partitions: meta.partitions,
+    durability: durabilityOf(stores),
+    replication: replicationOf(stores),
+    retention,
+  }
 }
 
 async function readMeta(
@@ -148,13 +162,46 @@ function notThere(namespace: string, specs: readonly TopicSpec[], facts: Readonl
   )
 }
 
+/** What cannot be looked at is not known to be right. */
+function refuseUnseen(namespace: string, facts: ReadonlyMap<string, TopicFacts>): void {
+  const unseen = [...facts].filter(([, { settings }]) => settings === undefined).map(([topic]) => topic)
+  if (unseen.length > 0)
+    throw refused(
+      `namespace "${namespace}"`,
+      `the user may not look at the settings of ${unseen.join(', ')}, by which tasks may be lost: DescribeConfigs is needed, the README has the ACLs that suffice`,
+    )
+}
+
+/** Topics are created with as many as there are brokers just then: more may come, and the topics stay as they are. */
+function fewerReplicas(
+  specs: readonly TopicSpec[],
+  facts: ReadonlyMap<string, TopicFacts>,
+  wanted: number,
+): readonly string[] {
+  const fewer: string[] = []
+  for (const { topic, settings } of specs) {
+    const found = facts.get(topic)
+    if (found === undefined) continue
+    if (found.replicas < wanted)
+      fewer.push(`${topic}: ${found.replicas} replica${found.replicas === 1 ? '' : 's'} instead of ${wanted}`)
+    const least = settings[IN_SYNC]!
+    const actual = found.settings?.[IN_SYNC]
+    if (Number(actual) < Number(least)) fewer.push(`${topic}: ${IN_SYNC}=${actual} instead of ${least}`)
+  }
+  return fewer
+}
+
+const IN_SYNC = 'min.insync.replicas'
+
+/** @param fewer differences in replicas, if they are refused */
 function refuseDifferences(
   namespace: string,
   specs: readonly TopicSpec[],
   facts: ReadonlyMap<string, TopicFacts>,
+  fewer: readonly string[],
 ): void {
   const shapes: string[] = []
-  const settings: string[] = []
+  const settings = [...fewer]
   for (const spec of specs) {
     const found = facts.get(spec.topic)
     if (found === undefined) continue
@@ -180,7 +227,7 @@ function refuseDifferences(
   if (settings.length > 0) {
     throw new TaskError(
       'TASKS_STORE_UNSAFE',
-      `namespace "${namespace}": its topics have other settings than they must have:\n${settings.join('\n')}\nkafka-configs.sh --alter changes them`,
+      `namespace "${namespace}": its topics have other settings than they must have:\n${settings.join('\n')}\nkafka-configs.sh --alter changes them, and kafka-reassign-partitions.sh the number of replicas`,
       { details: { differences: settings } },
     )
   }

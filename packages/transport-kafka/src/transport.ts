@@ -25,7 +25,10 @@ export interface KafkaTransportOptions {
   readonly platformatic?: PlatformaticOptions
   /** What topics and transactional ids of this application begin with. Default `tasks`. */
   readonly prefix?: string
-  /** How many replicas topics are created with. Default: 3, or as many as there are brokers. With 3 or more, two must have what counts as stored. */
+  /**
+   * How many replicas topics are created with; topics that have fewer are refused. Default: 3, or as many as there are brokers, and fewer are reported to the
+   * logger. With 3 or more, two must have what counts as stored.
+   */
   readonly replicas?: number
   /** The least that the topics must promise, or `open` refuses. Default `process`. */
   readonly durability?: Durability
@@ -33,7 +36,7 @@ export interface KafkaTransportOptions {
   readonly patienceMs?: number
   /** How many bytes of row values an owner keeps in memory, for each partition. What is not kept is read again when it is needed. Default 32 MiB. */
   readonly rowBytes?: number
-  /** Hears what the client library says. Default: nobody; what matters is thrown. */
+  /** Hears what the client library says, and of topics with fewer replicas than they could have. Default: nobody; a URL has the logger of the worker or client. */
   readonly logger?: Pick<Logger, 'debug' | 'warn'>
   /** For tests. */
   readonly clock?: Clock
@@ -89,6 +92,7 @@ class KafkaTransport implements Transport {
   readonly #replicas: number | undefined
   readonly #durability: Durability
   readonly #rowBudget: number
+  readonly #logger: KafkaTransportOptions['logger']
   readonly #spaces = new Set<Space>()
   /** Names this connection among all that use the cluster. */
   readonly #connectionName: string
@@ -105,6 +109,7 @@ class KafkaTransport implements Transport {
     this.#replicas = options.replicas ?? location?.replicas
     this.#durability = parseDurability(options.durability ?? location?.durability ?? 'process')
     this.#rowBudget = rowBytes
+    this.#logger = logger
     this.#connectionName = clock.uid().slice(0, 12)
     if ('driver' in options) this.#driver = options.driver
     else {
@@ -129,14 +134,16 @@ class KafkaTransport implements Transport {
     const { brokers, version } = await this.connect()
     const driver = this.#driver
     const topics = new Topics(this.#prefix, options.namespace)
-    const replicas = Math.min(this.#replicas ?? DEFAULT_REPLICAS, brokers)
+    const replicas = this.#replicas ?? Math.min(DEFAULT_REPLICAS, brokers)
     const { partitions, durability, replication, retention } = await openNamespace(
       {
         driver,
         topics,
         clock: this.#clock,
         replicas,
+        areAsked: this.#replicas !== undefined,
         least: replicas >= DEFAULT_REPLICAS ? 2 : 1,
+        onWarning: (message) => this.#logger?.warn({ replicas, brokers }, message),
         durability: this.#durability,
       },
       options,
