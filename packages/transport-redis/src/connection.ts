@@ -38,6 +38,18 @@ export interface ConnectionOptions {
   readonly onSilence: () => void
 }
 
+export interface RunOptions {
+  /** The arguments of every try but the first. */
+  readonly again?: readonly Argument[]
+  /** Called before each try. */
+  readonly onTry?: () => void
+  /** How long it is tried. */
+  readonly patienceMs?: number
+}
+
+/** For what is given back at the end: its lease runs out if it cannot be. Else nobody could close while the server is away. */
+export const BRIEFLY: RunOptions = { patienceMs: 500 }
+
 /** What settles a call that the server has not answered. */
 type Fail = (error: TaskError) => void
 
@@ -72,31 +84,21 @@ export class Connection {
     client.on('end', () => this.#wakeAll())
   }
 
-  /**
-   * Runs a script.
-   * @param again the arguments of every try but the first
-   * @param onTry called before each try
-   */
+  /** Runs a script. */
   run(
     script: Script,
     keys: readonly string[],
     args: readonly Argument[],
-    again: readonly Argument[] = args,
-    onTry?: () => void,
+    { again = args, onTry, patienceMs }: RunOptions = {},
   ): Promise<unknown> {
     let tries = 0
-    const attempt = async (): Promise<unknown> => {
+    const attempt = (): Promise<unknown> => {
       onTry?.()
       const rest = [keys.length, ...keys, ...(tries++ === 0 ? args : again)]
-      try {
-        return await this.#send(new Call('evalsha', [script.sha, ...rest]))
-      } catch (error) {
-        // A server that was restarted, or a replica that took over, knows no scripts; from then on it does.
-        if (isUnknownScript(error)) return this.#send(new Call('eval', [script.source, ...rest]))
-        throw error
-      }
+      const whole = (): Call => new Call('eval', [script.source, ...rest])
+      return this.#send(new Call('evalsha', [script.sha, ...rest]), whole)
     }
-    return this.#insist(script.name, attempt, script.repeatable)
+    return this.#insist(script.name, attempt, script.repeatable, patienceMs)
   }
 
   /** Any other command. It may be made again, so it has to be one that reads, or that changes nothing the second time. */
@@ -123,8 +125,13 @@ export class Connection {
 
   // ---- Trying
 
-  async #insist(what: string, attempt: () => Promise<unknown>, repeatable: boolean): Promise<unknown> {
-    const until = this.#clock.monotonic() + this.#patienceMs
+  async #insist(
+    what: string,
+    attempt: () => Promise<unknown>,
+    repeatable: boolean,
+    patienceMs = this.#patienceMs,
+  ): Promise<unknown> {
+    const until = this.#clock.monotonic() + patienceMs
     for (;;) {
       this.#refuseIfClosed()
       if (this.#client.status !== 'ready') await this.#ready(what, until)
@@ -173,7 +180,8 @@ export class Connection {
 
   // ---- One try
 
-  #send(call: Call): Promise<unknown> {
+  /** @param whole the call with its script: a server that was restarted, or a replica that took over, knows none; from then on it does */
+  #send(call: Call, whole?: () => Call): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         this.#pending.delete(fail)
@@ -192,7 +200,9 @@ export class Connection {
           resolve(answer)
         },
         (error: unknown) => {
+          const isAwaited = this.#pending.has(fail)
           settle()
+          if (isAwaited && whole !== undefined && isUnknownScript(error)) return resolve(this.#send(whole()))
           reject(
             isReply(error) ? error : unavailable(this.#name, String(error), isUnsent(error) ? 'no' : 'unknown', error),
           )

@@ -7,7 +7,7 @@ import type { ConsumeOptions, Lease, ReceiveOptions, Send, Settlement, TaskConsu
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { Argument } from './call'
-import type { Connection } from './connection'
+import { BRIEFLY, type Connection, type RunOptions } from './connection'
 import { decodeFrame, frameLength } from './frame'
 import type { Keys, QueueKeys } from './keys'
 import type { Mailbox, Waiter } from './mailbox'
@@ -98,7 +98,9 @@ export class Consumer implements TaskConsumer {
         const left = until - clock.monotonic()
         const last = left <= 0 || stopped()
         handed.looked()
-        const found = await this.#ask({ batch, max: last ? 0 : max, suspects, waiter, again: waits })
+        // Nobody waits for it any more: what it has been handed is given back.
+        const how = stopped() ? BRIEFLY : {}
+        const found = await this.#ask({ batch, max: last ? 0 : max, suspects, waiter, again: waits }, how)
         waits = found.leases.length === 0 && !last
         if (!waits) return await this.#unlessStopped(found, stopped)
         // Others may take something at any time, and die: what they hold comes back within a lease.
@@ -174,7 +176,7 @@ export class Consumer implements TaskConsumer {
 
   // ---- Asking
 
-  async #ask({ batch, max, suspects, waiter, again }: Wish): Promise<Found> {
+  async #ask({ batch, max, suspects, waiter, again }: Wish, how: RunOptions = {}): Promise<Found> {
     const { connection, keys, mailbox } = this.#parts
     const first = this.#turn++ % this.#queues.length
     const queues = [...this.#queues.slice(first), ...this.#queues.slice(0, first)]
@@ -188,7 +190,8 @@ export class Consumer implements TaskConsumer {
       mailbox.channel,
       isAgain ? 1 : 0,
     ]
-    const [due, ...given] = (await connection.run(receive, allKeys, args(again), args(true))) as [
+    const tried = { ...how, again: args(true) }
+    const [due, ...given] = (await connection.run(receive, allKeys, args(again), tried)) as [
       number,
       ...(number | Buffer)[],
     ]

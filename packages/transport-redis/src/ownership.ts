@@ -1,5 +1,6 @@
 // What core's lease policy asks of the server, for one host.
 import type { Heartbeat, LeaseStore } from '@tasks/core/adapter'
+import { BRIEFLY } from './connection'
 import type { Keys } from './keys'
 import type { Messages } from './messages'
 import { connectionOf, hostName, Neighbours } from './neighbours'
@@ -66,13 +67,13 @@ export class Host implements LeaseStore {
     const { connection, keys } = this.#parts
     session.end()
     this.#sessions.delete(session)
-    await connection.run(release, [session.keys.state], [session.claim, keys.owners])
+    await connection.run(release, [session.keys.state], [session.claim, keys.owners], BRIEFLY)
   }
 
   async leave(): Promise<void> {
     const { connection, keys } = this.#parts
     this.#stop()
-    await connection.run(leave, [keys.hosts], [this.#name, keys.owners])
+    await connection.run(leave, [keys.hosts], [this.#name, keys.owners], BRIEFLY)
   }
 
   onFree(listener: () => void): () => void {

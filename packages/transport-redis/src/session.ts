@@ -102,7 +102,9 @@ export class Session implements PartitionSession {
     try {
       if (commit.seq !== this.#seq + 1)
         throw fenced(`partition ${this.partition} is at commit ${this.#seq}: ${commit.seq} does not follow`)
-      await this.#apply(commit)
+      const tries = { made: 0 }
+      const answer = await this.#send(commit, tries)
+      if (answer !== APPLIED) throw this.#refusal(commit, answer, tries.made)
     } catch (error) {
       if ((error as TaskError).code !== 'TASKS_ROW_EXISTS') this.#over = error as TaskError
       throw error
@@ -112,7 +114,8 @@ export class Session implements PartitionSession {
     this.#time = commit.time
   }
 
-  async #apply({ seq, time, through, rows, absent = [], sends }: Commit): Promise<void> {
+  /** Answers as the script does. */
+  #send({ seq, time, through, rows, absent = [], sends }: Commit, tries: { made: number }): Promise<unknown> {
     const { direct, outbox, keys } = this.#parts
     const parts = new Parts([...outbox.commonKeys, keys.state, keys.inbox, keys.rows, keys.index])
     const puts: Argument[] = []
@@ -129,20 +132,23 @@ export class Session implements PartitionSession {
     args.push(absent.length)
     for (const key of absent) args.push(key)
     outbox.write(parts, sends)
-    let tries = 0
-    const answer = await direct.run(commitScript, parts.keys, args, args, () => tries++)
-    if (answer === APPLIED) return
+    return direct.run(commitScript, parts.keys, args, { onTry: () => tries.made++ })
+  }
+
+  #refusal({ seq, absent = [] }: Commit, answer: unknown, tries: number): TaskError {
     // No try was applied: that would have been said.
     if (answer === ROW_EXISTS)
-      throw new TaskError('TASKS_ROW_EXISTS', `commit ${seq}: one of the rows ${absent.join(', ')} is there`)
+      return new TaskError('TASKS_ROW_EXISTS', `commit ${seq}: one of the rows ${absent.join(', ')} is there`)
     // Refused at the first try it was not applied; at a later one, an earlier may have been, before somebody else took the partition.
     if (tries > 1)
-      throw unavailable(
+      return unavailable(
         `partition ${this.partition}`,
         `commit ${seq} may have been applied before another owner came`,
         'unknown',
       )
-    throw fenced(`partition ${this.partition} has another owner, or commit ${seq} is not its next: nothing was applied`)
+    return fenced(
+      `partition ${this.partition} has another owner, or commit ${seq} is not its next: nothing was applied`,
+    )
   }
 
   /** Nothing is pushed to it any more. */

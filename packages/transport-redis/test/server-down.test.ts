@@ -1,4 +1,5 @@
 import { createClient, createTasks, hueyEvent, startWorker, type HueyEvent, type Logger } from '@tasks/core'
+import { silentLogger } from '@tasks/core/testing'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { redisTransport } from '../src/index'
@@ -15,7 +16,7 @@ test('while the server is down each failure to receive is an event, which is pub
   }
   const logger: Logger = { debug: nothing, info: nothing, warn, error: nothing }
   // Else it waits for the server to come back, for quite some time.
-  const impatient = redisTransport({ url: server.url, patienceMs: 200 })
+  const impatient = redisTransport({ url: server.url, patienceMs: 1_000 })
   const transport = redisTransport({ url: server.url })
   const worker = await startWorker({
     tasks,
@@ -46,3 +47,21 @@ test('while the server is down each failure to receive is an event, which is pub
   expect(events.filter(({ id }) => id === 'p/0').map(({ status }) => status)).toEqual(['started', 'finished'])
   expect(worker.droppedEvents).toBe(0)
 }, 60_000)
+
+test('a worker closes while the server is down, and does not wait for its leases to run out', async (ctx) => {
+  const server = await newServer(ctx)
+  const tasks = createTasks({ namespace: 'closing' })
+  const work = tasks.bind('work', (n: number) => n)
+  const transport = redisTransport({ url: server.url })
+  const worker = await startWorker({ tasks, transport, leaseMs: 60_000, logger: silentLogger })
+  const client = createClient({ namespace: 'closing', transport })
+  onTestFinished(async () => {
+    await client.close()
+    await transport.close()
+  })
+  expect(await (await client.submit(work, 1)).result({ timeoutMs: 30_000 })).toBe(1)
+  server.kill('SIGKILL')
+  // Seconds: what it would give back is tried for moments. A call that was under way has the patience of ten seconds.
+  const closed = worker.close().then(() => 'closed')
+  expect(await Promise.race([closed, sleep(40_000, 'waits')])).toBe('closed')
+}, 90_000)
