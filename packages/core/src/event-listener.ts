@@ -2,7 +2,8 @@
 //
 //   pollForEvent → the event is committed to the pipeline → eventCheckpointed → what comes next
 //
-// L1. What `pollForEvent` returned is polled again until it is committed, and never after that: the pipeline sees exactly one event.
+// L1. What `pollForEvent` returned is polled again until it is committed, and not after that, except by a message that was delivered late: the pipeline sees exactly one
+//     event, and one that nobody waits for any more is not acknowledged.
 // L2. `eventCheckpointed` is called after the commit, at least once, possibly in another process: it must not mind a repeat, nor an event that its source has forgotten.
 // L3. When it ends is decided once in a run, in a step of its own whose result is committed: neither a retry nor the death of a worker begins the time anew.
 // L4. Listeners keep nothing: each call may be in another process. Workers poll on slots of their own (`listenerSlots`), so a long poll holds up no task, and

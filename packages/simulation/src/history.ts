@@ -11,6 +11,8 @@ export type Happening =
       readonly source: string
       readonly key: string
       readonly attempt: number
+      /** It is the failure of one whose arguments are gone. */
+      readonly hasNoArguments: boolean
     }
   /** An event is being sent, perhaps not for the first time: to a pipeline, or to the namespace. */
   | { readonly what: 'event'; readonly to: string; readonly key: string; readonly number: number; readonly id: string }
