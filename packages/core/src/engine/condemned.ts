@@ -1,5 +1,5 @@
 // What becomes of an input that no step can take. A message's bytes are kept as a dead letter in the very commit that passes it, and whoever waits for it is told. What an owner
-// says to itself has no bytes: what it was for fails.
+// says to itself has no bytes: what it was for fails; and so does what was offered an event.
 import { TaskError } from '../errors'
 import type { Logger } from '../logger'
 import { failureValue } from '../value'
@@ -19,15 +19,25 @@ interface Owned {
   readonly logger: Logger
 }
 
+const failureOf = (error: unknown): Parameters<typeof failureValue>[0] => ({
+  code: TaskError.is(error) ? error.code : 'TASKS_UNDECODABLE',
+  name: 'TaskError',
+  message: error instanceof Error ? error.message : String(error),
+})
+
+/** What is folded in place of an input that no step can take, in the commit that passes its message. Whoever was offered an event hears of it by no other. */
+export function insteadOf(input: Input, error: unknown): Input | undefined {
+  return input.type === 'offer' ? { type: 'refused', input, failure: failureValue(failureOf(error)) } : undefined
+}
+
 /** Into the draft goes what the outside is told; what is to be done about it arrives next, since this draft must hold nothing of the poisoned input. */
 export function condemn(draft: Draft, { arrived: { input, message }, error }: Poison, owned: Owned): void {
   const { partition, arrivals, logger } = owned
-  const text = error instanceof Error ? error.message : String(error)
-  const code = TaskError.is(error) ? error.code : 'TASKS_UNDECODABLE'
-  const failure = { code, name: 'TaskError', message: text }
+  const failure = failureOf(error)
+  const { code, message: text } = failure
   // A submit of this process has not been a message yet.
   const isOwn = input.type === 'outcomes' || (input.type === 'submit' && message === undefined)
-  const body = isOwn ? encodeInbox(input) : message?.body
+  const body = isOwn ? encodeInbox(input) : input.type === 'refused' ? undefined : message?.body
   if (body === undefined) return refuse(input, failure, error, owned)
   logger.error({ partition, message: message?.id, error }, `what has arrived became a dead letter: ${input.type}`)
   const reason = code === 'TASKS_TOO_LARGE' ? 'too-large' : 'undecodable'

@@ -110,6 +110,14 @@ export function sought(draft: Draft, job: SeekJob, events: readonly number[], do
   if (found !== undefined || done) draft.endJob(job)
 }
 
+/** Those of these who wait still. */
+export function waitersAt(draft: Draft, keys: readonly RowKey[]): readonly Waiter[] {
+  return keys.flatMap((key) => {
+    const waiter = draft.get<Waiter>(key)
+    return waiter !== undefined && isFree(waiter) ? [waiter] : []
+  })
+}
+
 /** A pipeline waits. */
 export function waited(draft: Draft, address: string, name: WaiterName, match: Waiter['match']): void {
   const keys = new BoxKeys(address)

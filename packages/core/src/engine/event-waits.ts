@@ -1,7 +1,7 @@
 // A pipeline that waits for an event: the entry is in the phase `event`, a mark says where it waits, and nothing else is held for it.
 //
 // Whether it takes an event that it is offered is decided in the commit that folds the offer: it may have waited for too long, or have been cancelled.
-import { failureValue } from '../value'
+import { failureValue, type Value } from '../value'
 import type { OfferMessage } from '../wire/inbox-message'
 import { failEntry, goOn } from './advance'
 import type { Draft, RunView } from './draft'
@@ -39,13 +39,25 @@ function accept(
 
 /** It has waited for as long as it was to. */
 export function waitTimedOut(draft: Draft, run: RunView, path: string): void {
+  failWait(draft, run, path, ({ key, timeoutMs }) => {
+    const message = `no event "${key}" came within ${timeoutMs} ms`
+    return failureValue({ code: 'TASKS_TIMEOUT', name: 'TaskError', message })
+  })
+}
+
+/** It waits no longer: its entry fails. */
+export function failWait(draft: Draft, run: RunView, path: string, failureOf: (mark: WaitMark) => Value): void {
   const mark = draft.get<WaitMark>(run.keys.wait(path))
   const open = waitingEntry(draft, run, path)
   if (mark === undefined || open === undefined || run.row.status === 'CANCELLING') return
   unwait(draft, mark)
   endWait(draft, run, path)
-  const message = `no event "${mark.key}" came within ${mark.timeoutMs} ms`
-  failEntry(draft, run, open, open.row, failureValue({ code: 'TASKS_TIMEOUT', name: 'TaskError', message }))
+  failEntry(draft, run, open, open.row, failureOf(mark))
+}
+
+/** An offer that its pipeline could not take. */
+export function declined(draft: Draft, { address, id, run, path, number }: OfferMessage): void {
+  draft.tellBox(address, { type: 'taken', address, id, run, path, number, accepted: false })
 }
 
 /** Nobody waits here any more. */

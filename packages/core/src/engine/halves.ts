@@ -6,6 +6,7 @@ export function isBundle(input: Input): boolean {
   const { type } = input
   if (type === 'outcomes') return input.outcomes.length > 1
   if (type === 'resend') return input.items.length > 1
+  if (type === 'woken') return input.waiters.length > 1
   return type === 'requeue' && input.dispatches.length > 1
 }
 

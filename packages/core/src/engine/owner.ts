@@ -6,7 +6,7 @@
 // O2. A commit that did not succeed, or may not have, ends the session: everything in memory is dropped, and whoever claims next starts
 //     from the rows. Only outcomes of this process are not: nobody else knows them, so they go to the inbox. The one exception is `TASKS_TOO_LARGE`, which is certain: the batch is folded again in halves.
 // O3. An inbox message that cannot be read or folded becomes a dead letter in the very commit that passes it. Of many outcomes in one message
-//     only the bad one does, and its entry fails. What it says to itself fails in the same way: its entry, or else its run.
+//     only the bad one does, and its entry fails. What it says to itself fails in the same way: its entry, or else its run; and an entry that is offered an event.
 import type { Clock } from '../clock'
 import { TaskError } from '../errors'
 import { sourceOf } from '../events/cloud-event'
@@ -20,7 +20,7 @@ import { encodeSignal } from '../wire/signal'
 import { answerTo, refusalOf } from './answers'
 import { Arrivals, lastPosition, MOST_INPUTS, mostInputs, type Arrived } from './arrivals'
 import { Attached } from './attached'
-import { condemn } from './condemned'
+import { condemn, insteadOf } from './condemned'
 import { DailySweep } from './daily-sweep'
 import { Draft, type Dispatch, type Home } from './draft'
 import { levelOf } from './emit'
@@ -315,8 +315,8 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
   async #process(batch: readonly Arrived[]): Promise<boolean> {
     const folding = this.#fold(batch)
     let folded = folding instanceof Promise ? await folding : folding
-    const bundle = folded.poison.find(({ arrived }) => isBundle(arrived.input))
-    if (bundle !== undefined) return this.#processInHalves(batch, bundle.error)
+    const divisible = folded.poison.find(({ arrived: { input }, error }) => isBundle(input) || insteadOf(input, error))
+    if (divisible !== undefined) return this.#processInHalves(batch, divisible.error)
     const started = this.#startFirst(folded)
     if (started !== undefined) folded = await started
     try {
@@ -373,8 +373,8 @@ export class Owner implements LaneOwner, OwnerHere, TakesTurns {
       await this.#process([{ input: first, weight: arrived!.weight >> 1, bytes: 0 }])
       return this.#process([{ ...arrived!, input: second }])
     }
-    const less = halfOf(input)
-    if (less !== undefined) return this.#process([{ ...arrived!, input: less }])
+    const other = halfOf(input) ?? insteadOf(input, error)
+    if (other !== undefined) return this.#process([{ ...arrived!, input: other }])
     return this.#commit({ draft: this.#newDraft(), batch, poison: [{ arrived: arrived!, error }] })
   }
 

@@ -145,7 +145,8 @@ function query(draft: Draft, question: Question, replyTo: string, correlation: s
     case 'wait':
       for (const [id, run, fresh, hash] of question.runs) {
         const row = draft.get<PipelineRow>(pipelineKey(id))
-        if (row === undefined) {
+        // What is being taken away has left its id: a submit that is still on its way begins a new run.
+        if (row === undefined || (row.leaving && run !== row.run)) {
           const failure = { code: 'TASKS_NOT_FOUND', name: 'TaskError', message: noPipeline(id) }
           if (fresh !== 1) draft.reply(replyTo, { type: 'refused', id, run: run === 0 ? '' : run, failure })
           continue

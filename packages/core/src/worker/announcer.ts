@@ -2,7 +2,7 @@
 //
 // N1. Without `durable` nobody waits for an event: event-outbox.ts gathers, sends and, at worst, drops them.
 // N2. With it the events of an attempt are stored before its outcome leaves the worker, and `scheduled` is part of the commit that makes it true: none is lost that
-//     its pipeline has heard of.
+//     its pipeline has heard of. Until then the task keeps its slot: while the log is away no more attempts than there are slots are at risk of being run again.
 import type { Clock } from '../clock'
 import type { Dispatch, Draft, Scheduled } from '../engine/draft'
 import type { CommitAnnouncer } from '../engine/event-sends'

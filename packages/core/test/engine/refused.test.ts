@@ -1,8 +1,12 @@
 // What no commit can take does not stop a partition, nor keep anybody waiting: what it was for fails.
 import { expect, test } from 'vitest'
 import { taskContext } from '../../src/context'
+import { eventAddress } from '../../src/engine/event-address'
+import { BoxKeys } from '../../src/engine/row-keys'
+import type { TaskError } from '../../src/errors'
 import { partitionOf } from '../../src/ids'
 import { fanOut, inParallel, sleep } from '../../src/pipeline'
+import { waitForEvent } from '../../src/wait-for-event'
 import { Kind } from '../../src/value'
 import { encodeInbox } from '../../src/wire/inbox-message'
 import { eventually, NAMESPACE, PATIENCE_MS, system, type System } from '../support/system'
@@ -11,7 +15,15 @@ import { ReducerWorld, submitOf } from './reducer-world'
 const waiting = { timeoutMs: PATIENCE_MS }
 /** Each thousand of its chains has a row of its own. */
 const MANY = 70_000
+const GO = new BoxKeys(eventAddress(undefined, 'go'))
 const SMALL = { transport: { maxCommitItems: 48 } }
+
+/** An id in the partition of this address, and one in another. */
+function besideAndAway(address: string): readonly [string, string] {
+  const ids = Array.from({ length: 40 }, (_, i) => `waiter ${i}`)
+  const isBeside = (id: string): boolean => partitionOf(id, 4) === partitionOf(address, 4)
+  return [ids.find(isBeside)!, ids.find((id) => !isBeside(id))!]
+}
 
 /** As a store that was damaged: the next owner finds no definition. */
 async function losePages({ store, rows }: System): Promise<void> {
@@ -58,6 +70,35 @@ test('a chain of a group that does not fit fails alone', async () => {
   expect(await run.result(waiting)).toMatchObject([1, { code: 'TASKS_TOO_LARGE' }, 3])
 }, 60_000)
 
+test.each([false, true])(
+  'who cannot go on with an event fails, and it is for others (for one: %s)',
+  async (forOne) => {
+    const { tasks, worker, client, rows } = system(SMALL)
+    const step = tasks.bind('step', (value: number) => value)
+    const handle = tasks.bind('handle', (error: TaskError) => error.code)
+    await worker()
+    const submitter = client()
+    const large = inParallel(Array.from({ length: MANY }, () => step.send(1)))
+    const go = waitForEvent<number>({ key: 'go' })
+    const [here, elsewhere] = besideAndAway(GO.address)
+    const waiters = (): Promise<number> => rows(GO.waiters()).then((keys) => keys.length)
+    const [first, second] = await Promise.all(
+      [here, elsewhere].map((id) => submitter.submit(go.continueWith(large), { id })),
+    )
+    await eventually(async () => expect(await waiters()).toBe(2))
+    await submitter.sendEvent({ key: 'go', value: 7, ...(forOne && { wakes: 'one' }) })
+    for (const run of [first, second])
+      await expect(run!.result(waiting)).rejects.toMatchObject({ code: 'TASKS_TOO_LARGE' })
+    // It is kept by now: whoever comes is the first who is looked for.
+    const third = await submitter.submit(go.continueWith(large).exceptionally(handle))
+    expect(await third.result(waiting)).toBe('TASKS_TOO_LARGE')
+    const last = await submitter.submit(go)
+    expect(await last.result(waiting)).toBe(7)
+    await eventually(async () => expect((await rows(GO.events())).concat(await rows('X/'))).toEqual([]))
+  },
+  60_000,
+)
+
 test('a definition that is gone fails its run, and a command to it is told why', async () => {
   const place = system()
   const { tasks, worker, client } = place
@@ -73,6 +114,9 @@ test('a definition that is gone fails its run, and a command to it is told why',
     chain: hold.send().continueWith(hold.send()),
     asleep: sleep(3_000).continueWith(hold.send()),
     group: inParallel([hold.send(), hold.send()], { maxParallelism: 1 }),
+    ...Object.fromEntries(
+      besideAndAway(GO.address).map((id) => [id, waitForEvent({ key: 'go' }).continueWith(hold.send())]),
+    ),
   }
   const runs = await Promise.all(
     Object.entries(pipelines).map(([id, pipeline]) => submitter.submit(pipeline as never, { id })),
@@ -82,14 +126,18 @@ test('a definition that is gone fails its run, and a command to it is told why',
   for (const run of [failed, inGroup]) await expect(run.result(waiting)).rejects.toThrow(/no/)
   await eventually(() => expect(first.running).toBe(2))
   await first.close({ drainMs: 0 })
+  await eventually(async () => expect(await place.rows(GO.waiters())).toHaveLength(2))
   await losePages(place)
   await worker({ concurrency: 10, leaseMs: 300 })
+  await submitter.sendEvent({ key: 'go' })
   const finish = setInterval(() => held.forEach((go) => go()), 20)
   try {
     for (const run of runs) await expect(run.result(waiting)).rejects.toMatchObject({ code: 'TASKS_STORE_CORRUPT' })
     await expect(failed.retry()).rejects.toMatchObject({ code: 'TASKS_STORE_CORRUPT' })
     const again = await inGroup.retry()
     await expect(again.result(waiting)).rejects.toMatchObject({ code: 'TASKS_STORE_CORRUPT' })
+    // Nobody could take it.
+    await (await submitter.submit(waitForEvent({ key: 'go' }))).result(waiting)
   } finally {
     clearInterval(finish)
   }

@@ -66,3 +66,24 @@ test('whoever asks for a run that was refused does not get the outcome of anothe
     { type: 'attached', run: 'the same', actual: 'run 0' },
   ])
 })
+
+test.each([true, false])(
+  'whoever asks for a run whose submit is on its way hears nothing of one that is being taken away (same definition: %s)',
+  (isSame) => {
+    const world = new ReducerWorld()
+    world.fold([submit('run 0')])
+    world.returns('/0', 1)
+    world.fireTimer('expire')
+    const { hash, leaving } = world.row<PipelineRow>('M/one')
+    expect(leaving).toBe(true)
+    const answersFor = (run: string) => {
+      const runs = [['one', run, 1, isSame ? hash : 'of another'] as const]
+      const { sends } = world.fold([
+        { type: 'query', question: { ask: 'wait', runs }, replyTo: 'me', correlation: 'c' },
+      ])
+      return sends.map(({ body }) => decodeReply(body))
+    }
+    expect(answersFor('run 1')).toEqual([])
+    expect(answersFor('run 0')).toMatchObject([{ type: 'ended', run: 'run 0' }])
+  },
+)
