@@ -30,6 +30,7 @@ import {
 } from './plan'
 import { asBuffer } from './record'
 import { DEFAULT_QUEUE } from './task-options'
+import { checkLength } from './value'
 
 /** Page 0 may be this many pages long. */
 const MAX_PAGE_0 = 8
@@ -306,19 +307,27 @@ class Encoder {
       return `[${step}]`
     }
     this.#mix(`${step},`)
-    const data = this.#data(args, `the arguments of task "${task.name}"`, most)
+    const what = `the arguments of task "${task.name}"`
+    const largest = task.step.largeArguments === false ? this.#options.inlineBytes : Infinity
+    const data = this.#data(args, what, most, largest)
     return `[${step},${data}]`
   }
 
-  #data(value: unknown, what: string, most: number): string {
+  /**
+   * @param most of more bytes it becomes a blob
+   * @param largest of more it is refused
+   */
+  #data(value: unknown, what: string, most: number, largest = Infinity): string {
     const { codec } = this.#options
     if (codec.encodeText !== undefined) {
       const text = encoded(what, () => codec.encodeText!(value))
       const length = Buffer.byteLength(text)
+      checkLength(what, length, largest)
       this.#mix(`${length}:${text}`)
       return length <= most ? JSON.stringify(text) : this.#apart(Buffer.from(text))
     }
     const bytes = encoded(what, () => codec.encode(value))
+    checkLength(what, bytes.length, largest)
     if (codec.text && bytes.length <= most) {
       const text = asBuffer(bytes).toString()
       this.#mix(`${bytes.length}:${text}`)

@@ -6,6 +6,7 @@ import { TaskError } from './errors'
 import { isLoneBlob, loneBlobPrefix } from './lone-task'
 import type { Bytes, Capabilities, Space } from './transport'
 import {
+  checkLength,
   decodeReference,
   encodeReference,
   FrameReader,
@@ -215,8 +216,4 @@ class LargeValueSink {
   }
 }
 
-function checkSize(length: number, what: string): void {
-  if (length > MAX_VALUE_BYTES) {
-    throw new TaskError('TASKS_VALUE_TOO_LARGE', `${what} is ${length} bytes; the limit is ${MAX_VALUE_BYTES}`)
-  }
-}
+const checkSize = (length: number, what: string): void => checkLength(what, length, MAX_VALUE_BYTES)

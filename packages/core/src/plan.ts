@@ -27,6 +27,8 @@ export interface StepOptions {
   readonly pauseAfter?: true
   /** Its result need not be stored: what follows runs with it. */
   readonly checkpoint?: false
+  /** Its own arguments are refused where they are too large for a message. Does not travel. */
+  readonly largeArguments?: false
 }
 
 /** A task as a pipeline knows it: by name. */
@@ -211,7 +213,7 @@ export function entriesOf(plan: Plan): readonly Use[] {
 export function resolveStep(
   where: string,
   options: {
-    readonly [K in Exclude<keyof StepOptions, 'pauseAfter' | 'checkpoint'>]?:
+    readonly [K in Exclude<keyof StepOptions, 'pauseAfter' | 'checkpoint' | 'largeArguments'>]?:
       | (K extends 'retry' ? RetryPolicy | Omit<RetryPolicy, 'retryFor'> : StepOptions[K])
       | undefined
   },

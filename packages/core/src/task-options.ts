@@ -20,6 +20,11 @@ export interface TaskOptions<Args extends readonly unknown[] = readonly unknown[
    * them is stored nowhere, however large it is, unless the second one fails, or sets of the pipeline's state. If their process dies both run again. Default true.
    */
   readonly checkpoint?: boolean
+  /**
+   * False for a task that hands its arguments on in a message of its own: what is too large for one, 32 KiB, is then refused where it is sent, with
+   * TASKS_VALUE_TOO_LARGE, instead of being stored apart. Default true.
+   */
+  readonly largeArguments?: boolean
   /** A schema of the pipeline's state, a plain object; checked in the worker before the function runs. What it makes of the state is not taken. */
   readonly state?: StandardSchema<unknown, object>
   /** For drawings and logs. Default: the name. */

@@ -127,7 +127,7 @@ class Registry implements Tasks {
         `bind: task "${name}" needs a function, not ${fn === null ? 'null' : typeof fn}`,
       )
     }
-    const { retry = this.#retry, aliases = [], inputs, state, checkpoint, ...stepOptions } = given
+    const { retry = this.#retry, aliases = [], inputs, state, checkpoint, largeArguments, ...stepOptions } = given
     const where = `bind: task "${name}"`
     if (inputs !== undefined) checkInputs(where, inputs)
     if (state !== undefined && !isStandardSchema(state))
@@ -138,7 +138,8 @@ class Registry implements Tasks {
     const step = {
       ...resolveStep(where, stepOptions),
       ...(retryData && { retry: retryData }),
-      ...checkpointOf(where, checkpoint),
+      ...unlessTrue(where, 'checkpoint', checkpoint),
+      ...unlessTrue(where, 'largeArguments', largeArguments),
     }
     const taken = [name, ...aliases].find(
       (x, i, all) => this.find(checkTaskName(x)) !== undefined || all.indexOf(x) < i,
@@ -188,7 +189,7 @@ class Registry implements Tasks {
     const where = `declare: task "${name}"`
     const { checkpoint, ...stepOptions } = options
     checkNotOfUse(where, stepOptions)
-    const step = { ...resolveStep(where, stepOptions), ...checkpointOf(where, checkpoint) }
+    const step = { ...resolveStep(where, stepOptions), ...unlessTrue(where, 'checkpoint', checkpoint) }
     const stub = named(name, 0, (): never => {
       throw new TaskError(
         'TASKS_NOT_IMPLEMENTED',
@@ -242,10 +243,13 @@ function checkNotOfUse(where: string, options: object): void {
   }
 }
 
-function checkpointOf(where: string, checkpoint: unknown): Pick<StepOptions, 'checkpoint'> {
-  if (checkpoint !== undefined && typeof checkpoint !== 'boolean')
-    throw badOption(`${where}: checkpoint`, 'a boolean', checkpoint)
-  return checkpoint === false ? { checkpoint } : {}
+function unlessTrue<Option extends 'checkpoint' | 'largeArguments'>(
+  where: string,
+  option: Option,
+  value: unknown,
+): Pick<StepOptions, Option> {
+  if (value !== undefined && typeof value !== 'boolean') throw badOption(`${where}: ${option}`, 'a boolean', value)
+  return (value === false ? { [option]: value } : {}) as Pick<StepOptions, Option>
 }
 
 function checkInputs(where: string, inputs: unknown): void {

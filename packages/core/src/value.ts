@@ -28,6 +28,11 @@ export const Kind = {
 
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
+/** @throws TaskError TASKS_VALUE_TOO_LARGE */
+export function checkLength(what: string, length: number, limit: number): void {
+  if (length > limit) throw new TaskError('TASKS_VALUE_TOO_LARGE', `${what} is ${length} bytes; the limit is ${limit}`)
+}
+
 export interface Value {
   readonly kind: Kind
   readonly bytes: Bytes

@@ -15,7 +15,7 @@ export interface TransportQueueOptions {
 }
 
 export interface TransportQueue<Value> extends TimedListener<[], Value> {
-  /** What sends a message: `client.enqueue(orders.message, value)`. */
+  /** What sends a message: `client.enqueue(orders.message, value)`. One of more than 32 KiB is refused with TASKS_VALUE_TOO_LARGE. */
   readonly message: Task<[value: Value], Promise<void>>
 }
 
@@ -37,7 +37,8 @@ export function transportQueue<Value>(
     async (value: Value): Promise<void> => {
       await taskContext().sendEvent({ key, value, wakes: 'one', ...kept })
     },
-    { queue: name, retry: RETRY },
+    // An event cannot be larger: whoever sends it hears of it, and not a dead letter.
+    { queue: name, retry: RETRY, largeArguments: false },
   ) as Task<[value: Value], Promise<void>>
   const waited = (options: WaitForEventOptions): TimedListener<[], Value> => ({
     listenerName: name,

@@ -48,3 +48,33 @@ test('a message waits for whoever comes later, and each goes to one', async () =
   await worker.close()
   await transport.close()
 })
+
+test('a message that is too large for an event is refused where it is sent, and nothing of it is stored', async () => {
+  const tasks = createTasks({ namespace: 'queue' })
+  const { message } = transportQueue<string>(tasks, 'orders')
+  const pass = tasks.bind('pass', (value: string) => value)
+  const transport = memoryTransport()
+  const worker = await startWorker({ tasks, transport })
+  const client = createClient({ namespace: 'queue', transport })
+  const [large, fits] = ['x'.repeat(32 << 10), 'x'.repeat((32 << 10) - 4)]
+  const refusal = { code: 'TASKS_VALUE_TOO_LARGE' }
+  const ways = [
+    () => client.enqueue(message, large),
+    () => client.enqueue(message, large, { id: 'kept' }),
+    () => client.enqueueMany(message, [large]),
+    () => client.submit(pass.send('small').continueWith(message.send(large))),
+  ]
+  for (const way of ways) await expect(way()).rejects.toMatchObject(refusal)
+  const space = await transport.open({ namespace: 'queue' })
+  expect(await space.blobs.list({ limit: 10 })).toEqual([])
+  // What is known by a worker only fails there, at once.
+  const passed = await client.submit(pass.send(large).continueWith(message))
+  await expect(passed.result()).rejects.toMatchObject(refusal)
+  await client.enqueue(message, fits)
+  const run = await client.submit(waitForEvent<string>({ key: 'queue:orders' }))
+  expect(await run.result()).toBe(fits)
+  expect((await client.list()).pipelines.map(({ status }) => status).sort()).toEqual(['COMPLETED', 'FAILED'])
+  await client.close()
+  await worker.close()
+  await transport.close()
+})

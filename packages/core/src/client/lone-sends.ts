@@ -6,7 +6,7 @@ import type { LoneEntry } from '../lone-task'
 import type { StepOptions } from '../plan'
 import { DEFAULT_QUEUE } from '../task-options'
 import type { Send } from '../transport'
-import { Kind, NONE, type Value } from '../value'
+import { checkLength, Kind, NONE, type Value } from '../value'
 import { encodeLoneTask, NO_OPTIONS, type TaskMessageOptions } from '../wire/task-message'
 import { checkMeta } from './options'
 
@@ -44,7 +44,9 @@ export class LoneSends {
     })
     if (args.length === 0) return build(NONE)
     const encoded: Value = { kind: Kind.spread, bytes: this.#codec.encode(args) }
-    const stored = this.#values.storeAlone(encoded, `the arguments of the task "${task}"`)
+    const what = `the arguments of the task "${task}"`
+    if (step.largeArguments === false) checkLength(what, encoded.bytes.length, this.#values.limits.inlineBytes)
+    const stored = this.#values.storeAlone(encoded, what)
     return stored instanceof Promise ? stored.then(build) : build(stored)
   }
 }
