@@ -36,6 +36,8 @@ export class Rows {
   readonly #entities = new Map<string, Entity>()
   /** In the order of their last use. */
   readonly #used = new Set<Row>()
+  /** Goes along it, and has forgotten all that it has passed. A new one would go over the holes of what was removed each time: hundreds of thousands. */
+  #oldest = this.#used.values()
   #bytes = 0
 
   constructor(options: RowsOptions) {
@@ -101,12 +103,18 @@ export class Rows {
   #keep(row: Row, value: Buffer): void {
     this.#forget(row)
     row.value = value
-    this.#used.add(row)
     this.#bytes += value.length + OF_A_VALUE
-    for (const oldest of this.#used) {
-      if (this.#bytes <= this.#options.budget || oldest === row) break
-      this.#forget(oldest)
+    while (this.#bytes > this.#options.budget && this.#used.size > 0) this.#forgetOldest()
+    this.#used.add(row)
+  }
+
+  #forgetOldest(): void {
+    let oldest = this.#oldest.next()
+    if (oldest.done) {
+      this.#oldest = this.#used.values()
+      oldest = this.#oldest.next()
     }
+    if (!oldest.done) this.#forget(oldest.value)
   }
 
   #forget(row: Row): void {
