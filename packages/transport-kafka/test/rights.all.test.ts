@@ -81,6 +81,8 @@ else {
     const transport = kafkaTransport({ connection: as('tasks') })
     onTestFinished(() => transport.close())
     await transport.open({ namespace: 'rights', partitions: 1 })
+    // It may look at what that says.
+    expect(transport.capabilities.server).toMatch(/min\.insync\.replicas 1$/)
     const driver = newDriver(ctx, as('tasks'))
     const place = { topic: 'tasks.rights.tasks', partition: 0 }
     await driver.produce([{ ...place, records: [{ key: null, value: Buffer.of(1) }] }])

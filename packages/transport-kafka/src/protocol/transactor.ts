@@ -16,7 +16,10 @@ import type { Api, EncodedBatch, Identity, TransactionQuestion } from './request
 import { ADD_PARTITIONS, COMMIT, FIND_COORDINATOR, INIT_PRODUCER_ID, PRODUCE } from './requests'
 import { explain } from './writer'
 
-/** After so long without its end the broker aborts a transaction by itself: that long a process that was stopped in one holds up those who read what it writes. */
+/**
+ * After so long without its end the broker aborts a transaction by itself: that long, and until it looks, a process that was stopped in one holds up those who read what it writes.
+ * A call of it may take as long: whoever gives up before loses a session that could have gone on.
+ */
 const TRANSACTION_MS = 10_000
 const TAKE_OVER_MS = 2 * TRANSACTION_MS
 /** So long a coordinator that is busy is asked again every few milliseconds, before it is looked for anew. */
@@ -173,7 +176,7 @@ class LineTransactor implements Transactor {
         const question = { transactionalId: this.#id, timeoutMs: BROKER_MS, batches: members }
         const answers = await this.#lines
           .to(node)
-          .call(PRODUCE, question)
+          .call(PRODUCE, question, TRANSACTION_MS)
           .catch((error: unknown) => {
             void this.#cluster.refresh().catch(() => {})
             throw unavailable(this.#id, messageOf(error), 'no', error)
@@ -209,7 +212,7 @@ class LineTransactor implements Transactor {
         const coordinator = await this.#find()
         if (coordinator === undefined) throw new NotSent('the coordinator of the transaction is not known')
         const whole = { transactionalId: this.#id, ...this.#identity, ...question } as Q
-        code = codeOf(await this.#lines.to(coordinator).call(api, whole))
+        code = codeOf(await this.#lines.to(coordinator).call(api, whole, TRANSACTION_MS))
       } catch (error) {
         void this.#cluster.refresh().catch(() => {})
         throw unavailable(this.#id, messageOf(error), error instanceof NotSent && !inDoubt ? 'no' : applied, error)
