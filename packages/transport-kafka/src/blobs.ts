@@ -30,8 +30,14 @@ interface StoredAt extends Place {
 const MOST_DROPPED = 2_000
 
 export function blobs({ driver, clock, lifetime, pages, index, partitionOf }: BlobsParts): Blobs {
-  const known = new Index(pages)
-  const log = new Log({ driver, lifetime, place: index, onRecord: (record) => known.fold(record) })
+  let known = new Index(pages)
+  const log = new Log({
+    driver,
+    lifetime,
+    place: index,
+    onBegin: () => (known = new Index(pages)),
+    onRecord: (record) => known.fold(record),
+  })
 
   const store = async (batches: readonly Batch[]): Promise<readonly number[]> => {
     const stored = await driver.produce(batches)

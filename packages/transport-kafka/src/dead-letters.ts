@@ -20,8 +20,14 @@ const ID = /^\d+$/
 const MOST_REMOVALS = 1_000
 
 export function deadLetters({ driver, lifetime, place, outbox, check }: DeadLettersParts): DeadLetters {
-  const letters = new Letters()
-  const log = new Log({ driver, lifetime, place, onRecord: (record) => letters.fold(record) })
+  let letters = new Letters()
+  const log = new Log({
+    driver,
+    lifetime,
+    place,
+    onBegin: () => (letters = new Letters()),
+    onRecord: (record) => letters.fold(record),
+  })
 
   const read = async (offsets: readonly number[]): Promise<readonly DeadLetter[]> => {
     const found = new Map<number, LogRecord>()

@@ -35,6 +35,8 @@ export interface Range {
 }
 
 export interface Chunk {
+  /** Where it was read from. */
+  readonly from: number
   readonly records: readonly LogRecord[]
   /** Where to read on. */
   readonly next: number
@@ -72,7 +74,10 @@ export interface KafkaDriver {
   produce(batches: readonly Batch[]): Promise<readonly Stored[]>
   /** What there is from an offset on, at once; an empty chunk at the end. Behind the start of the log, from there. */
   read(place: Place, from: number): Promise<Chunk>
-  /** Calls back with what there is from an offset on, and with what comes, until it is stopped. Never fails: it tries again. */
+  /**
+   * Calls back with what there is from an offset on, and with what comes, until it is stopped. Never fails: it tries again. A chunk that does not begin where the last ended
+   * says that there is nothing to be read there any more.
+   */
   follow(place: Place, from: number, onChunk: (chunk: Chunk) => void): () => void
   range(place: Place): Promise<Range>
   /** The offset of the first record that is not older; the end if there is none. */

@@ -163,7 +163,7 @@ class Head {
   #stop: () => void = () => {}
   #start = 0
   #end = 0
-  #last: (Chunk & { readonly from: number }) | undefined
+  #last: Chunk | undefined
   /** Nothing but markers of transactions. */
   #blank = { from: 0, to: 0 }
 
@@ -210,7 +210,7 @@ class Head {
     this.#start = start
     this.#end = end
     this.#stop = this.#driver.follow(this.#place, end, (chunk) => {
-      if (chunk.records.length > 0) this.#last = { ...chunk, from: this.#end }
+      if (chunk.records.length > 0) this.#last = chunk
       this.#start = chunk.range.start
       this.#end = chunk.next
       this.#onNews()

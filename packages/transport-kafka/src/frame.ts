@@ -42,7 +42,13 @@ export function encodeFrames(messages: readonly Framed[], head: Buffer = Buffer.
 /** Bodies are parts of the buffer. */
 export function decodeFrames(record: Buffer, from = headEnd(record)): Framed[] {
   const messages: Framed[] = []
-  for (let at = from; at < record.length; at += record.readUInt32BE(at)) messages.push(decodeFrame(record, at))
+  for (let at = from; at < record.length;) {
+    const end = at + HEAD_BYTES <= record.length ? at + record.readUInt32BE(at) : Infinity
+    if (end < at + HEAD_BYTES || end > record.length)
+      throw new TaskError('TASKS_STORE_FOREIGN', `a record holds no message at ${at} of its ${record.length} bytes`)
+    messages.push(decodeFrame(record, at))
+    at = end
+  }
   return messages
 }
 

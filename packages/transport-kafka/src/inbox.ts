@@ -102,7 +102,7 @@ export class Inbox {
     this.#next = next
     for (const { offset, value } of records) {
       if (value === null) continue
-      decodeFrames(value).forEach(({ id, body }, index) => {
+      messagesOf(value).forEach(({ id, body }, index) => {
         if (after !== undefined && (offset < after.offset || (offset === after.offset && index <= after.index))) return
         this.#ready.push({ position: positionOf({ offset, index }), id, body })
       })
@@ -123,6 +123,15 @@ export class Inbox {
       this.#follow()
     }
     return taken
+  }
+}
+
+/** What nobody can read is a message all the same: its owner makes a dead letter of it. */
+function messagesOf(value: Buffer): readonly Pick<InboxMessage, 'id' | 'body'>[] {
+  try {
+    return decodeFrames(value)
+  } catch {
+    return [{ id: '', body: value }]
   }
 }
 

@@ -71,7 +71,13 @@ export class Mailbox {
     const { end } = await driver.range(place)
     if (this.#closed) return
     const stop = driver.follow(place, end, ({ records }) => {
-      for (const { value } of records) if (value !== null) onValue(value)
+      for (const { value } of records) {
+        try {
+          if (value !== null) onValue(value)
+        } catch {
+          // Nobody's of ours: what is said here may be lost.
+        }
+      }
     })
     this.#stops.push(stop)
   }

@@ -30,11 +30,14 @@ export class OwnersLog {
     this.#options = options
     this.state = new OwnersState(options.partitions)
     let news = false
+    let isLate = false
     this.#log = new Log({
       ...options,
-      onRecord: ({ offset, time, value }, isFirst) => {
+      onBegin: (start) => (isLate = start > 0),
+      onRecord: ({ offset, time, value }) => {
         if (value === null) return
-        if (isFirst && this.#log.start > 0) this.state.beginLate(time)
+        if (isLate) this.state.beginLate(time)
+        isLate = false
         news = this.state.fold(time, JSON.parse(value.toString()) as OwnersSaying) || news
         this.#ahead = time - options.clock.now()
         if (offset % 100 === 0) this.#marks.push({ offset, time })

@@ -48,10 +48,6 @@ export class SubscriptionsState {
   readonly #subscriptions = new Map<string, readonly SubscriptionCursor[]>()
   #time = 0
 
-  get time(): number {
-    return this.#time
-  }
-
   picture(): SubscriptionsPicture {
     return { time: this.#time, subscriptions: [...this.#subscriptions] }
   }

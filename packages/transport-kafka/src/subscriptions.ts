@@ -2,6 +2,7 @@
 import type { EventSubscription, HeldPage, SubscribeOptions } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { takeOrWait, TaskError } from '@tasks/core/adapter'
+import { BrokerClock } from './broker-clock'
 import type { KafkaDriver } from './driver'
 import type { Events } from './events'
 import { Log } from './log'
@@ -36,24 +37,28 @@ interface Token {
 
 export class Subscriptions {
   readonly #options: SubscriptionsOptions
-  readonly #state = new SubscriptionsState()
+  #state = new SubscriptionsState()
   readonly #log: Log
   readonly #untilPicture = new UntilPicture<Entry>(({ time, saying }) => this.#state.fold(time, saying))
   readonly #listeners = new Set<() => void>()
   readonly #members = new Set<EventSubscription>()
-  #ahead = 0
+  readonly #brokerClock: BrokerClock
   #tokens = 0
   #truncating = false
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options
+    this.#brokerClock = new BrokerClock(options.clock)
     this.#log = new Log({
       ...options,
       place: { topic: options.topics.name('subscriptions'), partition: 0 },
-      onRecord: ({ offset, time, value }, isFirst) => {
+      onBegin: (start) => {
+        this.#state = new SubscriptionsState()
+        this.#untilPicture.begin(start)
+      },
+      onRecord: ({ offset, time, value }) => {
         if (value === null) return
-        this.#ahead = time - options.clock.now()
-        if (isFirst && this.#log.start > 0) this.#untilPicture.begin()
+        this.#brokerClock.heard(time)
         const saying = JSON.parse(value.toString()) as SubscriptionSaying
         const restore = (): void => void (saying.op === 'picture' && this.#state.restore(saying.picture))
         this.#untilPicture.take(
@@ -65,6 +70,7 @@ export class Subscriptions {
         for (const wake of this.#listeners) wake()
         void this.#truncate()
       },
+      onCaughtUp: () => this.#untilPicture.end(),
     })
   }
 
@@ -102,13 +108,14 @@ export class Subscriptions {
       for (let i = 0; i < cursors.length && !closing.signal.aborted; i++) {
         const partition = (turn + i) % cursors.length
         const cursor = cursors[partition]!
-        if (isHeld(cursor, this.#now())) continue
+        if (isHeld(cursor, this.#brokerClock.now)) continue
         if ((await events.page(partition, cursor.position, 1)) === undefined) continue
         const token = `${this.#options.name}-${++this.#tokens}`
         await this.#say({ op: 'take', name, partition, token, leaseMs })
-        if (cursor.token !== token) continue
+        const taken = this.#state.cursors(name)[partition]
+        if (taken?.token !== token) continue
         held.set(token, partition)
-        const page = await events.page(partition, cursor.position, max)
+        const page = await events.page(partition, taken.position, max)
         if (page !== undefined && !closing.signal.aborted)
           return { ...page, token: { partition, token } satisfies Token }
         // Somebody else was there meanwhile.
@@ -160,15 +167,9 @@ export class Subscriptions {
     return member
   }
 
-  /** The broker's clock, as far as is known. */
-  #now(): number {
-    return Math.max(this.#options.clock.now() + this.#ahead, this.#state.time)
-  }
-
   /** Says it, and resolves when it is known here what has become of it. */
   async #say(saying: SubscriptionSaying): Promise<void> {
     await this.#log.started()
-    this.#untilPicture.end()
     await this.#log.until((await this.#store(saying)) + 1)
   }
 
@@ -185,7 +186,8 @@ export class Subscriptions {
     if (this.#truncating || this.#untilPicture.isWaiting || upTo - this.#log.start < TRUNCATE_RECORDS) return
     this.#truncating = true
     try {
-      await this.#store({ op: 'picture', upTo, picture: this.#state.picture() })
+      // Whoever comes when it is cut must find it before the end.
+      await this.#log.until((await this.#store({ op: 'picture', upTo, picture: this.#state.picture() })) + 1)
       await this.#options.driver.truncate(this.#log.place, upTo + 1)
     } catch {
       // Without the right to delete the log only grows.

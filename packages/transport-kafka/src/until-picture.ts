@@ -14,6 +14,7 @@ export interface PictureOf {
 export class UntilPicture<E extends Entry> {
   readonly #apply: (entry: E) => void
   #waiting: E[] | undefined
+  #start = 0
 
   constructor(apply: (entry: E) => void) {
     this.#apply = apply
@@ -23,15 +24,17 @@ export class UntilPicture<E extends Entry> {
     return this.#waiting !== undefined
   }
 
-  /** The next entry is the first that is left. */
-  begin(): void {
-    this.#waiting = []
+  /** What is taken from now on is what the log holds from its start. */
+  begin(start: number): void {
+    this.#start = start
+    this.#waiting = start > 0 ? [] : undefined
   }
 
   take(entry: E, picture: PictureOf | undefined): void {
     if (this.#waiting === undefined) return this.#apply(entry)
     this.#waiting.push(entry)
-    if (picture === undefined) return
+    // One that was written before somebody else's cut may lack what is gone. Whoever has cut there has left another behind it.
+    if (picture === undefined || picture.upTo < this.#start - 1) return
     picture.restore()
     this.#waiting = this.#waiting.filter(({ offset }) => offset > picture.upTo)
     this.end()

@@ -162,6 +162,7 @@ export class Reader {
 
   async #deliver(mine: readonly Follower[], answers: readonly FetchAnswer[]): Promise<void> {
     let moved = false
+    let damage: Error | undefined
     for (const answer of answers) {
       for (const follower of mine) {
         if (follower.stopped || follower.topic !== answer.topic || follower.partition !== answer.partition) continue
@@ -173,12 +174,17 @@ export class Reader {
           moved = true
           continue
         }
-        const before = follower.next
-        const chunk = chunkOf(answer, before)
-        follower.next = chunk.next
-        if (chunk.records.length > 0 || chunk.next > before) follower.onChunk(chunk)
+        try {
+          const chunk = chunkOf(answer, follower.next)
+          if (chunk.records.length > 0 || chunk.next > follower.next) follower.onChunk(chunk)
+          follower.next = chunk.next
+        } catch (error) {
+          // It is asked for again; the others go on meanwhile.
+          damage = error as Error
+        }
       }
     }
+    if (damage !== undefined) throw damage
     if (!moved) return
     await sleep(this.#cluster.clock, 20, this.#cluster.over).catch(() => {})
     await this.#cluster.refresh().catch(() => {})
@@ -219,7 +225,7 @@ function placesOf(followers: readonly Follower[]): readonly FetchPlace[] {
 
 function chunkOf(answer: FetchAnswer, from: number): Chunk {
   const { records, next } = decodeBatches(answer.batches, from, answer.aborted)
-  return { records, next, range: { start: answer.start, end: answer.end } }
+  return { from, records, next, range: { start: answer.start, end: answer.end } }
 }
 
 function refuse({ code, topic, partition }: Place & { readonly code: number }): void {
