@@ -1,7 +1,9 @@
 // Receiving tasks and settling them.
 //
 // Q1. What it is given and nobody takes goes back, uncounted: a want may be answered by several logs, or after its receive has ended.
-// Q2. A token names a task by its place and its grant. Whether it still holds it is for the log to say.
+// Q2. A token names a task by its place and its grant. Whether it still holds it is for the log to say: who stood still while it was given one is given it by a lease that is over. So nothing is handed
+//     over that its log denies, and what is late, or suspect, only when its `keep` was read in the log, and has held.
+// Q3. Closing waits for what was given before its farewell, and gives it back.
 import { setMaxListeners } from 'node:events'
 import type { ConsumeOptions, Lease, ReceiveOptions, Send, Settlement, TaskConsumer } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
@@ -26,6 +28,7 @@ export interface ConsumerParts {
   readonly name: string
   /** The logs that a queue's tasks may be in. */
   readonly logsOf: (queue: string) => readonly QueueLog[]
+  readonly onClose: () => void
 }
 
 interface Token {
@@ -43,6 +46,12 @@ interface Standing {
   readonly until: number
 }
 
+interface Given {
+  readonly lease: Lease
+  /** When it is to be looked at again, if nobody has taken it: the process has stood still. */
+  readonly until: number
+}
+
 /** How long what it was given waits for somebody to take it. */
 const LINGER_MS = 30
 const MOST_STANDING_MS = 30_000
@@ -56,9 +65,14 @@ export class Consumer implements TaskConsumer, Claimant {
   readonly #logs = new Map<QueueLog, string[]>()
   readonly #standing = new Map<QueueLog, Standing>()
   readonly #asked = new Map<string, () => void>()
+  /** Those that were ever asked. */
+  readonly #wanted = new Set<QueueLog>()
   readonly #closing = new AbortController()
   readonly #wakes = new Set<() => void>()
-  #given: Lease[] = []
+  /** What logs have given, on its way to those who receive, or back. */
+  readonly #arriving = new Set<Promise<unknown>>()
+  #receiving = 0
+  #given: Given[] = []
   #wants = 0
   #turn = 0
 
@@ -86,12 +100,38 @@ export class Consumer implements TaskConsumer, Claimant {
     const stopped = (): boolean => signals.some((each) => each?.aborted === true)
     if (max <= 0 || stopped() || this.#logs.size === 0) return []
     const until = clock.monotonic() + waitMs
-    await Promise.all([...this.#logs.keys()].map((log) => log.started()))
+    this.#receiving++
+    try {
+      return await this.#receive({ max, suspects, until, signals, stopped })
+    } finally {
+      this.#receiving--
+      if (this.#receiving === 0 && signal?.aborted) void this.#unstand(this.#standing.keys())
+    }
+  }
+
+  async #receive({
+    max,
+    suspects,
+    until,
+    signals,
+    stopped,
+  }: {
+    readonly max: number
+    readonly suspects: boolean
+    readonly until: number
+    readonly signals: readonly (AbortSignal | undefined)[]
+    readonly stopped: () => boolean
+  }): Promise<readonly Lease[]> {
+    const { clock, lifetime } = this.#parts
     for (;;) {
+      await Promise.all([...this.#logs.keys()].map((log) => log.started()))
       lifetime.refuseIfOver()
       if (stopped()) return []
       const taken = this.#take(max, suspects)
       if (taken.length > 0) return taken
+      const patience = Math.min(until - clock.monotonic(), ANSWER_MS)
+      // What was given is on its way: nothing more is wanted before it is known what that is.
+      if (this.#arriving.size > 0 && patience > 0 && (await this.#news(patience, signals))) continue
       const log = this.#best(suspects)
       if (log !== undefined) {
         await this.#ask(log, max, suspects, signals)
@@ -99,12 +139,12 @@ export class Consumer implements TaskConsumer, Claimant {
         // Somebody was quicker.
       }
       const left = until - clock.monotonic()
-      if (left <= 0) return []
+      if (left <= 0 || stopped()) return []
       this.#stand(max, suspects, left)
       const due = Math.min(...[...this.#logs].map(([each, queues]) => each.dueIn(queues, suspects)))
       // A suspect that was given for another receive is not for this one: it goes back soon.
       if (!this.#hasGiven(suspects) && this.#best(suspects) === undefined)
-        await lifetime.wait(Math.min(left, Math.max(1, due)), signals, (wake) => this.#listen(wake))
+        await this.#news(Math.min(left, Math.max(1, due)), signals)
     }
   }
 
@@ -112,9 +152,11 @@ export class Consumer implements TaskConsumer, Claimant {
     const { driver, lifetime, outbox, check, deadTopic } = this.#parts
     lifetime.refuseIfOver()
     check(sends)
+    const dying = settlements.filter(({ op }) => op === 'dead').map(({ lease }) => (lease.token as Token).log)
+    await Promise.all([...new Set(dying)].map((log) => log.started()))
     const letters = settlements.flatMap(({ lease, ...settlement }) => {
-      const { log, grant, offset, index } = lease.token as Token
-      if (settlement.op !== 'dead' || !log.isHeldBy(offset, index, grant)) return []
+      const { log, offset, index } = lease.token as Token
+      if (settlement.op !== 'dead' || leftOf(lease) === undefined) return []
       const key = keyOfTask(log.place.topic, log.place.partition, offset, index)
       return [letterRecord(key, settlement.letter, lease.body)]
     })
@@ -144,67 +186,103 @@ export class Consumer implements TaskConsumer, Claimant {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
-    const given = this.#given.splice(0)
-    // It stays known to its logs: what they still give it goes back.
-    const farewells = [...this.#standing].map(([log, { name }]) => log.say({ op: 'unwant', names: [name] }))
-    await Promise.allSettled([...farewells, this.#giveBack(given)])
+    const given = this.#given.splice(0).map(({ lease }) => lease)
+    await Promise.allSettled([this.#unstand(this.#wanted), this.#giveBack(given)])
+    await Promise.allSettled(this.#arriving)
+    for (const log of this.#logs.keys()) log.claimants.delete(this.#parts.name)
+    this.#parts.onClose()
   }
 
   // ---- What logs say
 
-  onGrant(log: QueueLog, { name, grant, tasks }: Grant): void {
-    if (this.#standing.get(log)?.name === name) this.#standing.delete(log)
-    const leases = log.bodiesOf(tasks).then((bodies) =>
-      tasks.map(({ queue, offset, index, deliveries }, i): Lease => ({
-        id: bodies[i]!.id,
-        queue,
-        // What a caller does to it must not change what another is given.
-        body: Buffer.from(bodies[i]!.body),
-        deliveries,
-        token: { log, grant, offset, index } satisfies Token,
-      })),
-    )
-    leases.then(
-      (found) => {
-        this.#answered(name)
-        if (this.#closing.signal.aborted) return this.#giveBack(found)
-        this.#given.push(...found)
-        this.#wakeAll()
-        this.#parts.clock.after(LINGER_MS, () => {
-          const left = new Set(found)
-          const untaken = this.#given.filter((lease) => left.has(lease))
-          this.#given = this.#given.filter((lease) => !left.has(lease))
-          void this.#giveBack(untaken)
-        })
-        return undefined
-      },
+  onGrant(log: QueueLog, grant: Grant): void {
+    if (this.#standing.get(log)?.name === grant.name) this.#standing.delete(log)
+    const arriving = this.#leasesOf(log, grant)
+      .then((leases) => this.#offer(leases))
       // It cannot be read: its lease runs out.
-      () => this.#answered(name),
-    )
+      .catch(() => {})
+      .finally(() => {
+        this.#arriving.delete(arriving)
+        this.#answered(grant.name)
+        this.#wakeAll()
+      })
+    this.#arriving.add(arriving)
   }
 
   onMiss(name: string): void {
+    for (const [log, standing] of this.#standing) if (standing.name === name) this.#standing.delete(log)
     this.#answered(name)
+    this.#wakeAll()
+  }
+
+  onBegin(log: QueueLog): void {
+    this.#standing.delete(log)
   }
 
   onNews(): void {
     this.#wakeAll()
   }
 
-  // ---- Asking
+  // ---- Handing over
+
+  async #leasesOf(log: QueueLog, { grant, tasks }: Grant): Promise<readonly Lease[]> {
+    const bodies = await log.bodiesOf(tasks)
+    // What was read in the middle of a log that is read anew may be past.
+    await log.started()
+    return tasks.map(({ queue, offset, index, deliveries }, i): Lease => ({
+      id: bodies[i]!.id,
+      queue,
+      // What a caller does to it must not change what another is given.
+      body: Buffer.from(bodies[i]!.body),
+      deliveries,
+      token: { log, grant, offset, index } satisfies Token,
+    }))
+  }
+
+  async #offer(leases: readonly Lease[]): Promise<void> {
+    if (this.#closing.signal.aborted) return this.#giveBack(leases)
+    const doubtful = leases.filter((lease) => lease.deliveries > 1 || this.#isLate(lease))
+    await Promise.all([...byLog(doubtful)].map(([log, members]) => this.#keepIn(log, members)))
+    const held = leases.filter((lease) => leftOf(lease) !== undefined)
+    if (this.#closing.signal.aborted) return this.#giveBack(held)
+    const { clock } = this.#parts
+    const until = clock.monotonic() + this.#leaseMs / 2
+    const given = new Set(held.map((lease): Given => ({ lease, until })))
+    this.#given.push(...given)
+    this.#wakeAll()
+    clock.after(LINGER_MS, () => {
+      const untaken = this.#given.filter((each) => given.has(each))
+      this.#given = this.#given.filter((each) => !given.has(each))
+      void this.#giveBack(untaken.map(({ lease }) => lease))
+    })
+  }
+
+  async #keepIn(log: QueueLog, members: readonly Members[]): Promise<void> {
+    await log.tell({ op: 'keep', members, leaseMs: this.#leaseMs })
+  }
+
+  #isLate(lease: Lease): boolean {
+    return (leftOf(lease) ?? 0) < this.#leaseMs / 2
+  }
 
   #hasGiven(suspects: boolean): boolean {
-    return this.#given.some(({ deliveries }) => suspects || deliveries === 1)
+    return this.#given.some(({ lease }) => suspects || lease.deliveries === 1)
   }
 
   /** A suspect comes alone. */
   #take(max: number, suspects: boolean): readonly Lease[] {
     if (this.#given.length === 0) return []
-    const suspect = this.#given.findIndex(({ deliveries }) => deliveries > 1)
-    if (suspects && suspect >= 0) return this.#given.splice(suspect, 1)
-    const taken = this.#given.filter(({ deliveries }) => deliveries === 1).slice(0, max)
-    this.#given = this.#given.filter((lease) => !taken.includes(lease))
-    return taken
+    const now = this.#parts.clock.monotonic()
+    const late = this.#given.filter(({ until }) => until <= now)
+    if (late.length > 0) {
+      this.#given = this.#given.filter(({ until }) => until > now)
+      this.#offer(late.map(({ lease }) => lease)).catch(() => {})
+    }
+    const suspect = this.#given.findIndex(({ lease }) => lease.deliveries > 1)
+    if (suspects && suspect >= 0) return this.#given.splice(suspect, 1).map(({ lease }) => lease)
+    const taken = this.#given.filter(({ lease }) => lease.deliveries === 1).slice(0, max)
+    this.#given = this.#given.filter((each) => !taken.includes(each))
+    return taken.map(({ lease }) => lease)
   }
 
   /** The log that has the most urgent; of several another one each time. */
@@ -233,8 +311,9 @@ export class Consumer implements TaskConsumer, Claimant {
     const queues = this.#logs.get(log)!
     let answered = false
     this.#asked.set(name, () => (answered = true))
+    this.#wanted.add(log)
     try {
-      await log.say({ op: 'want', want: { name, queues, max, suspects, leaseMs: this.#leaseMs, waitMs: 0 } })
+      await log.want({ name, queues, max, suspects, leaseMs: this.#leaseMs, waitMs: 0 })
       if (answered) return
       await this.#parts.lifetime.wait(ANSWER_MS, signals, (wake) => {
         this.#asked.set(name, wake)
@@ -259,10 +338,22 @@ export class Consumer implements TaskConsumer, Claimant {
       if (known !== undefined && known.max <= max && known.suspects === suspects && known.until > now) continue
       const name = known?.name ?? `${this.#parts.name}.${++this.#wants}`
       this.#standing.set(log, { name, max, suspects, until: now + waitMs })
-      log.say({ op: 'want', want: { name, queues, max, suspects, leaseMs: this.#leaseMs, waitMs } }).catch(() => {
+      this.#wanted.add(log)
+      log.want({ name, queues, max, suspects, leaseMs: this.#leaseMs, waitMs }).catch(() => {
         if (this.#standing.get(log)?.name === name) this.#standing.delete(log)
       })
     }
+  }
+
+  /** Nothing is wanted any more. Resolves when everything that was given before has come. */
+  async #unstand(logs: Iterable<QueueLog>): Promise<void> {
+    const farewells = [...logs].map((log) => {
+      const names = [this.#standing.get(log)?.name].filter((name) => name !== undefined)
+      this.#standing.delete(log)
+      return log.tell({ op: 'unwant', names })
+    })
+    // If this fails, they run out.
+    await Promise.allSettled(farewells)
   }
 
   async #giveBack(leases: readonly Lease[]): Promise<void> {
@@ -272,14 +363,23 @@ export class Consumer implements TaskConsumer, Claimant {
     )
   }
 
-  #listen(wake: () => void): () => void {
-    this.#wakes.add(wake)
-    return () => this.#wakes.delete(wake)
+  /** Whether there is any, within so long. */
+  #news(ms: number, signals: readonly (AbortSignal | undefined)[]): Promise<boolean> {
+    return this.#parts.lifetime.wait(ms, signals, (wake) => {
+      this.#wakes.add(wake)
+      return () => this.#wakes.delete(wake)
+    })
   }
 
   #wakeAll(): void {
     for (const wake of this.#wakes) wake()
   }
+}
+
+/** In ms, at least; undefined if it is somebody else's by now, or nobody's. */
+function leftOf({ token }: Lease): number | undefined {
+  const { log, grant, offset, index } = token as Token
+  return log.leftOf(offset, index, grant)
 }
 
 /** What was handed out together is named together. */

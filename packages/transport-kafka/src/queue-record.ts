@@ -3,7 +3,6 @@
 //   1  format   4  length of what consumers say   that, as JSON   tasks, as frames
 import type { Framed } from './frame'
 import { decodeFrames, encodeFrames, headEnd } from './frame'
-import type { Picture } from './queue-state'
 
 /** Give me tasks: at once, or as soon as there are any. */
 export interface Want {
@@ -13,6 +12,8 @@ export interface Want {
   readonly max: number
   readonly suspects: boolean
   readonly leaseMs: number
+  /** By the broker's clock, as far as its sayer knows: a lease later it is void. */
+  readonly saidAt: number
   /** How long it waits, from the time of this record; 0: it is answered by this record or not at all. */
   readonly waitMs: number
 }
@@ -34,6 +35,40 @@ export type Saying =
   /** What all records up to an offset have led to: for those who begin to read when they are gone. */
   | { readonly op: 'picture'; readonly upTo: number; readonly picture: Picture }
   | { readonly op: 'keep'; readonly members: readonly Members[]; readonly leaseMs: number }
+
+export interface Waiting {
+  readonly want: Want
+  readonly until: number
+}
+
+/** Of a task that was handed out before. */
+export type Phase = 'held' | 'ready' | 'later'
+
+export type FreshPicture = readonly [priority: number, offset: number, from: number, to: number, at: number]
+export type KnownPicture = readonly [
+  offset: number,
+  index: number,
+  at: number,
+  priority: number,
+  deliveries: number,
+  isCounted: boolean,
+  grant: string,
+  until: number,
+  graceMs: number,
+  phase: Phase,
+]
+
+/** A state as plain data. */
+export interface Picture {
+  readonly time: number
+  readonly wants: readonly Waiting[]
+  readonly queues: readonly {
+    readonly name: string
+    readonly fresh: readonly FreshPicture[]
+    /** Those that may be handed out, in their order; then the others. */
+    readonly known: readonly KnownPicture[]
+  }[]
+}
 
 export interface QueueRecord {
   readonly sayings: readonly Saying[]

@@ -3,11 +3,13 @@
 //
 // F1. A task is held by at most one grant. What a record says of a grant that is not the task's any more has no effect.
 // F2. A want gets at most `max` tasks, all by the record at which there are some, higher priorities first; a suspect comes alone, before all others.
-// F3. The log before the floor may be gone: the first record that holds a task which is not done. What it has led to is in a picture of the state, a record that is written before.
+// F3. A lease that is over is called so by one record, and the task is handed out by a later one at the earliest: its holder's `keep` may be on its way, and after a stall it is not the first to speak.
+// F4. Deliveries are what was handed out and has not come back. A suspect's count once its holder has said something of it, so that it is not condemned for what was given to the dead.
+// F5. The log before the floor may be gone: the first record that holds a task which is not done. What it has led to is in a picture of the state, a record that is written before.
 import type { Due } from '@tasks/core/adapter'
 import { Heap } from '@tasks/core/adapter'
 import { PRIORITIES } from './limits'
-import type { Members, QueueRecord, Want } from './queue-record'
+import type { FreshPicture, KnownPicture, Members, Phase, Picture, QueueRecord, Waiting, Want } from './queue-record'
 
 export interface GrantedTask {
   readonly queue: string
@@ -26,7 +28,7 @@ export interface Grant {
 
 export interface Answers {
   readonly grants: readonly Grant[]
-  /** Wants that got nothing and do not wait. */
+  /** Wants that got nothing and do not wait, or are void. */
   readonly missed: readonly string[]
 }
 
@@ -45,12 +47,16 @@ interface Known {
   readonly index: number
   readonly at: number
   readonly priority: number
-  /** How often its lease has run out. */
-  expiries: number
+  /** How often it was handed out and has not come back, as far as that counts. */
+  deliveries: number
+  /** Whether they have the last time in them. */
+  isCounted: boolean
   grant: string
   /** Until when it is held, or from when on it may be handed out. */
   until: number
-  state: 'held' | 'ready' | 'later'
+  /** What its holder still has when that is over; 0: it is. */
+  graceMs: number
+  phase: Phase
   /** How often it was put among those that may be handed out: it may have been taken out of turn. */
   turns: number
 }
@@ -59,35 +65,6 @@ interface Known {
 interface Turn {
   readonly task: Known
   readonly turn: number
-}
-
-type FreshPicture = readonly [priority: number, offset: number, from: number, to: number, at: number]
-type KnownPicture = readonly [
-  offset: number,
-  index: number,
-  at: number,
-  priority: number,
-  expiries: number,
-  grant: string,
-  until: number,
-  state: Known['state'],
-]
-
-interface Waiting {
-  readonly want: Want
-  readonly until: number
-}
-
-/** A state as plain data. */
-export interface Picture {
-  readonly time: number
-  readonly wants: readonly Waiting[]
-  readonly queues: readonly {
-    readonly name: string
-    readonly fresh: readonly FreshPicture[]
-    /** Those that may be handed out, in their order; then the others. */
-    readonly known: readonly KnownPicture[]
-  }[]
 }
 
 interface DueTask extends Due {
@@ -108,6 +85,9 @@ class Queue {
   }
 }
 
+/** What a holder has when its lease is over: a third of it, or so long. */
+const MOST_GRACE_MS = 1_000
+
 /** Of one record; so a task has a number. */
 export const MOST_TASKS_OF_A_RECORD = 4096
 
@@ -117,25 +97,26 @@ export class QueueState {
   /** How many tasks of a record are not done, in the order of the records. */
   readonly #live = new Map<number, number>()
   readonly #wants = new Map<string, Waiting>()
-  #time = 0
-
   /** By the broker's clock, of the last record. */
-  get time(): number {
-    return this.#time
-  }
+  #time = 0
 
   fold(offset: number, time: number, { sayings, tasks }: QueueRecord): Answers {
     // The leader of a partition may change to a broker whose clock is behind.
     this.#time = Math.max(this.#time, time)
     this.#add(offset, tasks)
     const asked: string[] = []
+    const late: string[] = []
     for (const saying of sayings) {
       switch (saying.op) {
         case 'want': {
           const { want } = saying
           this.#wants.delete(want.name)
-          this.#wants.set(want.name, { want, until: this.#time + want.waitMs })
-          asked.push(want.name)
+          // One that was only late: whoever said it may be gone, or have given it up.
+          if (this.#time - want.saidAt > want.leaseMs) late.push(want.name)
+          else {
+            this.#wants.set(want.name, { want, until: this.#time + want.waitMs })
+            asked.push(want.name)
+          }
           break
         }
         case 'unwant':
@@ -154,11 +135,12 @@ export class QueueState {
         case 'picture':
           break
         case 'keep':
-          this.#each(saying.members, (task) => this.#hold(task, task.grant, saying.leaseMs))
+          this.#each(saying.members, (task) => this.#keep(task, saying.leaseMs))
           break
       }
     }
-    return this.#match(offset, asked)
+    const { grants, missed } = this.#match(offset, asked)
+    return { grants, missed: [...late, ...missed] }
   }
 
   /** Records before it are not read any more; undefined: none so far is. */
@@ -171,26 +153,30 @@ export class QueueState {
     return {
       time: this.#time,
       wants: [...this.#wants.values()],
-      queues: [...this.#queues.values()].map((queue) => {
+      queues: [...this.#queues.values()].sort(byName).flatMap((queue) => {
         const inOrder = [...queue.returned.flat(), ...queue.suspects]
           .filter((turn) => this.#isNext(turn))
           .map(({ task }) => task)
-        const others = [...this.#known.values()].filter((task) => task.queue === queue && task.state !== 'ready')
+        const others = [...this.#known.values()].filter((task) => task.queue === queue && task.phase !== 'ready')
+        const fresh = queue.fresh.flatMap((some, priority) =>
+          some.map(({ offset, from, to, at }): FreshPicture => [priority, offset, from, to, at]),
+        )
+        if (fresh.length + inOrder.length + others.length === 0) return []
         return {
           name: queue.name,
-          fresh: queue.fresh.flatMap((some, priority) =>
-            some.map(({ offset, from, to, at }): FreshPicture => [priority, offset, from, to, at]),
-          ),
+          fresh,
           known: [...inOrder, ...others.sort((a, b) => numberOf(a) - numberOf(b))].map(
-            ({ offset, index, at, priority, expiries, grant, until, state }): KnownPicture => [
+            ({ offset, index, at, priority, deliveries, isCounted, grant, until, graceMs, phase }): KnownPicture => [
               offset,
               index,
               at,
               priority,
-              expiries,
+              deliveries,
+              isCounted,
               grant,
               until,
-              state,
+              graceMs,
+              phase,
             ],
           ),
         }
@@ -211,12 +197,13 @@ export class QueueState {
         queue.fresh[priority]!.push({ offset, from, to, at })
         count(offset, to - from)
       }
-      for (const [offset, index, at, priority, expiries, grant, until, taskState] of known) {
-        const task: Known = { queue, offset, index, at, priority, expiries, grant, until, state: taskState, turns: 0 }
+      for (const [offset, index, at, priority, deliveries, isCounted, grant, until, graceMs, phase] of known) {
+        const counts = { deliveries, isCounted, turns: 0 }
+        const task: Known = { queue, offset, index, at, priority, grant, until, graceMs, phase, ...counts }
         state.#known.set(numberOf(task), task)
         count(offset, 1)
-        if (taskState === 'held') queue.held.push(dueOf(task))
-        else if (taskState === 'later') queue.later.push(dueOf(task))
+        if (phase === 'held') queue.held.push(dueOf(task))
+        else if (phase === 'later') queue.later.push(dueOf(task))
         else state.#queueUp(task)
       }
     }
@@ -260,12 +247,14 @@ export class QueueState {
     let oldest = Infinity
     for (const fresh of queue.fresh) oldest = Math.min(oldest, fresh[0]?.at ?? Infinity)
     for (const task of this.#known.values())
-      if (task.queue === queue && (task.state !== 'held' || task.until <= now)) oldest = Math.min(oldest, task.at)
+      if (task.queue === queue && (task.phase !== 'held' || task.until <= now)) oldest = Math.min(oldest, task.at)
     return oldest === Infinity ? undefined : oldest
   }
 
-  isHeldBy(offset: number, index: number, grant: string): boolean {
-    return this.#known.get(numberOf({ offset, index }))?.grant === grant
+  /** Until when a task is this grant's; it goes on being so until somebody else gets it. Undefined if it is not. */
+  heldUntil(offset: number, index: number, grant: string): number | undefined {
+    const task = this.#known.get(numberOf({ offset, index }))
+    return task?.grant === grant ? task.until : undefined
   }
 
   // ---- What records say
@@ -295,9 +284,9 @@ export class QueueState {
 
   #bury(prefix: string): void {
     for (const name of this.#wants.keys()) if (name.startsWith(prefix)) this.#wants.delete(name)
-    const held = [...this.#known.values()].filter(({ state, grant }) => state === 'held' && grant.startsWith(prefix))
+    const held = [...this.#known.values()].filter(({ phase, grant }) => phase === 'held' && grant.startsWith(prefix))
     // In an order that does not depend on where a reader began.
-    for (const task of held.sort((a, b) => numberOf(a) - numberOf(b))) this.#runOut(task)
+    for (const task of held.sort((a, b) => numberOf(a) - numberOf(b))) this.#makeReady(task)
   }
 
   #remove(task: Known): void {
@@ -310,30 +299,38 @@ export class QueueState {
 
   #giveBack(task: Known, delayMs: number): void {
     task.grant = ''
+    if (task.isCounted) task.deliveries--
+    task.isCounted = false
     if (delayMs <= 0) return this.#makeReady(task)
-    task.state = 'later'
+    task.phase = 'later'
     task.until = this.#time + delayMs
     task.queue.later.push(dueOf(task))
   }
 
-  /** One whose lease has run out before is a suspect for ever. */
   #makeReady(task: Known): void {
-    task.state = 'ready'
+    task.phase = 'ready'
     this.#queueUp(task)
   }
 
   #queueUp(task: Known): void {
     const turn = { task, turn: ++task.turns }
-    if (task.expiries > 0) task.queue.suspects.push(turn)
+    if (task.deliveries > 0) task.queue.suspects.push(turn)
     else task.queue.returned[task.priority]!.push(turn)
+  }
+
+  #keep(task: Known, leaseMs: number): void {
+    if (!task.isCounted) task.deliveries++
+    task.isCounted = true
+    this.#hold(task, task.grant, leaseMs)
   }
 
   #hold(task: Known, grant: string, leaseMs: number): void {
     task.grant = grant
     task.until = this.#time + leaseMs
+    task.graceMs = Math.min(MOST_GRACE_MS, Math.ceil(leaseMs / 3))
     // Extended, it is in the heap already, by an earlier time.
-    if (task.state === 'held') return
-    task.state = 'held'
+    if (task.phase === 'held') return
+    task.phase = 'held'
     task.queue.held.push(dueOf(task))
   }
 
@@ -361,18 +358,16 @@ export class QueueState {
       if (!this.#isStill(task, 'held')) continue
       // Extended, or handed out again: its turn is that of its own time.
       if (task.until > due.dueAt) held.push(dueOf(task))
-      else this.#runOut(task)
+      else if (task.graceMs > 0) {
+        task.until = this.#time + task.graceMs
+        task.graceMs = 0
+        held.push(dueOf(task))
+      } else this.#makeReady(task)
     }
     for (let due = later.peek(); due !== undefined && due.dueAt <= this.#time; due = later.peek()) {
       later.pop()
       if (this.#isStill(due.task, 'later') && due.task.until === due.dueAt) this.#makeReady(due.task)
     }
-  }
-
-  /** Until it is handed out again it is still its holder's. */
-  #runOut(task: Known): void {
-    task.expiries++
-    this.#makeReady(task)
   }
 
   /** Lets go of what has no effect any more: at any time, since it changes nothing of what follows. */
@@ -391,15 +386,17 @@ export class QueueState {
     return task.turns === turn && this.#isStill(task, 'ready')
   }
 
-  #isStill(task: Known, state: Known['state']): boolean {
-    return task.state === state && this.#known.get(numberOf(task)) === task
+  #isStill(task: Known, phase: Phase): boolean {
+    return task.phase === phase && this.#known.get(numberOf(task)) === task
   }
 
   #take({ name, queues: names, max, suspects, leaseMs }: Want, offset: number): GrantedTask[] {
     const grant = grantOf(name, offset)
-    const queues = names.flatMap((each) => this.#queues.get(each) ?? [])
+    // In their places: whether one is known that has nothing must make no difference.
+    const queues = names.map((each) => this.#queues.get(each))
     if (suspects) {
       for (const queue of queues) {
+        if (queue === undefined) continue
         for (let turn = queue.suspects.shift(); turn !== undefined; turn = queue.suspects.shift()) {
           if (this.#isNext(turn)) return [this.#grant(turn.task, grant, leaseMs)]
         }
@@ -410,7 +407,8 @@ export class QueueState {
     const first = offset
     for (let priority = PRIORITIES - 1; priority >= 0 && taken.length < max; priority--) {
       for (let i = 0; i < queues.length && taken.length < max; i++) {
-        const queue = queues[(first + i) % queues.length]!
+        const queue = queues[(first + i) % queues.length]
+        if (queue === undefined) continue
         const returned = queue.returned[priority]!
         for (let turn = returned[0]; turn !== undefined && taken.length < max; turn = returned[0]) {
           returned.shift()
@@ -438,14 +436,18 @@ export class QueueState {
     grant: string,
     leaseMs: number,
   ): GrantedTask {
-    const task: Known = { queue, offset, index, at, priority, expiries: 0, grant, until: 0, state: 'ready', turns: 0 }
+    const counts = { deliveries: 0, isCounted: false, turns: 0 }
+    const task: Known = { queue, offset, index, at, priority, grant, until: 0, graceMs: 0, phase: 'ready', ...counts }
     this.#known.set(numberOf(task), task)
     return this.#grant(task, grant, leaseMs)
   }
 
   #grant(task: Known, grant: string, leaseMs: number): GrantedTask {
+    task.isCounted = task.deliveries === 0
+    if (task.isCounted) task.deliveries = 1
     this.#hold(task, grant, leaseMs)
-    return { queue: task.queue.name, offset: task.offset, index: task.index, deliveries: task.expiries + 1 }
+    const deliveries = task.isCounted ? 1 : task.deliveries + 1
+    return { queue: task.queue.name, offset: task.offset, index: task.index, deliveries }
   }
 
   #queue(name: string): Queue {
@@ -458,6 +460,10 @@ export class QueueState {
 function isDue(heap: Heap<DueTask>, now: number): boolean {
   const next = heap.peek()
   return next !== undefined && next.dueAt <= now
+}
+
+function byName(a: Queue, b: Queue): number {
+  return a.name < b.name ? -1 : 1
 }
 
 /** A want is granted once by one record. */

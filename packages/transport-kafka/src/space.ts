@@ -57,6 +57,8 @@ const GOODBYE_MS = 2_000
 export function openSpace(parts: SpaceParts): Space {
   const { namespace, partitions, capabilities, driver, clock, topics, rowBudget } = parts
   const lifetime = new Lifetime(clock)
+  // What closing must still hear.
+  const reading = new Lifetime(clock)
   const outbox = new Outbox(driver, topics, partitions)
   const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
   const shared = { driver, clock, lifetime, topics, outbox, partitions }
@@ -74,7 +76,7 @@ export function openSpace(parts: SpaceParts): Space {
     return (['tasks', 'dispatch'] as const).map((part) => {
       const place = { topic: topics.name(part), partition }
       const key = `${part}/${partition}`
-      const log = logs.get(key) ?? new QueueLog({ ...shared, place })
+      const log = logs.get(key) ?? new QueueLog({ ...shared, lifetime: reading, place })
       logs.set(key, log)
       return log
     })
@@ -99,8 +101,15 @@ export function openSpace(parts: SpaceParts): Space {
 
     consume(options: ConsumeOptions): TaskConsumer {
       lifetime.refuseIfOver()
-      const consumer = new Consumer(
-        { ...shared, check, deadTopic: topics.name('dead'), name: `${parts.name}-${++names}`, logsOf },
+      const consumer: Consumer = new Consumer(
+        {
+          ...shared,
+          check,
+          deadTopic: topics.name('dead'),
+          name: `${parts.name}-${++names}`,
+          logsOf,
+          onClose: () => consumers.delete(consumer),
+        },
         options,
       )
       consumers.add(consumer)
@@ -182,6 +191,7 @@ export function openSpace(parts: SpaceParts): Space {
       ])
       lifetime.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
       await waitAtMost(clock, GOODBYE_MS, goodbyes)
+      reading.end(new TaskError('TASKS_CLOSED', `namespace "${namespace}" was closed`))
       mailbox.close()
       owners.stop()
       events.stop()

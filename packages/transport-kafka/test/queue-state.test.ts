@@ -1,13 +1,15 @@
 // Who holds which task, as any reader of the log knows it: whatever has happened before the floor, and wherever a reader began.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { QueueRecord, Saying } from '../src/queue-record'
+import type { Picture, QueueRecord, Saying, Want } from '../src/queue-record'
 import { decodeQueueRecord, encodeQueueRecord } from '../src/queue-record'
-import type { Grant, Picture } from '../src/queue-state'
+import type { Grant } from '../src/queue-state'
 import { QueueState } from '../src/queue-state'
 
 const QUEUES = ['a', 'b']
 const LEASE_MS = 50
+
+const ANY: Omit<Want, 'name'> = { queues: QUEUES, max: 1, suspects: true, leaseMs: 1_000, waitMs: 0, saidAt: 0 }
 
 interface Step {
   readonly afterMs: number
@@ -69,7 +71,8 @@ function play(steps: readonly Step[]): {
       } else sayings.push({ op: 'back', members, delayMs: outcome === 'later' ? 30 : 0 })
     }
     if (gone !== undefined) sayings.push({ op: 'gone', prefix: gone })
-    if (want !== undefined) sayings.push({ op: 'want', want: { ...want, queues: QUEUES, leaseMs: LEASE_MS } })
+    if (want !== undefined)
+      sayings.push({ op: 'want', want: { ...want, queues: QUEUES, leaseMs: LEASE_MS, saidAt: time } })
     const framed = tasks.map((task, i) => ({ ...task, id: `${offset}.${i}`, body: new Uint8Array() }))
     const record = { sayings, tasks: framed.sort((a, b) => b.priority - a.priority || (a.queue < b.queue ? -1 : 1)) }
     log.push({ offset, time, record })
@@ -97,6 +100,21 @@ test('a want gets no more than it asked for, of its queues, and a suspect alone'
   )
 })
 
+test('a task is never said to have been delivered more often than it was handed out', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const handed = new Map<string, number>()
+      for (const { tasks } of play(steps).grants) {
+        for (const task of tasks) {
+          const times = (handed.get(key(task)) ?? 0) + 1
+          handed.set(key(task), times)
+          expect(task.deliveries).toBeLessThanOrEqual(times)
+        }
+      }
+    }),
+  )
+})
+
 test('nothing is lost: what is not done is handed out again in the end', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -107,7 +125,7 @@ test('nothing is lost: what is not done is handed out again in the end', () => {
       let offset = log.length
       let time = (log.at(-1)?.time ?? 0) + 1_000
       for (let idle = 0; idle < 3; offset++, time += 100) {
-        const want = { name: 'end.1', queues: QUEUES, max: 10, suspects: true, leaseMs: LEASE_MS, waitMs: 0 }
+        const want = { ...ANY, name: 'end.1', max: 10, leaseMs: LEASE_MS, saidAt: time }
         const { grants } = state.fold(offset, time, { sayings: [{ op: 'want', want }], tasks: [] })
         const mine = grants.filter(({ name }) => name === 'end.1')
         idle = mine.length === 0 ? idle + 1 : 0
@@ -146,7 +164,7 @@ test('whoever begins with a picture comes to the same as whoever has read everyt
 
 test('what the dead wanted goes to others, and what they held comes back as suspects', () => {
   const state = new QueueState()
-  const want = { queues: QUEUES, max: 1, suspects: true, leaseMs: 1_000, waitMs: 1_000 }
+  const want = { ...ANY, waitMs: 1_000 }
   const tasks = ['one', 'two'].map((id) => ({ queue: 'a', priority: 0, id, body: new Uint8Array() }))
   const send = (index: number): QueueRecord => ({ sayings: [], tasks: [tasks[index]!] })
   state.fold(0, 0, { sayings: [{ op: 'want', want: { ...want, name: 'dead-1.1' } }], tasks: [] })
@@ -158,6 +176,90 @@ test('what the dead wanted goes to others, and what they held comes back as susp
     state.fold(5, 5, { sayings: [{ op: 'want', want: { ...want, name } }], tasks: [] }).grants
   expect(ask('alive-1.1')[0]!.tasks).toMatchObject([{ offset: 1, deliveries: 2 }])
   expect(ask('alive-1.2')[0]!.tasks).toMatchObject([{ offset: 4, deliveries: 1 }])
+})
+
+/** Tells a state what is said, each in a record of its own. */
+class Teller {
+  readonly state = new QueueState()
+  #offset = 0
+
+  send(time: number, ...ids: readonly string[]): readonly Grant[] {
+    const tasks = ids.map((id) => ({ queue: 'a', priority: 0, id, body: new Uint8Array() }))
+    return this.state.fold(this.#offset++, time, { sayings: [], tasks }).grants
+  }
+
+  say(time: number, saying: Saying): readonly Grant[] {
+    return this.state.fold(this.#offset++, time, { sayings: [saying], tasks: [] }).grants
+  }
+
+  want(time: number, name: string, more: Partial<Want> = {}): readonly Grant[] {
+    return this.say(time, { op: 'want', want: { ...ANY, name, saidAt: time, ...more } })
+  }
+
+  /** Asks until it is given something: a lease that is over is called so first. */
+  wantLater(time: number, name: string): readonly Grant[] {
+    return [...this.want(time, `${name}a`), ...this.want(time + 1_000, `${name}b`)]
+  }
+
+  keep(time: number, of: Grant): void {
+    this.say(time, { op: 'keep', members: membersOf(of), leaseMs: 1_000 })
+  }
+}
+
+function membersOf({ grant, tasks }: Grant) {
+  return tasks.map(({ offset, index }) => ({ grant, offset, indexes: [index] }))
+}
+
+test('a keep that comes late costs no delivery, however often', () => {
+  const log = new Teller()
+  log.send(0, 'one')
+  const [grant] = log.want(0, 'x.1')
+  let time = 0
+  for (let i = 0; i < 5; i++) {
+    // Somebody wants something of another queue, and sees that the lease is over, and even that it may be handed out.
+    log.want((time += 1_100), `y.${i}a`, { queues: ['b'] })
+    log.want((time += 1_100), `y.${i}b`, { queues: ['b'] })
+    log.keep(time, grant!)
+  }
+  log.say(time, { op: 'back', members: membersOf(grant!), delayMs: 0 })
+  expect(log.want(time, 'z.1')[0]?.tasks).toMatchObject([{ deliveries: 1 }])
+})
+
+test('a want that finds a lease over is not given its task before the holder has had the time to say that it is there', () => {
+  const log = new Teller()
+  log.send(0, 'one')
+  const [grant] = log.want(0, 'x.1')
+  // All have stood still, and the holder is not the first to speak.
+  expect(log.want(60_000, 'y.1')).toEqual([])
+  log.keep(60_001, grant!)
+  expect(log.want(60_900, 'y.2')).toEqual([])
+  expect(log.wantLater(61_002, 'y.3')[0]?.tasks).toMatchObject([{ deliveries: 2 }])
+})
+
+test('what is given to the dead again and again is a suspect, and is not condemned', () => {
+  const log = new Teller()
+  log.send(0, 'one')
+  log.want(0, 'dead-0.1')
+  let time = 0
+  for (let i = 1; i < 10; i++) {
+    log.say((time += 10), { op: 'gone', prefix: `dead-${i - 1}` })
+    expect(log.want(time, `dead-${i}.1`)[0]?.tasks).toMatchObject([{ deliveries: 2 }])
+  }
+  log.say((time += 10), { op: 'gone', prefix: 'dead-' })
+  const [begun] = log.want(time, 'alive-1.1')
+  log.keep(time, begun!)
+  log.say((time += 10), { op: 'gone', prefix: 'alive-1' })
+  expect(log.want(time, 'alive-2.1')[0]?.tasks).toMatchObject([{ deliveries: 3 }])
+})
+
+test('a want that comes a lease late is void', () => {
+  const log = new Teller()
+  log.send(5_000, 'one')
+  const want = { ...ANY, name: 'late.1', saidAt: 3_999, waitMs: 60_000 }
+  const answers = log.state.fold(7, 5_000, { sayings: [{ op: 'want', want }], tasks: [] })
+  expect(answers).toEqual({ grants: [], missed: ['late.1'] })
+  expect(log.send(5_001, 'two')).toEqual([])
+  expect(log.want(5_001, 'x.1', { saidAt: 4_500 })).toHaveLength(1)
 })
 
 test('records are read as they were written', () => {
