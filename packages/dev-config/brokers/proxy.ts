@@ -1,4 +1,4 @@
-// A network between a transport and the server, and what networks do: cut, hang, delay, lose an answer.
+// A network between a transport and the server, and what networks do: cut, hang, delay, lose an answer, deliver late.
 import { once } from 'node:events'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
@@ -13,8 +13,7 @@ export type Pattern = string | ((data: Buffer) => boolean)
 
 interface Trap {
   readonly pattern: Pattern
-  readonly fault: 'lost' | 'unanswered'
-  readonly sprung: () => void
+  readonly spring: (link: Link, data: Buffer) => void
 }
 
 export class Proxy {
@@ -23,6 +22,9 @@ export class Proxy {
   #port: number
   #refusing = false
   #delayMs = 0
+  #bytesPerMs = Infinity
+  /** Ends of connections that the near side has given up. */
+  readonly #late = new Set<Socket>()
   #traps: Trap[] = []
   /** Connections so far. */
   connections = 0
@@ -50,7 +52,12 @@ export class Proxy {
         far.destroy()
       }
       for (const socket of [near, far]) socket.on('error', end).on('close', end)
-      near.on('data', (data) => this.#forth(link, data))
+      near.on('data', (data) => {
+        this.#forth(link, data)
+        if (this.#bytesPerMs === Infinity) return
+        near.pause()
+        setTimeout(() => near.resume(), data.length / this.#bytesPerMs)
+      })
       far.on('data', (data) => this.#pass(near, data))
       return undefined
     })
@@ -64,8 +71,41 @@ export class Proxy {
    * The next time that something like this is sent to the server: it does not arrive (`lost`), or it does and nothing that the server says from then on is heard
    * (`unanswered`); then the connection is cut. Resolves when that has happened.
    */
-  trap(pattern: Pattern, fault: Trap['fault']): Promise<void> {
-    return new Promise((sprung) => this.#traps.push({ pattern, fault, sprung }))
+  trap(pattern: Pattern, fault: 'lost' | 'unanswered'): Promise<void> {
+    return this.#set(pattern, ({ near, far }, data, sprung) => {
+      const cut = (): void => {
+        near.resetAndDestroy()
+        sprung()
+      }
+      if (fault === 'lost') return cut()
+      far.removeAllListeners('data')
+      // It has been executed when the server answers.
+      far.once('data', cut)
+      far.write(data)
+      return undefined
+    })
+  }
+
+  /**
+   * The next time that something like this is sent to the server, it is kept on the way, and its sender sees the connection break. Resolves then, with what
+   * delivers it after all; that resolves when the server has executed it.
+   */
+  late(pattern: Pattern): Promise<() => Promise<void>> {
+    return this.#set(pattern, (link, data, sprung) => {
+      const { near, far } = link
+      this.#links.delete(link)
+      near.removeAllListeners()
+      near.on('error', () => {}).resetAndDestroy()
+      far.removeAllListeners()
+      far.on('error', () => {}).resume()
+      this.#late.add(far)
+      sprung(async () => {
+        const closed = once(far, 'close')
+        far.end(data)
+        await closed
+        this.#late.delete(far)
+      })
+    })
   }
 
   /** New connections lead there. */
@@ -102,9 +142,15 @@ export class Proxy {
     this.#delayMs = ms
   }
 
+  /** What is sent to the server takes its time. */
+  throttle(bytesPerMs: number): void {
+    this.#bytesPerMs = bytesPerMs
+  }
+
   async close(): Promise<void> {
     this.#refusing = true
     this.cut()
+    for (const far of this.#late) far.destroy()
     this.#server.close()
     await once(this.#server, 'close')
   }
@@ -115,16 +161,11 @@ export class Proxy {
     )
     if (index < 0) return this.#pass(link.far, data)
     const [trap] = this.#traps.splice(index, 1)
-    const cut = (): void => {
-      link.near.resetAndDestroy()
-      trap!.sprung()
-    }
-    if (trap!.fault === 'lost') return cut()
-    link.far.removeAllListeners('data')
-    // It has been executed when the server answers.
-    link.far.once('data', cut)
-    link.far.write(data)
-    return undefined
+    return trap!.spring(link, data)
+  }
+
+  #set<T>(pattern: Pattern, spring: (link: Link, data: Buffer, sprung: (value: T) => void) => void): Promise<T> {
+    return new Promise((sprung) => this.#traps.push({ pattern, spring: (link, data) => spring(link, data, sprung) }))
   }
 
   #pass(to: Socket, data: Buffer): void {
