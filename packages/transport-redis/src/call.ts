@@ -13,6 +13,10 @@ export class Call extends Command {
     this.#encoded = encode(name, args)
   }
 
+  get byteLength(): number {
+    return this.#encoded.length
+  }
+
   override toWritable(): Buffer {
     return this.#encoded
   }

@@ -16,6 +16,7 @@ function ours(clock: Clock) {
     enableReadyCheck: true,
     reconnectOnError: null,
     replyMapping: 'legacy',
+    stringNumbers: false,
     // For ever, soon at first.
     retryStrategy: (times: number) => Math.min(20 * 2 ** Math.min(times, 7), 2_000) * (0.5 + clock.random() / 2),
   } as const satisfies RedisOptions

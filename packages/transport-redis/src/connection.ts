@@ -5,10 +5,13 @@
 //     connection is closed. (A socket whose other end is gone without a word does not close by itself; and without resending, ioredis 6.0 leaves
 //     the promises of calls under way unsettled.)
 // C3. A repeatable call is made again until its time is over, and so is one that certainly had no effect. Any other is reported as it is: not known.
+//     What was sent may arrive after it was made again: by a slow way that is not this machine's. A repeatable call is one that may arrive late, too.
 // C4. Calls of one turn of the event loop leave in one write.
 import type { Clock } from '@tasks/core/adapter'
 import { sleep, TaskError } from '@tasks/core/adapter'
 import type { Redis } from 'ioredis'
+import { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Argument } from './call'
 import { Call } from './call'
 import {
@@ -24,6 +27,8 @@ import {
 import type { Script } from './script'
 
 const RETRY_MS = 50
+/** The slowest network that is waited for while a large call is on its way: 2 Mbit/s. What the kernel has of it cannot be seen. */
+const LEAST_BYTES_PER_MS = 256
 
 export interface ConnectionOptions {
   readonly client: Redis
@@ -39,10 +44,6 @@ export interface ConnectionOptions {
 }
 
 export interface RunOptions {
-  /** The arguments of every try but the first. */
-  readonly again?: readonly Argument[]
-  /** Called before each try. */
-  readonly onTry?: () => void
   /** How long it is tried. */
   readonly patienceMs?: number
 }
@@ -62,7 +63,11 @@ export class Connection {
   readonly #onSilence: () => void
   readonly #pending = new Set<Fail>()
   readonly #waitingForReady = new Set<() => void>()
+  /** Bytes of the calls under way. */
+  #sending = 0
   #heardAt = 0
+  /** Bytes that the connection had read then. */
+  #heard = 0
   #cancelWatch: (() => void) | undefined
   #corked = false
   #lastError: unknown
@@ -84,17 +89,18 @@ export class Connection {
     client.on('end', () => this.#wakeAll())
   }
 
-  /** Runs a script. */
+  /**
+   * Runs a script.
+   * @param args may depend on how many tries are in doubt: earlier ones that may have been executed, or may still be
+   */
   run(
     script: Script,
     keys: readonly string[],
-    args: readonly Argument[],
-    { again = args, onTry, patienceMs }: RunOptions = {},
+    args: readonly Argument[] | ((inDoubt: number) => readonly Argument[]),
+    { patienceMs }: RunOptions = {},
   ): Promise<unknown> {
-    let tries = 0
-    const attempt = (): Promise<unknown> => {
-      onTry?.()
-      const rest = [keys.length, ...keys, ...(tries++ === 0 ? args : again)]
+    const attempt = (inDoubt: number): Promise<unknown> => {
+      const rest = [keys.length, ...keys, ...(typeof args === 'function' ? args(inDoubt) : args)]
       const whole = (): Call => new Call('eval', [script.source, ...rest])
       return this.#send(new Call('evalsha', [script.sha, ...rest]), whole)
     }
@@ -106,9 +112,17 @@ export class Connection {
     return this.#insist(name, () => this.#send(new Call(name, args)), true)
   }
 
+  /** Asks the server whether it is there; if it says nothing, the connection is closed like any other that is silent. */
+  ping(): Promise<unknown> {
+    return this.#send(new Call('ping', []))
+  }
+
   /** Without a good-bye, which a dead socket would never deliver. ioredis then connects again. */
   reconnect(): void {
-    this.#client.stream?.destroy()
+    const { stream } = this.#client
+    // A reset also makes the system forget what it was going to send. A socket that is not TCP's alone has none.
+    if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy()
+    else stream?.destroy()
   }
 
   close(): void {
@@ -127,21 +141,22 @@ export class Connection {
 
   async #insist(
     what: string,
-    attempt: () => Promise<unknown>,
+    attempt: (inDoubt: number) => Promise<unknown>,
     repeatable: boolean,
     patienceMs = this.#patienceMs,
   ): Promise<unknown> {
     const until = this.#clock.monotonic() + patienceMs
-    for (;;) {
+    for (let inDoubt = 0; ;) {
       this.#refuseIfClosed()
       if (this.#client.status !== 'ready') await this.#ready(what, until)
       try {
-        return await attempt()
+        return await attempt(inDoubt)
       } catch (error) {
         this.#refuseIfClosed()
         const isOver = this.#clock.monotonic() >= until
         if (TaskError.is(error)) {
           if (isOver || !(repeatable || isCertain(error))) throw error
+          if (!isCertain(error)) inDoubt++
         } else {
           if (isOver || !isPassing(error)) throw refused(error, `${this.#name}: ${what}`)
           if (wantsAnotherServer(error)) this.reconnect()
@@ -183,17 +198,21 @@ export class Connection {
   /** @param whole the call with its script: a server that was restarted, or a replica that took over, knows none; from then on it does */
   #send(call: Call, whole?: () => Call): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      const end = (): void => {
+        if (this.#pending.delete(fail)) this.#sending -= call.byteLength
+      }
       const settle = (): void => {
-        this.#pending.delete(fail)
-        this.#heardAt = this.#clock.monotonic()
+        end()
+        this.#hear()
       }
       const fail: Fail = (error) => {
-        this.#pending.delete(fail)
+        end()
         reject(error)
       }
       this.#cork()
       if (this.#pending.size === 0) this.#watch()
       this.#pending.add(fail)
+      this.#sending += call.byteLength
       ;(this.#client.sendCommand(call) as Promise<unknown>).then(
         (answer) => {
           settle()
@@ -224,14 +243,21 @@ export class Connection {
 
   // ---- Silence
 
+  #hear(): void {
+    this.#heardAt = this.#clock.monotonic()
+    this.#heard = this.#client.stream?.bytesRead ?? 0
+  }
+
   /** One timer for all calls that are under way. */
   #watch(): void {
-    this.#heardAt = this.#clock.monotonic()
+    this.#hear()
     if (this.#cancelWatch !== undefined) return
     const look = (): void => {
       this.#cancelWatch = undefined
       if (this.#pending.size === 0) return
-      const left = this.#heardAt + this.#silenceMs - this.#clock.monotonic()
+      // A part of a long answer.
+      if (this.#client.stream?.bytesRead !== this.#heard) this.#hear()
+      const left = this.#heardAt + this.#silenceMs + this.#sending / LEAST_BYTES_PER_MS - this.#clock.monotonic()
       if (left <= 0) {
         this.#failAll(`no answer for ${this.#silenceMs} ms`)
         this.reconnect()

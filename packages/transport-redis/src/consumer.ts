@@ -1,7 +1,9 @@
 // Receiving tasks and settling them.
 //
-// Q1. A receive names its batch before it asks: asked again after a lost answer, or told by a sender while it waits, it gets the same batch, and no other.
+// Q1. A receive names its batch before it asks: told by a sender while it waits, or asked again after a lost answer, it gets what it was given, and no other. Each try has
+//     a name of its own, and knows those before it: a try that arrives late makes a batch that is nobody's, and touches none that was handed out.
 // Q2. A token names a message by batch and offset (scripts/shared.ts). Whether it still holds it is for the server to say.
+// Q3. An extension may move a message while it is being settled, or nobody may know whether it has: then it is settled in both places, of which one is right.
 import { setMaxListeners } from 'node:events'
 import type { ConsumeOptions, Lease, ReceiveOptions, Send, Settlement, TaskConsumer } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
@@ -14,7 +16,7 @@ import type { Mailbox, Waiter } from './mailbox'
 import type { Outbox } from './outbox'
 import { Parts } from './outbox'
 import { extend } from './scripts/extend'
-import { receive } from './scripts/receive'
+import { receive, stopWaiting } from './scripts/receive'
 import { settle } from './scripts/settle'
 
 export interface ConsumerParts {
@@ -39,19 +41,29 @@ interface Batch {
   readonly count: number
 }
 
+interface Place {
+  readonly batch: Batch
+  readonly offset: number
+}
+
 interface Token {
-  batch: Batch
-  offset: number
+  place: Place
+  /** Where an extension may have moved it. */
+  moved: Place | undefined
+  isSettling: boolean
+}
+
+/** Where a receive waits. Kept when it is over, for the next: so what a queue remembers of them stays bounded. */
+interface Seat {
+  readonly waiter: string
+  /** What may have been handed out to it. */
+  batches: string[]
 }
 
 interface Wish {
-  readonly batch: string
   readonly max: number
   readonly suspects: boolean
-  /** Its name at the queues, if it is to wait there. */
-  readonly waiter: string
-  /** The batch may be there already. */
-  readonly again: boolean
+  readonly waits: boolean
 }
 
 interface Found {
@@ -65,8 +77,8 @@ export class Consumer implements TaskConsumer {
   readonly #queues: readonly QueueKeys[]
   readonly #leaseMs: number
   readonly #closing = new AbortController()
-  /** Names of receives that are over: of one at a time each, so that what a queue remembers of them stays bounded. */
-  readonly #waiterNames: string[] = []
+  /** Of receives that are over. */
+  readonly #seats: Seat[] = []
   #turn = 0
 
   constructor(parts: ConsumerParts, { queues, leaseMs }: ConsumeOptions) {
@@ -85,37 +97,35 @@ export class Consumer implements TaskConsumer {
     const stopped = (): boolean => this.#closing.signal.aborted || signal?.aborted === true
     if (max <= 0 || stopped() || this.#queues.length === 0) return []
     const until = clock.monotonic() + waitMs
-    const batch = this.#parts.newName()
-    if (waitMs <= 0)
-      return this.#unlessStopped(await this.#ask({ batch, max, suspects, waiter: '', again: false }), stopped)
-
-    const waiter = this.#waiterNames.pop() ?? this.#parts.newName()
-    const handed = new Handed(batch)
-    this.#parts.mailbox.waiters.set(waiter, handed)
-    let waits = false
+    const seat = this.#seats.pop() ?? { waiter: this.#parts.newName(), batches: [] }
+    const handed = new Handed(seat)
+    this.#parts.mailbox.waiters.set(seat.waiter, handed)
     try {
-      for (;;) {
+      for (let waits = false; ;) {
         const left = until - clock.monotonic()
-        const last = left <= 0 || stopped()
+        const isLast = left <= 0 || stopped()
         handed.looked()
-        // Nobody waits for it any more: what it has been handed is given back.
-        const how = stopped() ? BRIEFLY : {}
-        const found = await this.#ask({ batch, max: last ? 0 : max, suspects, waiter, again: waits }, how)
-        waits = found.leases.length === 0 && !last
-        if (!waits) return await this.#unlessStopped(found, stopped)
+        const found =
+          waits && isLast
+            ? // Nobody waits for it any more: what it has been handed is given back.
+              await this.#stop(seat, stopped() ? BRIEFLY : {})
+            : await this.#ask(seat, { max, suspects, waits: !isLast })
+        if (found.leases.length > 0 || isLast) return await this.#handOut(found.leases, max, stopped)
+        waits = true
         // Others may take something at any time, and die: what they hold comes back within a lease.
         const ms = Math.min(left, found.dueMs, this.#leaseMs)
         await lifetime.wait(ms, [signal, this.#closing.signal], (wake) => handed.onChange(wake))
-        if (handed.value === undefined) continue
-        waits = false
-        return await this.#unlessStopped(
-          { leases: this.#leasesOf(handed.queueOf(this.#queues), batch, handed.value), dueMs: 0 },
-          stopped,
-        )
+        if (handed.batch === undefined) continue
+        const { readyKey, name, value } = handed.batch
+        seat.batches = []
+        const queue = this.#queues.find(({ all }) => all[0] === readyKey)!
+        return await this.#handOut(this.#leasesOf(queue, name, value), max, stopped)
       }
     } finally {
-      this.#parts.mailbox.waiters.delete(waiter)
-      this.#waiterNames.push(waiter)
+      this.#parts.mailbox.waiters.delete(seat.waiter)
+      // After an error the server may know this receive still, and have something for it: the next one gets that.
+      seat.batches = seat.batches.slice(-MOST_SOUGHT)
+      this.#seats.push(seat)
     }
   }
 
@@ -124,7 +134,7 @@ export class Consumer implements TaskConsumer {
     lifetime.refuseIfOver()
     check(sends)
     if (settlements.length === 0 && sends.length === 0) return
-    const batches = byBatch(settlements, ({ lease }) => lease)
+    const batches = byBatch(settlements, ({ lease }) => placesOf(lease))
     const parts = new Parts(outbox.commonKeys, [batches.size])
     for (const [{ queue, name, count }, members] of batches) {
       parts.args.push(parts.place(queue.all), name, count)
@@ -134,8 +144,8 @@ export class Consumer implements TaskConsumer {
       }
       let acks = ''
       const others: Argument[] = []
-      for (const settlement of members) {
-        const offset = digits((settlement.lease.token as Token).offset)
+      for (const { item: settlement, offset: at } of members) {
+        const offset = digits(at)
         if (settlement.op === 'ack') acks += offset
         else if (settlement.op === 'return')
           others.push('return', offset, Math.max(0, Math.ceil(settlement.delayMs)), newName())
@@ -144,30 +154,47 @@ export class Consumer implements TaskConsumer {
       parts.args.push(acks, others.length / 4, ...others)
     }
     outbox.write(parts, sends)
-    await direct.run(settle, parts.keys, parts.args)
+    const tokens = settlements.map(({ lease }) => tokenOf(lease))
+    for (const token of tokens) token.isSettling = true
+    try {
+      await direct.run(settle, parts.keys, parts.args)
+    } finally {
+      for (const token of tokens) token.isSettling = false
+    }
   }
 
   async extend(leases: readonly Lease[]): Promise<void> {
     const { connection, lifetime, newName } = this.#parts
     lifetime.refuseIfOver()
-    if (leases.length === 0) return
     const parts = new Parts([], [this.#leaseMs])
-    const batches = [...byBatch(leases, (lease) => lease)].map(([batch, members]) => {
-      const names = members.map(newName)
-      parts.args.push(parts.place(batch.queue.all), batch.name, batch.count, members.length)
-      members.forEach(({ token }, i) => parts.args.push(digits((token as Token).offset), names[i]!))
-      return { batch, members, names }
-    })
-    const split = (await connection.run(extend, parts.keys, parts.args)) as readonly number[]
-    batches.forEach(({ batch, members, names }, b) => {
-      if (split[b] !== 1) return
-      members.forEach(({ token }, i) =>
-        Object.assign(token as Token, {
-          batch: { queue: batch.queue, name: names[i]!, count: 1 },
-          offset: HEADER_BYTES,
-        } satisfies Token),
-      )
-    })
+    const asked: Token[][] = []
+    for (const [batch, items] of byBatch(leases, (lease) => [tokenOf(lease).place])) {
+      // What is being settled is not to be moved away from under it.
+      const members = items.map(({ item }) => tokenOf(item)).filter(({ isSettling }) => !isSettling)
+      if (members.length === 0) continue
+      parts.args.push(parts.place(batch.queue.all), batch.name, batch.count, items.length, members.length)
+      for (const token of members) {
+        if (batch.count > 1) token.moved ??= alone(batch.queue, newName())
+        parts.args.push(digits(token.place.offset), token.moved?.batch.name ?? '')
+      }
+      asked.push(members)
+    }
+    if (asked.length === 0) return
+    let triesInDoubt = 0
+    const answer = (await connection.run(extend, parts.keys, (inDoubt) => {
+      triesInDoubt = inDoubt
+      return parts.args
+    })) as readonly (number | readonly number[])[]
+    asked.forEach((members, b) =>
+      members.forEach((token, i) => {
+        const found = answer[b]!
+        const where = typeof found === 'number' ? found : found[i]
+        if (where === MOVED && token.moved !== undefined) {
+          token.place = token.moved
+          token.moved = undefined
+        } else if (where === STAYED && triesInDoubt === 0) token.moved = undefined
+      }),
+    )
   }
 
   async close(): Promise<void> {
@@ -176,28 +203,55 @@ export class Consumer implements TaskConsumer {
 
   // ---- Asking
 
-  async #ask({ batch, max, suspects, waiter, again }: Wish, how: RunOptions = {}): Promise<Found> {
-    const { connection, keys, mailbox } = this.#parts
+  async #ask(seat: Seat, { max, suspects, waits }: Wish): Promise<Found> {
+    const { connection, mailbox, newName } = this.#parts
+    const queues = this.#queuesInTurn()
+    const earlier = seat.batches
+    const names: string[] = []
+    const answer = await connection.run(receive, this.#keysOf(queues), (inDoubt) => {
+      // A try that certainly had no effect leaves its name to the next.
+      const batch = (names[inDoubt] ??= newName())
+      seat.batches = [...earlier, ...names]
+      return [
+        batch,
+        max,
+        this.#leaseMs,
+        suspects ? 1 : 0,
+        seat.waiter,
+        waits ? 1 : 0,
+        mailbox.channel,
+        ...earlier,
+        ...names.slice(0, inDoubt),
+      ]
+    })
+    const found = this.#found(answer as Answer, [...names.slice(-1), ...earlier, ...names.slice(0, -1)], queues)
+    seat.batches = waits && found.leases.length === 0 ? names.slice(-1) : []
+    return found
+  }
+
+  /** Takes what was handed over until now; from then on nothing is. */
+  async #stop(seat: Seat, how: RunOptions): Promise<Found> {
+    const args = [seat.waiter, ...seat.batches]
+    const answer = await this.#parts.connection.run(stopWaiting, this.#keysOf(this.#queues), args, how)
+    const found = this.#found(answer as Answer, ['', ...seat.batches], this.#queues)
+    seat.batches = []
+    return found
+  }
+
+  /** Which queue is the first turns with every call. */
+  #queuesInTurn(): readonly QueueKeys[] {
     const first = this.#turn++ % this.#queues.length
-    const queues = [...this.#queues.slice(first), ...this.#queues.slice(0, first)]
-    const allKeys = [keys.waiting, ...queues.flatMap((queue) => queue.all)]
-    const args = (isAgain: boolean): Argument[] => [
-      batch,
-      max,
-      this.#leaseMs,
-      suspects ? 1 : 0,
-      waiter,
-      mailbox.channel,
-      isAgain ? 1 : 0,
-    ]
-    const tried = { ...how, again: args(true) }
-    const [due, ...given] = (await connection.run(receive, allKeys, args(again), tried)) as [
-      number,
-      ...(number | Buffer)[],
-    ]
+    return [...this.#queues.slice(first), ...this.#queues.slice(0, first)]
+  }
+
+  #keysOf(queues: readonly QueueKeys[]): readonly string[] {
+    return [this.#parts.keys.waiting, ...queues.flatMap((queue) => queue.all)]
+  }
+
+  #found([due, which, ...given]: Answer, names: readonly string[], queues: readonly QueueKeys[]): Found {
     const leases: Lease[] = []
     for (let i = 0; i < given.length; i += 2)
-      leases.push(...this.#leasesOf(queues[given[i] as number]!, batch, given[i + 1] as Buffer))
+      leases.push(...this.#leasesOf(queues[given[i] as number]!, names[which]!, given[i + 1] as Buffer))
     return { leases, dueMs: due < 0 ? Infinity : due + 1 }
   }
 
@@ -208,31 +262,56 @@ export class Consumer implements TaskConsumer {
     const deliveries = value[0]!
     return offsets.map((offset) => {
       const { id, body } = decodeFrame(value, offset)
-      return { id, queue: queue.name, body, deliveries, token: { batch, offset } satisfies Token }
+      const token: Token = { place: { batch, offset }, moved: undefined, isSettling: false }
+      return { id, queue: queue.name, body, deliveries, token }
     })
   }
 
-  /** Whoever has cancelled has no hands left to take what came. */
-  async #unlessStopped({ leases }: Found, stopped: () => boolean): Promise<readonly Lease[]> {
-    if (leases.length === 0 || !stopped()) return leases
-    // If this fails, the lease runs out.
+  /** Whoever has cancelled has no hands left to take what came; and what an earlier receive was given may be more than this one asked for. */
+  async #handOut(leases: readonly Lease[], max: number, stopped: () => boolean): Promise<readonly Lease[]> {
+    const taken = stopped() ? 0 : max
+    if (leases.length <= taken) return leases
+    // If this fails, the leases run out.
     await this.settle(
-      leases.map((lease) => ({ lease, op: 'return', delayMs: 0 })),
+      leases.slice(taken).map((lease) => ({ lease, op: 'return', delayMs: 0 })),
       [],
     ).catch(() => {})
-    return []
+    return leases.slice(0, taken)
   }
 }
 
+/** What the scripts of a receive answer with. */
+type Answer = readonly [due: number, which: number, ...given: (number | Buffer)[]]
+
+/** How many batches a receive that failed leaves to the next to look for. */
+const MOST_SOUGHT = 16
+/** What `extend` says of a lease. */
+const STAYED = 1
+const MOVED = 2
 /** Of a batch's value: the count of deliveries. */
 const HEADER_BYTES = 1
 /** In place of offsets: the whole batch is acknowledged. */
 const ALL = '*'
 
-function isEachAcknowledged(settlements: readonly Settlement[]): boolean {
+function isEachAcknowledged(members: readonly Member<Settlement>[]): boolean {
   const offsets = new Set<number>()
-  for (const { op, lease } of settlements) if (op === 'ack') offsets.add((lease.token as Token).offset)
-  return offsets.size === settlements.length
+  for (const { item, offset } of members) if (item.op === 'ack') offsets.add(offset)
+  return offsets.size === members.length
+}
+
+function tokenOf({ token }: Lease): Token {
+  return token as Token
+}
+
+/** Where a message may be: it is in one of them. */
+function placesOf(lease: Lease): readonly Place[] {
+  const { place, moved } = tokenOf(lease)
+  return moved === undefined ? [place] : [place, moved]
+}
+
+/** In a batch of its own. */
+function alone(queue: QueueKeys, name: string): Place {
+  return { batch: { queue, name, count: 1 }, offset: HEADER_BYTES }
 }
 
 function digits(offset: number): string {
@@ -241,26 +320,20 @@ function digits(offset: number): string {
 
 /** What a waiting receive was told since it last asked. */
 class Handed implements Waiter {
-  readonly #batch: string
-  #readyKey = ''
-  value: Buffer | undefined
+  readonly #seat: Seat
+  batch: { readonly name: string; readonly readyKey: string; readonly value: Buffer } | undefined
   #isToLook = false
   #wake: (() => void) | undefined
 
-  constructor(batch: string) {
-    this.#batch = batch
+  constructor(seat: Seat) {
+    this.#seat = seat
   }
 
-  take(batch: string, readyKey: string, value: Buffer): void {
+  take(name: string, readyKey: string, value: Buffer): void {
     // Of an earlier receive, which has asked for it since.
-    if (batch !== this.#batch) return
-    this.#readyKey = readyKey
-    this.value = value
+    if (!this.#seat.batches.includes(name)) return
+    this.batch = { name, readyKey, value }
     this.#wake?.()
-  }
-
-  queueOf(queues: readonly QueueKeys[]): QueueKeys {
-    return queues.find(({ all }) => all[0] === this.#readyKey)!
   }
 
   look(): void {
@@ -275,18 +348,24 @@ class Handed implements Waiter {
   onChange(wake: () => void): () => void {
     this.#wake = wake
     // Told before the answer to the question was here.
-    if (this.#isToLook || this.value !== undefined) queueMicrotask(() => this.#wake?.())
+    if (this.#isToLook || this.batch !== undefined) queueMicrotask(() => this.#wake?.())
     return () => (this.#wake = undefined)
   }
 }
 
-function byBatch<T>(items: readonly T[], leaseOf: (item: T) => Lease): Map<Batch, T[]> {
-  const batches = new Map<Batch, T[]>()
+interface Member<T> {
+  readonly item: T
+  readonly offset: number
+}
+
+function byBatch<T>(items: readonly T[], placesOfItem: (item: T) => readonly Place[]): Map<Batch, Member<T>[]> {
+  const batches = new Map<Batch, Member<T>[]>()
   for (const item of items) {
-    const { batch } = leaseOf(item).token as Token
-    const known = batches.get(batch)
-    if (known === undefined) batches.set(batch, [item])
-    else known.push(item)
+    for (const { batch, offset } of placesOfItem(item)) {
+      const known = batches.get(batch)
+      if (known === undefined) batches.set(batch, [{ item, offset }])
+      else known.push({ item, offset })
+    }
   }
   return batches
 }

@@ -15,7 +15,14 @@ import { takeOrWait, TaskError } from '@tasks/core/adapter'
 import type { Connection } from './connection'
 import type { Keys } from './keys'
 import type { Messages } from './messages'
-import { eventPositions, holdEvents, joinSubscription, readEvents, takeEvents } from './scripts/events'
+import {
+  eventPositions,
+  forgetSubscription,
+  holdEvents,
+  joinSubscription,
+  readEvents,
+  takeEvents,
+} from './scripts/events'
 
 export interface EventsParts {
   readonly connection: Connection
@@ -70,10 +77,10 @@ export class Events implements EventLog {
   }
 
   async subscribe(options: SubscribeOptions): Promise<EventSubscription> {
-    const { connection, lifetime, keys } = this.#parts
+    const { connection, lifetime, keys, newName } = this.#parts
     lifetime.refuseIfOver()
     const positions = options.from.map((position) => position ?? '')
-    await connection.run(joinSubscription, [keys.subscription(options.name)], positions)
+    await connection.run(joinSubscription, [keys.subscription(options.name)], [newName(), ...positions])
     const member = new Member(this.#parts, this, options, () => this.#members.delete(member))
     this.#members.add(member)
     return member
@@ -82,7 +89,10 @@ export class Events implements EventLog {
   async forget(name: string): Promise<void> {
     const { connection, lifetime, keys } = this.#parts
     lifetime.refuseIfOver()
-    await connection.command('del', keys.subscription(name))
+    const key = keys.subscription(name)
+    // Told which one: a call that arrives late does not forget one that has got the name since.
+    const id = (await connection.command('hget', key, 'id')) as Buffer | null
+    if (id !== null) await connection.run(forgetSubscription, [key], [id])
   }
 
   async close(): Promise<void> {
@@ -116,7 +126,7 @@ export class Events implements EventLog {
       for (const wake of this.#listeners) wake()
     }
     const subscription = messages.subscribe(keys.events, wakeAll)
-    const forget = messages.onGap(wakeAll)
+    const forget = messages.onGap(keys.events, wakeAll)
     this.#stopListening = () => {
       forget()
       subscription.stop()

@@ -34,7 +34,7 @@ export class Mailbox {
   static async open(messages: Messages, keys: Keys, connection: string): Promise<Mailbox> {
     const mailbox = new Mailbox(keys.mailbox(connection), connection)
     const subscription = messages.subscribe(mailbox.#channel, (message) => mailbox.#sort(message))
-    const forget = messages.onGap(() => mailbox.#lookAll())
+    const forget = messages.onGap(mailbox.#channel, () => mailbox.#lookAll())
     mailbox.#stop = () => {
       forget()
       subscription.stop()

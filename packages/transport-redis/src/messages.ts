@@ -7,6 +7,9 @@ import { unavailable } from './failure'
 
 type Handler = (message: Buffer) => void
 
+/** After a channel could not be subscribed to. */
+const RETRY_MS = 1_000
+
 export interface Subscription {
   readonly ready: Promise<void>
   stop(): void
@@ -16,7 +19,9 @@ export interface MessagesOptions {
   readonly client: Redis
   readonly clock: Clock
   readonly patienceMs: number
-  /** How often the server is asked whether it is there: a socket whose other end is gone says nothing by itself. */
+  /** Asks the server whether it is there: a socket whose other end is gone says nothing by itself. */
+  readonly ping: () => Promise<unknown>
+  /** How often it is asked. */
   readonly silenceMs: number
   readonly name: string
 }
@@ -25,26 +30,28 @@ export class Messages {
   readonly #client: Redis
   readonly #clock: Clock
   readonly #patienceMs: number
+  readonly #ping: () => Promise<unknown>
   readonly #silenceMs: number
   readonly #name: string
   readonly #channels = new Map<string, Set<Handler>>()
   readonly #subscribed = new Set<string>()
   readonly #waiting = new Set<() => void>()
-  readonly #gapListeners = new Set<() => void>()
+  readonly #gapListeners = new Map<string, Set<() => void>>()
   #lastError: unknown
   #closed = false
   #answered = true
+  #cancelRetry: () => void = () => {}
   #cancelPing: () => void = () => {}
 
-  constructor({ client, clock, patienceMs, silenceMs, name }: MessagesOptions) {
+  constructor({ client, clock, patienceMs, ping, silenceMs, name }: MessagesOptions) {
     this.#client = client
     this.#clock = clock
     this.#patienceMs = patienceMs
+    this.#ping = ping
     this.#silenceMs = silenceMs
     this.#name = name
     client.on('error', (error: unknown) => (this.#lastError = error))
     client.on('ready', () => {
-      this.#answered = true
       for (const channel of this.#channels.keys()) this.#ask(channel)
     })
     client.on('close', () => this.#subscribed.clear())
@@ -73,15 +80,20 @@ export class Messages {
     return { ready, stop }
   }
 
-  /** Calls back when messages may have been missed. */
-  onGap(listener: () => void): () => void {
-    this.#gapListeners.add(listener)
-    return () => this.#gapListeners.delete(listener)
+  /** Calls back when messages of the channel may have been missed, and come again. */
+  onGap(channel: string, listener: () => void): () => void {
+    const listeners = this.#gapListeners.get(channel) ?? new Set()
+    this.#gapListeners.set(channel, listeners.add(listener))
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0 && this.#gapListeners.get(channel) === listeners) this.#gapListeners.delete(channel)
+    }
   }
 
   close(): void {
     this.#closed = true
     this.#cancelPing()
+    this.#cancelRetry()
     for (const wake of this.#waiting) wake()
     this.#client.disconnect()
   }
@@ -92,9 +104,25 @@ export class Messages {
         if (!this.#channels.has(channel)) return
         this.#subscribed.add(channel)
         for (const wake of this.#waiting) wake()
-        if (this.#subscribed.size === this.#channels.size) for (const listener of this.#gapListeners) listener()
+        for (const listener of this.#gapListeners.get(channel) ?? []) listener()
       },
-      (error: unknown) => (this.#lastError = error),
+      (error: unknown) => {
+        this.#lastError = error
+        this.#askAgain()
+      },
+    )
+  }
+
+  /** What is not subscribed to in a while; a connection that is made anew asks by itself. */
+  #askAgain(): void {
+    this.#cancelRetry()
+    this.#cancelRetry = this.#clock.after(
+      RETRY_MS,
+      () => {
+        if (this.#closed || this.#client.status !== 'ready') return
+        for (const channel of this.#channels.keys()) if (!this.#subscribed.has(channel)) this.#ask(channel)
+      },
+      { unref: true },
     )
   }
 
@@ -123,13 +151,10 @@ export class Messages {
     this.#cancelPing = this.#clock.after(
       this.#silenceMs,
       () => {
-        if (this.#client.status === 'ready') {
-          if (!this.#answered) this.#client.stream?.destroy()
+        if (this.#client.status === 'ready' && this.#answered) {
           this.#answered = false
-          this.#client.ping().then(
-            () => (this.#answered = true),
-            () => {},
-          )
+          const answered = (): void => void (this.#answered = true)
+          this.#ping().then(answered, answered)
         }
         if (!this.#closed) this.#pingRegularly()
       },

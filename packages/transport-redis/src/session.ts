@@ -1,5 +1,5 @@
 // Owning a partition: reading its rows, following its inbox, committing. The fence is in the commit's script.
-import type { Bytes, Commit, InboxMessage, PartitionSession, RowKey } from '@tasks/core'
+import type { Bytes, Commit, InboxMessage, PartitionSession, Position, RowKey } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { Argument } from './call'
@@ -90,7 +90,7 @@ export class Session implements PartitionSession {
   }): Promise<readonly InboxMessage[]> {
     this.#parts.lifetime.refuseIfOver()
     if (this.#over !== undefined) throw fenced(`claim ${this.claim} is over`, this.#over)
-    return this.#inbox.poll(options)
+    return this.#inbox.poll(options, () => this.#seq)
   }
 
   async commit(commit: Commit): Promise<void> {
@@ -102,9 +102,9 @@ export class Session implements PartitionSession {
     try {
       if (commit.seq !== this.#seq + 1)
         throw fenced(`partition ${this.partition} is at commit ${this.#seq}: ${commit.seq} does not follow`)
-      const tries = { made: 0 }
+      const tries = { inDoubt: 0 }
       const answer = await this.#send(commit, tries)
-      if (answer !== APPLIED) throw this.#refusal(commit, answer, tries.made)
+      if (answer !== APPLIED) throw this.#refusal(commit, answer, tries.inDoubt)
     } catch (error) {
       if ((error as TaskError).code !== 'TASKS_ROW_EXISTS') this.#over = error as TaskError
       throw error
@@ -115,9 +115,10 @@ export class Session implements PartitionSession {
   }
 
   /** Answers as the script does. */
-  #send({ seq, time, through, rows, absent = [], sends }: Commit, tries: { made: number }): Promise<unknown> {
+  #send({ seq, time, through, rows, absent = [], sends }: Commit, tries: { inDoubt: number }): Promise<unknown> {
     const { direct, outbox, keys } = this.#parts
     const parts = new Parts([...outbox.commonKeys, keys.state, keys.inbox, keys.rows, keys.index])
+    const [position, id] = through === undefined ? ['', ''] : placeOf(through)
     const puts: Argument[] = []
     const dels: Argument[] = []
     for (const [key, value] of rows) {
@@ -125,29 +126,32 @@ export class Session implements PartitionSession {
       else puts.push(key, value)
     }
     const { args } = parts
-    args.push(this.claim, seq, time, through ?? '', puts.length / 2)
+    args.push(this.claim, seq, time, position, id, puts.length / 2)
     for (const put of puts) args.push(put)
     args.push(dels.length)
     for (const del of dels) args.push(del)
     args.push(absent.length)
     for (const key of absent) args.push(key)
     outbox.write(parts, sends)
-    return direct.run(commitScript, parts.keys, args, { onTry: () => tries.made++ })
+    return direct.run(commitScript, parts.keys, (inDoubt) => {
+      tries.inDoubt = inDoubt
+      return args
+    })
   }
 
-  #refusal({ seq, absent = [] }: Commit, answer: unknown, tries: number): TaskError {
+  #refusal({ seq, absent = [] }: Commit, answer: unknown, triesInDoubt: number): TaskError {
     // No try was applied: that would have been said.
     if (answer === ROW_EXISTS)
       return new TaskError('TASKS_ROW_EXISTS', `commit ${seq}: one of the rows ${absent.join(', ')} is there`)
     // Refused at the first try it was not applied; at a later one, an earlier may have been, before somebody else took the partition.
-    if (tries > 1)
+    if (triesInDoubt > 0)
       return unavailable(
         `partition ${this.partition}`,
         `commit ${seq} may have been applied before another owner came`,
         'unknown',
       )
     return fenced(
-      `partition ${this.partition} has another owner, or commit ${seq} is not its next: nothing was applied`,
+      `partition ${this.partition} has another owner, or the store is not the one that commit ${seq} follows on: nothing was applied`,
     )
   }
 
@@ -155,6 +159,16 @@ export class Session implements PartitionSession {
   end(): void {
     this.#inbox.close()
   }
+}
+
+/** A message's position, with its id: a store that lost its tail may have another message there. */
+function positionOf(number: number, id: string): Position {
+  return `${number} ${id}`
+}
+
+function placeOf(position: Position): [number: string, id: string] {
+  const end = position.indexOf(' ')
+  return [position.slice(0, end), position.slice(end + 1)]
 }
 
 function fenced(message: string, cause?: unknown): TaskError {
@@ -170,8 +184,9 @@ class Inbox implements Follower {
   #ready: InboxMessage[] = []
   /** Pushed, and behind something that is still to be read. */
   #ahead: { readonly position: number; readonly frames: Buffer }[] = []
-  /** The position of the last that was read. */
+  /** The position of the last that was read, and its id, if it was read in this session. */
   #read: number
+  #lastId = ''
   /** Whether the server knows that what comes next is to be pushed. */
   #follows = false
   #polling = false
@@ -186,15 +201,11 @@ class Inbox implements Follower {
     parts.mailbox.followers.set(claim, this)
   }
 
-  async poll({
-    max,
-    waitMs,
-    signal,
-  }: {
-    max: number
-    waitMs: number
-    signal?: AbortSignal
-  }): Promise<readonly InboxMessage[]> {
+  /** @param seq the number of the session's last commit */
+  async poll(
+    { max, waitMs, signal }: { max: number; waitMs: number; signal?: AbortSignal },
+    seq: () => number,
+  ): Promise<readonly InboxMessage[]> {
     if (this.#polling) throw new TaskError('TASKS_ARGUMENTS', 'a session has one poll at a time')
     this.#polling = true
     const { clock, lifetime } = this.#parts
@@ -202,7 +213,7 @@ class Inbox implements Follower {
     try {
       for (;;) {
         if (signal?.aborted || this.#lost.aborted) return []
-        if (this.#ready.length === 0 && (!this.#follows || waitMs <= 0)) await this.#ask(max)
+        if (this.#ready.length === 0 && (!this.#follows || waitMs <= 0)) await this.#ask(max, seq())
         if (this.#ready.length > 0) return this.#take(max)
         const left = until - clock.monotonic()
         if (left <= 0) return []
@@ -236,18 +247,21 @@ class Inbox implements Follower {
     if (followers.get(this.#claim) === this) followers.delete(this.#claim)
   }
 
-  async #ask(max: number): Promise<void> {
+  async #ask(max: number, seq: number): Promise<void> {
     const { connection, keys, mailbox } = this.#parts
     // What is told from here on is told again by nobody.
     this.#follows = true
-    const args = [this.#claim, this.#read, max, mailbox.channel]
+    const args = [this.#claim, seq, this.#read, this.#lastId, max, mailbox.channel]
     this.#asking = true
     const answer = await connection.run(pollScript, [keys.state, keys.inbox], args).catch((error: unknown) => {
       this.#follows = false
       throw error
     })
     this.#asking = false
-    if (answer === null) throw fenced(`claim ${this.#claim} no longer owns its partition`)
+    if (answer === null)
+      throw fenced(
+        `claim ${this.#claim} no longer owns its partition, or the store lacks what it has committed or read`,
+      )
     const [position, frames, whole] = answer as [Buffer, Buffer, number]
     if (whole !== 1) this.#follows = false
     // Another session may have consumed what this one was going to read; it is fenced, and must not trip over it.
@@ -261,8 +275,9 @@ class Inbox implements Follower {
     decodeFrames(frames).forEach(({ id, body }, i) => {
       const at = position + 1 + i
       if (at <= this.#read) return
-      this.#ready.push({ position: String(at), id, body })
+      this.#ready.push({ position: positionOf(at, id), id, body })
       this.#read = at
+      this.#lastId = id
     })
   }
 

@@ -65,11 +65,14 @@ const GOODBYE_MS = 2_000
 
 export async function openSpace(parts: SpaceParts): Promise<Space> {
   const { namespace, partitions, capabilities, connection, messages, clock, serverClock, keys, newName } = parts
+  const maxBytes = Math.ceil(EVENTS_KEPT_BYTES / partitions)
+  const retention: EventRetention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes, ...parts.retention }
+  for (const [option, value] of Object.entries(retention))
+    if (!(value >= 0))
+      throw new TaskError('TASKS_OPTIONS', `retention.${option} must be a number from 0 on, not ${value}`)
   const mailbox = await Mailbox.open(messages, keys, parts.name)
   const direct = parts.direct()
   const lifetime = new Lifetime(clock)
-  const maxBytes = Math.ceil(EVENTS_KEPT_BYTES / partitions)
-  const retention: EventRetention = { maxAgeMs: EVENTS_KEPT_MS, maxBytes, ...parts.retention }
   const outbox = new Outbox(keys, serverClock, retention)
   const check = (sends: readonly Send[]): void => checkSends(sends, capabilities, partitions)
   const shared = { connection, direct, messages, clock, lifetime, keys, mailbox, outbox, newName }

@@ -168,8 +168,8 @@ class RedisTransport implements Transport {
     }
     const connection = new Connection({ ...shared, client: this.#newClient(false) })
     const forMessages = this.#newClient(true)
-    const messages = new Messages({ ...shared, client: forMessages })
     const onMessages = new Connection({ ...shared, client: forMessages })
+    const messages = new Messages({ ...shared, client: forMessages, ping: () => onMessages.ping() })
     return {
       connection,
       messages,

@@ -1,24 +1,19 @@
 // Which servers and settings are taken, and what is said of the others.
-import { createClient, createTasks, startWorker, type Transport } from '@tasks/core'
+import { own } from '@tasks/conformance/vitest'
+import { createClient, createTasks, startWorker, type Commit, type Send, type Space, type Transport } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
 import { Redis } from 'ioredis'
 import { readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import type { RedisTransportOptions } from '../src/index'
 import { fromUrl, redisTransport } from '../src/index'
+import { onServer } from './support/network'
 import { newServer } from './support/server'
 
 function transportOf(options: RedisTransportOptions): Transport {
   const transport = redisTransport({ patienceMs: 2_000, ...options })
   onTestFinished(() => transport.close())
   return transport
-}
-
-function onServer({ url }: Server): Redis {
-  // It may outlive its server.
-  const client = new Redis(url).on('error', () => {})
-  onTestFinished(() => client.disconnect())
-  return client
 }
 
 const NAMESPACE = { namespace: 'n' }
@@ -100,26 +95,83 @@ test('refuses what belongs to another program, and what a newer version wrote', 
   expect(await refusalOf(transportOf({ url: server.url }))).toMatch(/^TASKS_STORE_NEWER: .*format 99.*upgrade/s)
 })
 
-test('a key of another type under a commit is refused before anything is written', async (ctx) => {
+/** What a commit of the one partition is refused with, if it is. */
+async function commitOf(space: Space, commit: Partial<Commit>): Promise<unknown> {
+  const { session, end } = await own(space)
+  const refusal = await session
+    .commit({ seq: session.seq + 1, time: 1, rows: new Map(), sends: [], ...commit })
+    .catch((error: unknown) => error)
+  await end()
+  return refusal
+}
+
+const ROWS = new Map([['e/a', Buffer.from('x')]])
+const TASK: Send = { target: { to: 'task', queue: 'mine' }, id: 't', body: Buffer.from('t') }
+const LETTER = { reason: 'failed', message: 'm', source: 'mine' }
+
+test.for<readonly [string, Send]>([
+  ['q:mine', TASK],
+  ['q:mine:waiters', TASK],
+  ['q:mine:high', { ...TASK, target: { to: 'task', queue: 'mine', priority: 3 } }],
+  ['order', { ...TASK, target: { to: 'task', queue: 'mine', priority: 3 } }],
+  ['dead', { ...TASK, target: { to: 'dead', letter: LETTER } }],
+  ['p0:events', { ...TASK, target: { to: 'events', partition: 0 } }],
+])(
+  'a commit that needs %s, and finds something else there, is refused before anything is written',
+  async ([key, send], ctx) => {
+    const server = await newServer(ctx)
+    const space = await transportOf({ url: server.url }).open({ namespace: 'n', partitions: 1 })
+    await onServer(server).set(`{tasks:n}:${key}`, 'something else')
+    const certain = { details: { applied: 'no' } }
+    expect(await commitOf(space, { rows: ROWS, sends: [send] })).toMatchObject(certain)
+    expect(await onServer(server).hget('{tasks:n}:p0', 'seq')).toBe(null)
+    expect(await onServer(server).exists('{tasks:n}:p0:rows')).toBe(0)
+    const [outcome] = await space.send([send])
+    expect(outcome).toMatchObject({ ok: false, certain: true })
+  },
+)
+
+test.for(['waiting', 'q:mine:batches', 'q:mine:leases', 'q:mine:high'])(
+  'a commit that would hand a message over, and finds something else at %s, is refused before anything is written',
+  async (key, ctx) => {
+    const server = await newServer(ctx)
+    const space = await transportOf({ url: server.url }).open({ namespace: 'n', partitions: 1 })
+    const consumer = space.consume({ queues: ['mine'], leaseMs: 60_000 })
+    const receiving = consumer.receive({ max: 1, waitMs: 60_000, suspects: true })
+    await expect.poll(() => onServer(server).exists('{tasks:n}:q:mine:waiters')).toBe(1)
+    await onServer(server).set(`{tasks:n}:${key}`, 'something else')
+    expect(await commitOf(space, { rows: ROWS, sends: [TASK] })).toMatchObject({
+      code: 'TASKS_STORE_FOREIGN',
+      details: { applied: 'no' },
+    })
+    expect(await onServer(server).hget('{tasks:n}:p0', 'seq')).toBe(null)
+    await onServer(server).del(`{tasks:n}:${key}`)
+    await consumer.close()
+    await receiving
+  },
+)
+
+test('what fails in the middle of a script is not called certain', async (ctx) => {
   const server = await newServer(ctx)
   const space = await transportOf({ url: server.url }).open({ namespace: 'n', partitions: 1 })
-  await onServer(server).set('{tasks:n}:q:mine', 'something else')
-  const stopping = new AbortController()
-  let refusal: unknown
-  await space.own({ leaseMs: 10_000 }).run(async (session) => {
-    refusal = await session
-      .commit({
-        seq: 1,
-        time: 1,
-        rows: new Map([['e/a', Buffer.from('x')]]),
-        sends: [{ target: { to: 'task', queue: 'mine' }, id: 't', body: Buffer.from('t') }],
-      })
-      .catch((error: unknown) => error)
-    expect(await session.load(['e/a'])).toEqual([undefined])
-    stopping.abort()
-  }, stopping.signal)
-  expect(refusal).toMatchObject({ code: 'TASKS_STORE_FOREIGN' })
-  expect(await onServer(server).hget('{tasks:n}:p0', 'seq')).toBe(null)
+  const { session } = await own(space)
+  // Looked at when the partition was claimed.
+  await onServer(server).set('{tasks:n}:p0:rows', 'something else')
+  await expect(session.commit({ seq: 1, time: 1, rows: ROWS, sends: [] })).rejects.toMatchObject({
+    details: { applied: 'unknown' },
+  })
+  expect(await onServer(server).hget('{tasks:n}:p0', 'seq')).toBe('1')
+})
+
+test('a user who may not do all of it is told that the outcome is not known, where it is not', async (ctx) => {
+  const server = await newServer(ctx)
+  await onServer(server).acl('SETUSER', 'some', 'on', '>password', '~*', '&*', '+@all', '-rpush')
+  const connection = { username: 'some', password: 'password' }
+  const space = await transportOf({ url: server.url, connection }).open({ namespace: 'n', partitions: 1 })
+  expect(await commitOf(space, { rows: ROWS, sends: [TASK] })).toMatchObject({
+    message: expect.stringContaining('the README has the ACL that suffices'),
+    details: { applied: 'unknown' },
+  })
 })
 
 test('a server that is out of memory refuses a commit whole, and lets work be finished', async (ctx) => {
@@ -138,6 +190,73 @@ test('a server that is out of memory refuses a commit whole, and lets work be fi
   await consumer.settle([{ lease: lease!, op: 'ack' }], [])
   await onServer(server).config('SET', 'maxmemory', '0')
   expect(await consumer.receive({ max: 1, waitMs: 0, suspects: true })).toEqual([])
+})
+
+test('work is finished on a server that is out of memory: parts of batches, suspects, commits that free, claims', async (ctx) => {
+  const server = await newServer(ctx)
+  const space = await transportOf({ url: server.url }).open({ namespace: 'n', partitions: 1 })
+  const { session } = await own(space)
+  const toQueue = (queue: string, ids: readonly string[]): Send[] =>
+    ids.map((id) => ({ target: { to: 'task', queue }, id, body: Buffer.from(id) }))
+  await session.commit({ seq: 1, time: 1, rows: ROWS, sends: [] })
+  await space.send([...toQueue('q', ['a', 'b']), ...toQueue('r', ['d', 'e', 'f', 'g'])])
+  await space.send([{ target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
+  // It dies with both.
+  await space.consume({ queues: ['q'], leaseMs: 1 }).receive({ max: 2, waitMs: 0, suspects: false })
+  const consumer = space.consume({ queues: ['r'], leaseMs: 60_000 })
+  const [d, e, f, g] = await consumer.receive({ max: 4, waitMs: 0, suspects: false })
+  await onServer(server).config('SET', 'maxmemory', '1mb')
+
+  await consumer.settle([{ lease: d!, op: 'ack' }], [])
+  await consumer.extend([e!, f!, g!])
+  await consumer.settle([{ lease: e!, op: 'return', delayMs: 0 }], [])
+  await consumer.settle([{ lease: f!, op: 'ack' }], [])
+  // Most of it is settled: what is left is moved.
+  await consumer.extend([g!])
+  await consumer.settle([{ lease: g!, op: 'ack' }], [])
+  expect(await consumer.receive({ max: 1, waitMs: 100, suspects: true })).toMatchObject([{ id: 'e' }])
+  const suspects = space.consume({ queues: ['q'], leaseMs: 60_000 })
+  for (const id of ['a', 'b']) {
+    const [suspect] = await suspects.receive({ max: 1, waitMs: 5_000, suspects: true })
+    expect(suspect).toMatchObject({ id, deliveries: 2 })
+    await suspects.settle([{ lease: suspect!, op: 'ack' }], [])
+  }
+  expect(await suspects.receive({ max: 1, waitMs: 50, suspects: true })).toEqual([])
+
+  const [message] = await session.poll({ max: 1, waitMs: 5_000 })
+  await session.commit({ seq: 2, time: 2, through: message!.position, rows: new Map(), sends: [] })
+  await session.commit({ seq: 3, time: 3, rows: new Map([['e/a', null]]), sends: [] })
+  await expect(session.commit({ seq: 4, time: 4, rows: ROWS, sends: [] })).rejects.toMatchObject({
+    message: expect.stringContaining('out of memory'),
+    details: { applied: 'no' },
+  })
+  await transportOf({ url: server.url }).open({ namespace: 'n' })
+  const other = await transportOf({ url: server.url }).open({ namespace: 'n' })
+  await space.close()
+  expect((await own(other)).session.seq).toBe(3)
+}, 60_000)
+
+test('settings of ioredis that would change what answers look like do not', async (ctx) => {
+  const server = await newServer(ctx)
+  const space = await transportOf({
+    url: server.url,
+    connection: {
+      stringNumbers: true,
+      showFriendlyErrorStack: true,
+      enableAutoPipelining: true,
+      db: 1,
+      readOnly: true,
+    },
+  }).open({ namespace: 'n', partitions: 1 })
+  const { session } = await own(space)
+  await space.send([TASK, { target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
+  const consumer = space.consume({ queues: ['mine'], leaseMs: 60_000 })
+  const leases = await consumer.receive({ max: 1, waitMs: 0, suspects: true })
+  expect(leases).toMatchObject([{ id: 't', deliveries: 1 }])
+  await consumer.extend(leases)
+  const [message] = await session.poll({ max: 1, waitMs: 5_000 })
+  await session.commit({ seq: 1, time: 1, through: message!.position, rows: ROWS, sends: [] })
+  expect(await space.backlog('mine')).toBe(undefined)
 })
 
 test('says that the server cannot be reached, and that the password is wrong', async (ctx) => {

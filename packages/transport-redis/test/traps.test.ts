@@ -1,67 +1,14 @@
 // What goes wrong between a client library and a server, each through a network that does it on purpose.
 import { own } from '@tasks/conformance/vitest'
-import type { Send, Space } from '@tasks/core'
-import type { Server } from '@tasks/dev-config/brokers'
-import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import { Redis } from 'ioredis'
-import type { TestContext } from 'vitest'
 import { expect, onTestFinished, test } from 'vitest'
-import type { RedisTransportOptions } from '../src/index'
-import { redisTransport } from '../src/index'
 import { commit } from '../src/scripts/commit'
 import { receive } from '../src/scripts/receive'
 import { send } from '../src/scripts/send'
+import { bench, onServer, openOn, proxyTo, received, toInbox, toTask, urlOf } from './support/network'
 import { newServer } from './support/server'
 
-interface Bench {
-  readonly server: Server
-  readonly proxy: Proxy
-  /** Through the network that breaks. */
-  readonly space: Space
-  /** Not through it. */
-  readonly other: Space
-}
-
-async function openOn(url: string, options: RedisTransportOptions = {}): Promise<Space> {
-  const transport = redisTransport({ url, patienceMs: 2_000, ...options })
-  onTestFinished(() => transport.close())
-  return transport.open({ namespace: 'traps', partitions: 1 })
-}
-
-function urlOf({ port }: Proxy): string {
-  return `redis://127.0.0.1:${port}`
-}
-
-async function proxyTo(server: Server): Promise<Proxy> {
-  const proxy = await Proxy.to(server.port)
-  onTestFinished(() => proxy.close())
-  return proxy
-}
-
-async function bench(ctx: TestContext, options: RedisTransportOptions = {}): Promise<Bench> {
-  const server = await newServer(ctx)
-  await teachScripts(server)
-  const proxy = await proxyTo(server)
-  return { server, proxy, space: await openOn(urlOf(proxy), options), other: await openOn(server.url) }
-}
-
-/** Otherwise the answer that gets lost may be that the script is not known. */
-async function teachScripts(server: Server): Promise<void> {
-  const client = new Redis(server.url)
-  for (const { source } of [commit, receive, send]) await client.script('LOAD', source)
-  client.disconnect()
-}
-
-function toTask(id: string): Send {
-  return { target: { to: 'task', queue: 'q' }, id, body: Buffer.from(id) }
-}
-
-async function received(space: Space, options: { readonly suspects?: boolean } = {}): Promise<string[]> {
-  const batch = await space
-    .consume({ queues: ['q'], leaseMs: 60_000 })
-    .receive({ max: 100, waitMs: 0, suspects: false, ...options })
-  return batch.map(({ id }) => id)
-}
+const SCRIPTS = [commit, receive, send]
 
 test('ioredis left alone executes a command again when its answer was lost', async (ctx) => {
   const server = await newServer(ctx)
@@ -76,7 +23,7 @@ test('ioredis left alone executes a command again when its answer was lost', asy
 })
 
 test('a send whose answer was lost is made once, and reported as not known', async (ctx) => {
-  const { proxy, space, other } = await bench(ctx)
+  const { proxy, space, other } = await bench(ctx, SCRIPTS)
   await space.send([toTask('before')])
   const sprung = proxy.trap(send.sha, 'unanswered')
   const [outcome] = await space.send([toTask('once')])
@@ -87,7 +34,7 @@ test('a send whose answer was lost is made once, and reported as not known', asy
 })
 
 test('a commit whose answer was lost is asked for again, and was applied once', async (ctx) => {
-  const { proxy, space, other } = await bench(ctx)
+  const { proxy, space, other } = await bench(ctx, SCRIPTS)
   const { session } = await own(space)
   const sprung = proxy.trap(commit.sha, 'unanswered')
   await session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [toTask('once')] })
@@ -97,7 +44,7 @@ test('a commit whose answer was lost is asked for again, and was applied once', 
 })
 
 test('a commit whose answer was lost, and whose partition was taken before it could ask, is not called refused', async (ctx) => {
-  const { proxy, space, other } = await bench(ctx)
+  const { proxy, space, other } = await bench(ctx, SCRIPTS)
   const { session } = await own(space, 300)
   const sprung = proxy.trap(commit.sha, 'unanswered')
   const committed = session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
@@ -111,15 +58,15 @@ test('a commit whose answer was lost, and whose partition was taken before it co
 })
 
 test('a receive whose answer was lost gets the same messages, not a lease later', async (ctx) => {
-  const { proxy, space } = await bench(ctx)
-  await space.send(['a', 'b', 'c'].map(toTask))
+  const { proxy, space } = await bench(ctx, SCRIPTS)
+  await space.send(['a', 'b', 'c'].map((id) => toTask(id)))
   const sprung = proxy.trap(receive.sha, 'unanswered')
   expect(await received(space)).toEqual(['a', 'b', 'c'])
   await sprung
 })
 
 test('what is called while there is no connection is not sent later', async (ctx) => {
-  const { proxy, space, other } = await bench(ctx, { patienceMs: 600 })
+  const { proxy, space, other } = await bench(ctx, SCRIPTS, { patienceMs: 600 })
   proxy.refuse()
   proxy.cut()
   await expect(space.now()).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
@@ -131,7 +78,7 @@ test('what is called while there is no connection is not sent later', async (ctx
 })
 
 test('a call settles although the other end is gone without a word, and the next one works', async (ctx) => {
-  const { proxy, space } = await bench(ctx, { patienceMs: 1_000 })
+  const { proxy, space } = await bench(ctx, SCRIPTS, { patienceMs: 1_000 })
   proxy.hang()
   // Asked again on a new connection, since it only reads.
   expect(await space.now()).toBeGreaterThan(0)
@@ -139,20 +86,20 @@ test('a call settles although the other end is gone without a word, and the next
 })
 
 test('a receive and a poll that wait hear of what came while the other end was gone without a word', async (ctx) => {
-  const { proxy, space, other } = await bench(ctx, { patienceMs: 1_000 })
+  const { proxy, space, other } = await bench(ctx, SCRIPTS, { patienceMs: 1_000 })
   const { session } = await own(space)
   const consumer = space.consume({ queues: ['q'], leaseMs: 60_000 })
   const receiving = consumer.receive({ max: 10, waitMs: 30_000, suspects: false })
   const polling = session.poll({ max: 10, waitMs: 30_000 })
   await space.now()
   proxy.hang()
-  await other.send([toTask('a'), { target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
+  await other.send([toTask('a'), toInbox('i')])
   expect((await polling).map(({ id }) => id)).toEqual(['i'])
   expect((await receiving).map(({ id }) => id)).toEqual(['a'])
 })
 
 test('waiting takes no connection of its own, and holds up nothing', async (ctx) => {
-  const { proxy, space } = await bench(ctx)
+  const { proxy, space } = await bench(ctx, SCRIPTS)
   const consumers = Array.from({ length: 20 }, (_, i) => space.consume({ queues: [`idle ${i}`], leaseMs: 60_000 }))
   const waits = consumers.map((consumer) => consumer.receive({ max: 1, waitMs: 30_000, suspects: true }))
   expect(await space.send([toTask('a')])).toEqual([{ ok: true }])
@@ -162,9 +109,8 @@ test('waiting takes no connection of its own, and holds up nothing', async (ctx)
 })
 
 test('a server that has forgotten its scripts is told them again', async (ctx) => {
-  const { server, space } = await bench(ctx)
-  const client = new Redis(server.url)
-  onTestFinished(() => client.disconnect())
+  const { server, space } = await bench(ctx, SCRIPTS)
+  const client = onServer(server)
   const { session } = await own(space)
   for (let seq = 1; seq <= 3; seq++) {
     await client.script('FLUSH')
@@ -174,18 +120,18 @@ test('a server that has forgotten its scripts is told them again', async (ctx) =
 })
 
 test('a slow network costs time, and nothing else', async (ctx) => {
-  const { proxy, space } = await bench(ctx)
+  const { proxy, space } = await bench(ctx, SCRIPTS)
   proxy.delay(20)
   const { session } = await own(space)
   const polling = session.poll({ max: 10, waitMs: 10_000 })
-  await space.send([{ target: { to: 'inbox', partition: 0 }, id: 'i', body: Buffer.from('i') }])
+  await space.send([toInbox('i')])
   const [message] = await polling
   await session.commit({ seq: 1, time: 1, through: message!.position, rows: new Map(), sends: [toTask('a')] })
   expect(await received(space)).toEqual(['a'])
 })
 
 test('a connection that is cut again and again loses nothing and repeats no commit', async (ctx) => {
-  const { proxy, space, other } = await bench(ctx, { patienceMs: 10_000 })
+  const { proxy, space, other } = await bench(ctx, SCRIPTS, { patienceMs: 10_000 })
   const { session } = await own(space)
   const cutting = setInterval(() => proxy.cut(), 15)
   onTestFinished(() => clearInterval(cutting))
@@ -206,8 +152,7 @@ test('a replica that takes over without the last commits has no owner but a new 
     await newServer(ctx),
   ]
   const [proxy, replication] = [await proxyTo(primary), await proxyTo(primary)]
-  const onReplica = new Redis(replica.url)
-  onTestFinished(() => onReplica.disconnect())
+  const onReplica = onServer(replica)
   await onReplica.replicaof('127.0.0.1', replication.port)
   const space = await openOn(urlOf(proxy), { patienceMs: 10_000 })
   const { session: old } = await own(space, 1_000)
@@ -233,3 +178,54 @@ test('a replica that takes over without the last commits has no owner but a new 
   expect(String((await next.load(['e/a']))[0])).toBe('kept')
   expect(await received(afterwards)).toEqual([])
 }, 30_000)
+
+test.for(['nothing came since', 'something came since'] as const)(
+  'a session of a store that lost what it has read ends, and loses no message that the store has: %s',
+  { timeout: 60_000 },
+  async (since, ctx) => {
+    const [primary, replica] = [
+      await newServer(ctx, { settings: ['--repl-diskless-sync-delay', '0'] }),
+      await newServer(ctx),
+    ]
+    const [proxy, replication] = [await proxyTo(primary), await proxyTo(primary)]
+    const onReplica = onServer(replica)
+    await onReplica.replicaof('127.0.0.1', replication.port)
+    const space = await openOn(urlOf(proxy), { patienceMs: 10_000 })
+    const { session } = await own(space)
+    await session.commit({ seq: 1, time: 1, rows: new Map(), sends: [] })
+    await expect.poll(() => onReplica.hget('{tasks:traps}:p0', 'seq'), { timeout: 10_000 }).toBe('1')
+    replication.hang()
+    await space.send([toInbox('lost')])
+    const [message] = await session.poll({ max: 10, waitMs: 5_000 })
+    // Nothing but the inbox is behind: the number of the commits is the same on both.
+    if (since === 'nothing came since')
+      await session.commit({ seq: 2, time: 2, through: message!.position, rows: new Map(), sends: [] })
+
+    primary.kill('SIGKILL')
+    proxy.leadTo(replica.port)
+    await onReplica.replicaof('NO', 'ONE')
+    const after = await openOn(replica.url, { patienceMs: 10_000 })
+    expect(await after.send([toInbox('stored')])).toEqual([{ ok: true }])
+    const asked =
+      since === 'something came since'
+        ? session.commit({ seq: 2, time: 2, through: message!.position, rows: new Map(), sends: [] })
+        : session.poll({ max: 10, waitMs: 20_000 })
+    await expect(asked).rejects.toMatchObject({ code: 'TASKS_FENCED' })
+    await space.close()
+    const { session: next } = await own(after)
+    expect((await next.poll({ max: 10, waitMs: 5_000 })).map(({ id }) => id)).toEqual(['stored'])
+  },
+)
+
+test('a large commit gets through a slow network, and is not taken for silence', async (ctx) => {
+  const { proxy, space } = await bench(ctx, SCRIPTS)
+  const { session } = await own(space)
+  // With this patience a connection is silent after a second; the commit takes three.
+  proxy.throttle(1_000)
+  const value = Buffer.alloc(3_000_000)
+  const connections = proxy.connections
+  await session.commit({ seq: 1, time: 1, rows: new Map([['e/a', value]]), sends: [] })
+  proxy.throttle(Infinity)
+  expect((await session.load(['e/a']))[0]).toHaveLength(value.length)
+  expect(proxy.connections).toBe(connections)
+}, 60_000)

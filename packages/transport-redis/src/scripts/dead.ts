@@ -7,7 +7,8 @@ export const takeLetter = script(
   lua`
 ${CHUNK}${NOW}${TAKE}${DELIVER}
 if #redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1]) == 0 then return 0 end
-check(2)
+local no = refusal(2)
+if no then return no end
 deliver(2)
 redis.call('XDEL', KEYS[3], ARGV[1])
 if redis.call('XLEN', KEYS[3]) == 0 then redis.call('DEL', KEYS[3]) end

@@ -80,7 +80,7 @@ return positions
   { repeatable: true },
 )
 
-// A subscription is a hash with a field for each partition: position, holder and end of its lease, each on a line.
+// A subscription is a hash with a field for each partition: position, holder and end of its lease, each on a line; and an id, since a name may be used again.
 const CURSOR = lua`
 local function cursor(partition)
   local value = redis.call('HGET', KEYS[1], partition)
@@ -88,19 +88,32 @@ local function cursor(partition)
   return string.match(value, '^(.-)\n(.-)\n(.-)$')
 end
 
+-- Its first write is one that a server without memory takes.
 local function store(partition, position, holder, expires)
+  redis.call('HDEL', KEYS[1], '')
   redis.call('HSET', KEYS[1], partition, string.format('%s\n%s\n%.0f', position, holder, expires))
 end
 `
 
-/** KEYS: subscription. ARGV: a position for each partition, used if the name is new. */
+/** KEYS: subscription. ARGV: an id and a position for each partition, used if the name is new. */
 export const joinSubscription = script(
   'join subscription',
   lua`
 ${CURSOR}
-for i = 1, #ARGV do
-  if redis.call('HEXISTS', KEYS[1], i - 1) == 0 then store(i - 1, ARGV[i], '', 0) end
+redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
+for i = 2, #ARGV do
+  if redis.call('HEXISTS', KEYS[1], i - 2) == 0 then store(i - 2, ARGV[i], '', 0) end
 end
+return 1
+`,
+  { repeatable: true },
+)
+
+/** KEYS: subscription. ARGV: its id. */
+export const forgetSubscription = script(
+  'forget subscription',
+  lua`
+if redis.call('HGET', KEYS[1], 'id') == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 `,
   { repeatable: true },

@@ -69,8 +69,9 @@ else
   if state[1] and tonumber(state[2]) >= time then return false end
   epoch = string.format('%.0f', math.max((tonumber(state[4]) or 0) + 1, time - EPOCHS_SINCE))
   state[3] = epoch .. '-' .. ARGV[3]
-  redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'expires', time + tonumber(ARGV[2]), 'claim', state[3], 'epoch', epoch)
+  -- In this order: the first is a write that a server without memory takes.
   redis.call('HDEL', KEYS[1], 'waiter')
+  redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'expires', time + tonumber(ARGV[2]), 'claim', state[3], 'epoch', epoch)
 end
 return { state[3], epoch, state[5] or '0', state[6] or '0', state[7] or '0' }
 `,

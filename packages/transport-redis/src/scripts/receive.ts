@@ -1,36 +1,48 @@
 import { lua, script } from '../script'
 import { MARKS, NOW, TAKE } from './shared'
 
-/**
- * Receives from several queues, or, if there is nothing, waits there: who sends next hands the message over.
- *
- * KEYS: waiting, then those of the queues.
- * ARGV: batch, max (0: only what this batch has got already), leaseMs, suspects, waiter (empty: do not wait), channel, again (1: the batch may have been handed
- * over already, by a sender or to a try whose answer was lost).
- * Answers ms until something becomes due (-1: nothing will), then the place of each queue that gave something, and the batch's value there.
- * With the same batch it answers the same.
- */
-export const receive = script(
-  'receive',
-  lua`
-${NOW}${TAKE}${MARKS}
-local WAITING = KEYS[1]
-local batch, max, leaseMs, suspects, waiter = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5]
-local answer = { -1 }
+const LOOK_FOR = lua`
+local answer = { -1, 0 }
 local function give(k, value)
   answer[#answer + 1] = (k - 2) / 6
   answer[#answer + 1] = value
 end
 
-if ARGV[7] == '1' then
-  if waiter ~= '' then redis.call('HDEL', WAITING, waiter) end
-  for k = 2, #KEYS, 6 do
-    local value = redis.call('HGET', KEYS[k + 2], batch)
-    if value then give(k, value) end
-    if max == 0 and waiter ~= '' then redis.call('ZREM', KEYS[k + 5], waiter) end
+-- One of the batches that are named from ARGV[from] on, if it is there. The others, if there are any, are nobody's: their leases run out.
+local function lookFor(from)
+  for i = from, #ARGV do
+    for k = 2, #KEYS, 6 do
+      local value = redis.call('HGET', KEYS[k + 2], ARGV[i])
+      if value then give(k, value) end
+    end
+    if #answer > 2 then
+      answer[2] = i - from + 1
+      return true
+    end
   end
-  if #answer > 1 or max == 0 then return answer end
 end
+`
+
+/**
+ * Receives from several queues, or, if there is nothing, waits there: who sends next hands the message over.
+ *
+ * KEYS: waiting, then those of the queues.
+ * ARGV: batch, max, leaseMs, suspects, waiter, waits (1: if there is nothing), channel, then earlier batches: what may have been handed over already, by a sender or to
+ * a try whose answer was lost.
+ * Answers ms until something becomes due (-1: nothing will), which batch it is (0: `batch`, else the place among the earlier), then the place of each queue that gave
+ * something, and the batch's value there.
+ * Each try names another batch: one that arrives late, when it has been asked again, touches nothing that was handed out.
+ */
+export const receive = script(
+  'receive',
+  lua`
+${NOW}${TAKE}${MARKS}${LOOK_FOR}
+local WAITING = KEYS[1]
+local batch, max, leaseMs, suspects, waiter = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5]
+
+-- Also the write that needs no memory: what follows ends work, and is not refused when the server has none.
+redis.call('HDEL', WAITING, waiter)
+if lookFor(8) then return answer end
 
 local time = now()
 local next
@@ -39,6 +51,7 @@ local next
 for k = 2, #KEYS, 6 do
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[k + 4], '-inf', time, 'LIMIT', 0, 100)) do
     local value = redis.call('HGET', KEYS[k + 2], id)
+    checkQueue(k)
     if string.byte(value) > 0 then redis.call('ZADD', KEYS[k + 3], time, id)
     else
       redis.call('HDEL', KEYS[k + 2], id)
@@ -82,10 +95,20 @@ if suspects then
   end
 end
 
+-- What is taken from a queue has to go into a batch: nothing is taken before it is seen that this can be.
+local full = {}
+for k = 2, #KEYS, 6 do
+  if redis.call('LLEN', KEYS[k]) + redis.call('ZCARD', KEYS[k + 1]) > 0 then
+    redis.call('HLEN', KEYS[k + 2])
+    redis.call('ZCARD', KEYS[k + 3])
+    full[#full + 1] = k
+  end
+end
+
 -- Raised priorities of all queues come first. Which queue is the first turns with every call, so that a full one cannot keep the others waiting.
 local made, left = {}, max
 for _, popSome in ipairs({ popHigh, popReady }) do
-  for k = 2, #KEYS, 6 do
+  for _, k in ipairs(full) do
     if left == 0 then break end
     made[k] = made[k] or newBatch()
     local before = made[k].count
@@ -93,16 +116,29 @@ for _, popSome in ipairs({ popHigh, popReady }) do
     left = left - (made[k].count - before)
   end
 end
-for k = 2, #KEYS, 6 do
+for _, k in ipairs(full) do
   if made[k] and made[k].count > 0 then give(k, hold(k, batch, made[k], time + leaseMs)) end
 end
-if #answer > 1 then return answer end
+if #answer > 2 then return answer end
 
-if waiter ~= '' then
-  redis.call('HSET', WAITING, waiter, ARGV[6] .. '\n' .. batch .. '\n' .. max .. '\n' .. leaseMs)
+if ARGV[6] == '1' then
+  redis.call('HSET', WAITING, waiter, table.concat({ ARGV[7], batch, max, leaseMs, ARGV[4] }, '\n'))
   for k = 2, #KEYS, 6 do redis.call('ZADD', KEYS[k + 5], 'NX', time, waiter) end
 end
 if next then answer[1] = math.max(0, next - time) end
+return answer
+`,
+  { repeatable: true },
+)
+
+/** A receive waits no longer. KEYS: those of the receive. ARGV: waiter, then its batches. Answers as the receive: what has been handed over meanwhile. */
+export const stopWaiting = script(
+  'stop waiting',
+  lua`
+${LOOK_FOR}
+redis.call('HDEL', KEYS[1], ARGV[1])
+for k = 2, #KEYS, 6 do redis.call('ZREM', KEYS[k + 5], ARGV[1]) end
+lookFor(2)
 return answer
 `,
   { repeatable: true },

@@ -6,7 +6,8 @@ export const send = script(
   'send',
   lua`
 ${CHUNK}${NOW}${TAKE}${DELIVER}
-check(1)
+local no = refusal(1)
+if no then return no end
 deliver(1)
 return 1
 `,

@@ -15,10 +15,14 @@ ${CHUNK}${NOW}${TAKE}${MARKS}${DELIVER}
 local batches, sends = {}, 2
 for b = 1, tonumber(ARGV[1]) do
   batches[b] = sends
-  redis.call('HLEN', KEYS[tonumber(ARGV[sends]) + 2])
-  sends = sends + 5 + 4 * tonumber(ARGV[sends + 4])
+  local k, others = tonumber(ARGV[sends]), tonumber(ARGV[sends + 4])
+  if others == 0 then redis.call('HLEN', KEYS[k + 2]) else checkQueue(k) end
+  sends = sends + 5 + 4 * others
 end
-check(sends)
+-- A settlement ends work: it is not refused when the server is out of memory, and so its first write is one that needs none.
+redis.call('HDEL', KEYS[1], '')
+local no = refusal(sends)
+if no then return no end
 deliver(sends)
 
 local function giveBack(k, value, frame, delay, id)
@@ -41,7 +45,7 @@ for b = 1, #batches do
       if not isMarked(marks, offset) then marks = marks .. offset end
     end
     local value = others > 0 and redis.call('HGET', KEYS[k + 2], batch)
-    local returned, later = false, false
+    local returned, later, suspects = false, false, false
     for i = at + 5, at + 1 + 4 * others, 4 do
       local offset = ARGV[i + 1]
       if not isMarked(marks, offset) then
@@ -50,7 +54,9 @@ for b = 1, #batches do
         if ARGV[i] == 'return' then
           local delay = tonumber(ARGV[i + 2])
           giveBack(k, value, frame, delay, ARGV[i + 3])
-          if delay == 0 and string.byte(value) == 1 then returned = true else later = true end
+          if string.byte(value) > 1 then suspects = true
+          elseif delay == 0 then returned = true
+          else later = true end
         else
           local id = struct.unpack('>I2', frame, 12)
           redis.call('XADD', KEYS[3], '*', 'id', string.sub(frame, 14, 13 + id), 'info', ARGV[i + 2], 'body', string.sub(frame, 14 + id))
@@ -60,7 +66,8 @@ for b = 1, #batches do
     end
     mark(k, batch, marks, count)
     if returned then serve(k) end
-    if later then nudge(k) end
+    if later then nudge(k, false) end
+    if suspects then nudge(k, true) end
   end
 end
 return 1

@@ -9,6 +9,13 @@ local function now()
 end
 `
 
+/** The id of a message that may not be there (frame.ts). */
+export const ID_OF = lua`
+local function idOf(frame)
+  return frame and string.sub(frame, 14, 13 + struct.unpack('>I2', frame, 12))
+end
+`
+
 /** How many values one command gets: `unpack` fails near 8,000. */
 export const CHUNK = lua`
 local CHUNK = 4000
@@ -91,6 +98,15 @@ local function hold(k, batch, made, ends)
   return value
 end
 
+-- Fails if one of the keys is of another type.
+local function checkQueue(k)
+  redis.call('LLEN', KEYS[k])
+  redis.call('HLEN', KEYS[k + 2])
+  for i = 1, 5 do
+    if i ~= 2 then redis.call('ZCARD', KEYS[k + i]) end
+  end
+end
+
 -- Puts a message that was handed out before the others of its priority.
 local function putBack(k, frame)
   local priority = string.byte(frame, 5)
@@ -131,26 +147,66 @@ end
  *   r  channel  payload  a reply
  *   d  id  info  body    a dead letter
  *
- * KEYS[1] is `waiting`, KEYS[2] `order`, KEYS[3] `dead`. It wants CHUNK, NOW and TAKE before it.
+ * KEYS[1] is `waiting`, KEYS[2] `order`, KEYS[3] `dead`. It wants CHUNK, NOW and TAKE before it. A script asks for `refusal` first, and writes if there is none.
  */
 export const DELIVER = lua`
 local FOR_EVER = 1e12   -- ms
 
--- Fails on a key of another type before anything is written.
+-- Whether somebody waits for a queue: found out by check, with what handing over to him needs.
+local awaited = {}
+local function checkWaiters(k)
+  awaited[k] = redis.call('ZCARD', KEYS[k + 5]) > 0
+  if awaited[k] then
+    redis.call('HLEN', KEYS[1])
+    checkQueue(k)
+  end
+end
+
+-- The next number of the order of raised priorities, and whether something is sent that is to be worked at: that is what a server without memory refuses.
+local order, queues = 0, false
+
+-- Fails if a key that the sends are going to need is of another type. It writes nothing, but for the counter of raised priorities, in the end.
 local function check(from)
-  local i = from
+  local i, high = from, 0
   while ARGV[i] do
     local kind = ARGV[i]
     if kind == 'r' then i = i + 3
-    elseif kind == 'd' then i = i + 4
+    elseif kind == 'd' then
+      redis.call('XLEN', KEYS[3])
+      i, queues = i + 4, true
     else
       local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-      if kind == 't' then redis.call('LLEN', KEYS[k]) i = i + 3 + n
-      elseif kind == 'e' then redis.call('XLEN', KEYS[k]) redis.call('HLEN', KEYS[k + 1]) i = i + 7 + n
-      elseif kind == 'h' then redis.call('ZCARD', KEYS[k + 1]) i = i + 3 + 2 * n
-      else redis.call('LLEN', KEYS[k + 1]) i = i + 3 + n end
+      if kind == 'e' then
+        redis.call('XLEN', KEYS[k])
+        redis.call('HLEN', KEYS[k + 1])
+        i = i + 7 + n
+      else
+        queues = true
+        if kind == 't' then
+          redis.call('LLEN', KEYS[k])
+          checkWaiters(k)
+          i = i + 3 + n
+        elseif kind == 'h' then
+          redis.call('ZCARD', KEYS[k + 1])
+          checkWaiters(k)
+          high = high + n
+          i = i + 3 + 2 * n
+        else
+          redis.call('LLEN', KEYS[k + 1])
+          redis.call('HLEN', KEYS[k])
+          i = i + 3 + n
+        end
+      end
     end
   end
+  if high > 0 then order = redis.call('INCRBY', KEYS[2], high) - high end
+end
+
+-- Why the sends cannot be made, as an answer; nil if they can. An answer, because an error that a script raises may come from its middle (failure.ts).
+local function refusal(from)
+  local ok, err = pcall(check, from)
+  if ok then return nil end
+  return type(err) == 'table' and err or redis.error_reply('ERR ' .. tostring(err))
 end
 
 -- Hands what is ready to those who wait for this queue, the longest waiting first. A large batch they fetch themselves.
@@ -161,7 +217,7 @@ local function serve(k)
     if not waiter then return end
     local info = redis.call('HGET', KEYS[1], waiter)
     if info then
-      local channel, batch, max, leaseMs = string.match(info, '^(.-)\n(.-)\n(.-)\n(.-)$')
+      local channel, batch, max, leaseMs = string.match(info, '^(.-)\n(.-)\n(.-)\n(.-)\n')
       if redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then
         redis.call('HDEL', KEYS[1], waiter)
       else
@@ -181,12 +237,25 @@ local function serve(k)
 end
 
 -- Tells one of those who wait for this queue to look for himself: something will be there later, or only for him who takes suspects.
-local function nudge(k)
-  local waiter = redis.call('ZPOPMIN', KEYS[k + 5])[1]
-  local info = waiter and redis.call('HGET', KEYS[1], waiter)
-  if not info then return end
-  redis.call('HDEL', KEYS[1], waiter)
-  redis.call('PUBLISH', string.match(info, '^(.-)\n'), 'l ' .. waiter .. '\n')
+local function nudge(k, suspects)
+  local others = {}
+  while true do
+    local first = redis.call('ZPOPMIN', KEYS[k + 5])
+    local waiter = first[1]
+    if not waiter then break end
+    -- One that was served by another queue has none.
+    local info = redis.call('HGET', KEYS[1], waiter)
+    if info then
+      if suspects and string.sub(info, -1) ~= '1' then
+        others[#others + 1] = first[2]
+        others[#others + 1] = waiter
+      else
+        redis.call('HDEL', KEYS[1], waiter)
+        if redis.call('PUBLISH', string.match(info, '^(.-)\n'), 'l ' .. waiter .. '\n') > 0 then break end
+      end
+    end
+  end
+  if #others > 0 then redis.call('ZADD', KEYS[k + 5], unpack(others)) end
 end
 
 -- An owner that waits gets the messages pushed, as long as he keeps up; else he is told to ask.
@@ -224,6 +293,11 @@ local function log(k, from, to, maxAge, maxBytes)
   local staying = bytes < maxBytes and oldest >= time - maxAge
   while not staying do
     local entries = redis.call('XRANGE', KEYS[k], '-', '+', 'COUNT', 64)
+    -- Nothing is left: so little is kept, or somebody else has trimmed it.
+    if #entries == 0 then
+      bytes, oldest = 0, time
+      break
+    end
     for i = 1, #entries do
       local id, rest = entries[i][1], bytes - #entries[i][2][4]
       oldest = tonumber(string.match(id, '^%d+'))
@@ -266,12 +340,12 @@ local function deliver(from)
       i = i + 7 + n
     elseif kind == 'h' then
       local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-      local order = redis.call('INCRBY', KEYS[2], n) - n
       for j = 0, n - 1 do
         local at = i + 3 + 2 * j
         redis.call('ZADD', KEYS[k + 1], string.format('%.0f', order + j - tonumber(ARGV[at]) * 281474976710656), ARGV[at + 1])
       end
-      serve(k)
+      order = order + n
+      if awaited[k] then serve(k) end
       i = i + 3 + 2 * n
     else
       local k, n = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
@@ -280,7 +354,8 @@ local function deliver(from)
       for at = first, last, CHUNK do
         length = redis.call('RPUSH', list, unpack(ARGV, at, math.min(at + CHUNK - 1, last)))
       end
-      if kind == 't' then serve(k) else push(k, first, last, length) end
+      if kind == 'i' then push(k, first, last, length)
+      elseif awaited[k] then serve(k) end
       i = last + 1
     end
   end
