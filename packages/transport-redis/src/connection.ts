@@ -29,6 +29,7 @@ import type { Script } from './script'
 const RETRY_MS = 50
 /** The slowest network that is waited for while a large call is on its way: 2 Mbit/s. What the kernel has of it cannot be seen. */
 const LEAST_BYTES_PER_MS = 256
+const LARGE_BYTES = 256 * 1024
 
 export interface ConnectionOptions {
   readonly client: Redis
@@ -123,6 +124,11 @@ export class Connection {
     // A reset also makes the system forget what it was going to send. A socket that is not TCP's alone has none.
     if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy()
     else stream?.destroy()
+  }
+
+  /** Another connection to the server was silent: this one may be dead, too, unless something large is under way, which may be what the other waits for. */
+  suspect(): void {
+    if (this.#sending < LARGE_BYTES) this.reconnect()
   }
 
   close(): void {

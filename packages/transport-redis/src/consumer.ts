@@ -166,12 +166,12 @@ export class Consumer implements TaskConsumer {
   async extend(leases: readonly Lease[]): Promise<void> {
     const { connection, lifetime, newName } = this.#parts
     lifetime.refuseIfOver()
+    if (leases.length === 0) return
     const parts = new Parts([], [this.#leaseMs])
     const asked: Token[][] = []
     for (const [batch, items] of byBatch(leases, (lease) => [tokenOf(lease).place])) {
       // What is being settled is not to be moved away from under it.
       const members = items.map(({ item }) => tokenOf(item)).filter(({ isSettling }) => !isSettling)
-      if (members.length === 0) continue
       parts.args.push(parts.place(batch.queue.all), batch.name, batch.count, items.length, members.length)
       for (const token of members) {
         if (batch.count > 1) token.moved ??= alone(batch.queue, newName())
@@ -179,7 +179,6 @@ export class Consumer implements TaskConsumer {
       }
       asked.push(members)
     }
-    if (asked.length === 0) return
     let triesInDoubt = 0
     const answer = (await connection.run(extend, parts.keys, (inDoubt) => {
       triesInDoubt = inDoubt

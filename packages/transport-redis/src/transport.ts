@@ -162,8 +162,8 @@ class RedisTransport implements Transport {
       name: 'Redis',
       // Both lead to the same server.
       onSilence() {
-        connection.reconnect()
-        onMessages.reconnect()
+        connection.suspect()
+        onMessages.suspect()
       },
     }
     const connection = new Connection({ ...shared, client: this.#newClient(false) })

@@ -23,7 +23,8 @@ while ARGV[at] do
   at = first + 2 * leases
   local isThere = redis.call('HEXISTS', KEYS[k + 2], batch) == 1
   local marks = redis.call('HGET', KEYS[k + 2], batch .. '!') or ''
-  if isThere and #marks / 8 + wanted >= count and wanted * 2 >= count then
+  local isAllWanted = #marks / 8 + wanted >= count
+  if isThere and isAllWanted and wanted * 2 >= count then
     redis.call('ZADD', KEYS[k + 3], 'XX', ends, batch)
     answer[#answer + 1] = 1
   else
@@ -42,7 +43,9 @@ while ARGV[at] do
         places[#places + 1] = 2
       end
     end
-    if isThere then mark(k, batch, marks, count) end
+    if isThere and #places > 0 then mark(k, batch, marks, count) end
+    -- What is left is being settled.
+    if isAllWanted then redis.call('ZADD', KEYS[k + 3], 'XX', ends, batch) end
     answer[#answer + 1] = places
   end
 end
