@@ -5,7 +5,7 @@ export interface Script {
   readonly name: string
   readonly source: string
   readonly sha: string
-  /** Whether it may be sent again when nobody knows whether it has run: a second run changes nothing, and answers the same. */
+  /** Whether it may be sent again when nobody knows whether it has run: a second run changes nothing, and answers the same; one that arrives late harms nothing. */
   readonly repeatable: boolean
 }
 
