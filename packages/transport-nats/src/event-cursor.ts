@@ -1,10 +1,12 @@
-// One place in one partition's event log, and what follows it. A position is the sequence of a message of the server, whose events it is behind; with the place of an event in it,
-// if there are more of them.
+// One place in one partition's event log, and what follows it. A position names a message of the server, whose events it is behind; with the place of an event in it, if there are more of
+// them.
 import type { EventPage, Position, StoredEvent } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { decodeFrames } from './frame'
 import type { JetStream } from './jetstream'
 import type { Names } from './names'
+import type { Mark } from './position'
+import { markOf, positionOf } from './position'
 import { Reader } from './reader'
 
 export interface CursorParts {
@@ -14,6 +16,8 @@ export interface CursorParts {
   readonly names: Names
   readonly patienceMs: number
 }
+
+const BEGINNING: Mark = { sequence: 0 }
 
 /** An event, and what it takes to know whether something is gone before it. */
 interface Ready extends StoredEvent {
@@ -27,18 +31,22 @@ export class EventCursor {
   readonly #listeners = new Set<() => void>()
   #ready: Ready[] = []
   #position: Position | undefined
+  #isEndLost = false
 
   constructor(parts: CursorParts, partition: number, after: Position | undefined) {
     this.#parts = parts
     this.partition = partition
     this.#position = after
     const { jetstream, clock, names } = parts
+    const { sequence, at } = after === undefined ? BEGINNING : markOf(after)
     this.#reader = new Reader({
       jetstream,
       clock,
       stream: names.streams.event,
       filter: names.events(partition),
       from: lastWhole(after) + 1,
+      ...(at !== undefined && { last: { sequence, at } }),
+      onEndLost: () => (this.#isEndLost = true),
       onMore: () => {
         for (const listener of this.#listeners) listener()
       },
@@ -74,7 +82,9 @@ export class EventCursor {
     const [first, last] = [events[0], events.at(-1)]
     if (first === undefined || last === undefined) return undefined
     this.#position = last.position
-    const gap = before !== undefined && (await this.#isMissing(lastWhole(before) + 1, first.sequence))
+    const isMissing = this.#isEndLost || (await this.#isMissing(lastWhole(before) + 1, first.sequence))
+    const gap = before !== undefined && isMissing
+    this.#isEndLost = false
     return { partition: this.partition, gap, events, position: last.position }
   }
 
@@ -83,11 +93,13 @@ export class EventCursor {
   }
 
   #fill(): void {
-    for (const { sequence, data } of this.#reader.take(1)) {
+    const before = this.#position === undefined ? BEGINNING : markOf(this.#position)
+    for (const { sequence, at, data } of this.#reader.take(1)) {
       const frames = decodeFrames(data)
+      const consumed = sequence === before.sequence && at === before.at ? (before.place ?? -1) : -1
       frames.forEach(({ id, body }, place) => {
-        if (sequence === consumedIn(this.#position)?.sequence && place <= consumedIn(this.#position)!.place) return
-        const position = place === frames.length - 1 ? String(sequence) : `${sequence}.${place}`
+        if (place <= consumed) return
+        const position = positionOf({ sequence, at, ...(place < frames.length - 1 && { place }) })
         this.#ready.push({ position, id, body, sequence })
       })
     }
@@ -106,12 +118,6 @@ export class EventCursor {
 
 /** The sequence of the last message all of whose events are before this position. */
 function lastWhole(position: Position | undefined): number {
-  if (position === undefined) return 0
-  return consumedIn(position)?.sequence === undefined ? Number(position) : consumedIn(position)!.sequence - 1
-}
-
-/** Of a position within a message. */
-function consumedIn(position: Position | undefined): { readonly sequence: number; readonly place: number } | undefined {
-  const [sequence, place] = position?.split('.') ?? []
-  return place === undefined ? undefined : { sequence: Number(sequence), place: Number(place) }
+  const { sequence, place } = position === undefined ? BEGINNING : markOf(position)
+  return place === undefined ? sequence : sequence - 1
 }

@@ -13,6 +13,7 @@ import type { CursorParts } from './event-cursor'
 import { EventCursor } from './event-cursor'
 import { ERROR } from './failure'
 import { hasCause } from './jetstream'
+import { positionOf } from './position'
 import type { ServerClock } from './server-clock'
 import type { Cursor } from './subscription'
 import { Member } from './subscription'
@@ -87,7 +88,9 @@ export class Events implements EventLog {
       jetstream.forgetConsumer(stream, name)
       last = delivered.stream_seq
     }
-    return Array.from({ length: partitions }, () => String(last))
+    const found = last === 0 ? undefined : await jetstream.find(stream, { seq: last })
+    const position = positionOf({ sequence: last, ...(found !== undefined && { at: found.at }) })
+    return Array.from({ length: partitions }, () => position)
   }
 
   async subscribe(options: SubscribeOptions): Promise<EventSubscription> {

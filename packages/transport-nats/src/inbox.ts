@@ -1,10 +1,12 @@
-// The messages of a partition as they come. A position is the sequence of a message of the server, and the place of one of ours in it.
+// The messages of a partition as they come. A position names a message of the server, and the place of one of ours in it.
 import type { InboxMessage, Position } from '@tasks/core'
 import type { Clock, Lifetime } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import { decodeFrames } from './frame'
 import type { JetStream, Stored } from './jetstream'
 import type { Names } from './names'
+import type { Mark } from './position'
+import { markOf, positionOf } from './position'
 import { Reader } from './reader'
 
 export interface InboxParts {
@@ -16,7 +18,7 @@ export interface InboxParts {
 
 /** Consumed messages are removed so many at a time. */
 const PURGE_AFTER = 2_000
-const NOTHING = [0, 0] as const
+const NOTHING: Mark = { sequence: 0 }
 
 export class Inbox {
   readonly #parts: InboxParts
@@ -24,10 +26,11 @@ export class Inbox {
   readonly #lost: AbortSignal
   readonly #reader: Reader
   /** The last that was consumed when this began. */
-  #through: readonly [sequence: number, place: number]
+  #through: Mark
   /** Read and not handed out yet. */
   #ready: InboxMessage[] = []
   #purged: number
+  #isPurging = false
   #polling = false
   #wake: (() => void) | undefined
 
@@ -35,17 +38,22 @@ export class Inbox {
     this.#parts = parts
     this.#partition = partition
     this.#lost = lost
-    this.#through = parsed(through)
-    this.#purged = this.#through[0]
+    this.#through = through === '' ? NOTHING : markOf(through)
+    const { sequence, at } = this.#through
+    this.#purged = sequence
     const { jetstream, clock, names } = parts
     this.#reader = new Reader({
       jetstream,
       clock,
       stream: names.streams.inbox,
       filter: names.inbox(partition),
-      from: this.#through[0],
+      from: sequence,
+      ...(at !== undefined && { last: { sequence, at } }),
       onMore: () => this.#wake?.(),
-      onEndLost: () => (this.#through = NOTHING),
+      onEndLost: () => {
+        this.#through = NOTHING
+        this.#purged = 0
+      },
     })
   }
 
@@ -81,24 +89,30 @@ export class Inbox {
 
   /** These are committed: the server may forget them, once they are worth the call. */
   consumed(through: Position): void {
-    const [sequence] = parsed(through)
-    if (sequence - this.#purged < PURGE_AFTER) return
-    this.#purge(sequence)
+    if (markOf(through).sequence - this.#purged >= PURGE_AFTER) void this.purge(through)
   }
 
-  /** @param through what is consumed in the end, if that is known */
-  close(through?: Position): void {
+  close(): void {
     this.#reader.close()
-    if (through === undefined) return
-    const [sequence] = parsed(through)
-    if (sequence > this.#purged) this.#purge(sequence)
   }
 
-  /** The last one stays: there may be more in it. */
-  #purge(sequence: number): void {
+  /** Up to a position that is committed. Its own message stays: there may be more in it, and the next owner knows by it whether the stream has lost its end. */
+  async purge(through: Position): Promise<void> {
     const { jetstream, names } = this.#parts
-    this.#purged = sequence
-    jetstream.purge(names.streams.inbox, names.inbox(this.#partition), sequence).catch(() => {})
+    const { sequence, at } = markOf(through)
+    if (through === '' || this.#isPurging || sequence <= this.#purged) return
+    this.#isPurging = true
+    try {
+      const stream = names.streams.inbox
+      const found = await jetstream.find(stream, { seq: sequence })
+      if (found === undefined || found.at !== at) return
+      await jetstream.purgeBefore(stream, names.inbox(this.#partition), sequence)
+      this.#purged = sequence
+    } catch {
+      // Another time.
+    } finally {
+      this.#isPurging = false
+    }
   }
 
   #fill(max: number): void {
@@ -107,17 +121,10 @@ export class Inbox {
       for (const stored of this.#reader.take(1)) this.#add(stored)
   }
 
-  #add({ sequence, data }: Stored): void {
-    const [consumed, place] = this.#through
-    decodeFrames(data).forEach(({ id, body }, i) => {
-      if (sequence < consumed || (sequence === consumed && i <= place)) return
-      this.#ready.push({ position: `${sequence}.${i}`, id, body })
+  #add({ sequence, at, data }: Stored): void {
+    const consumed = this.#through.sequence === sequence ? (this.#through.place ?? -1) : -1
+    decodeFrames(data).forEach(({ id, body }, place) => {
+      if (place > consumed) this.#ready.push({ position: positionOf({ sequence, place, at }), id, body })
     })
   }
-}
-
-function parsed(position: Position): readonly [sequence: number, place: number] {
-  if (position === '') return NOTHING
-  const [sequence = 0, place = 0] = position.split('.').map(Number)
-  return [sequence, place]
 }

@@ -137,11 +137,16 @@ export class JetStream {
     }
   }
 
-  /** Removes the messages of these subjects; those before a sequence, if one is given. */
-  async purge(stream: string, filter: string, before?: number): Promise<void> {
+  /** Removes the messages of these subjects. */
+  async purge(stream: string, filter: string): Promise<void> {
+    await this.api(`STREAM.PURGE.${stream}`, { filter })
+  }
+
+  /** The same, of those before a message. Asked once, over the connection that there is now: behind another one the number may be another message's. */
+  async purgeBefore(stream: string, filter: string, sequence: number): Promise<void> {
     // There is nothing before the first; and the server takes 1 for no limit at all.
-    if (before !== undefined && before <= 1) return
-    await this.api(`STREAM.PURGE.${stream}`, before === undefined ? { filter } : { filter, seq: before })
+    if (sequence <= 1 || !this.connection.isConnected) return
+    parsed(await this.connection.call(`${API}.STREAM.PURGE.${stream}`, json({ filter, seq: sequence })))
   }
 
   // ---- Streams and consumers
@@ -275,5 +280,7 @@ export function deliveryOf(reply: string): Delivery {
   const tokens = reply.split('.')
   const from = tokens.length > 9 ? 6 : 4
   const number = (offset: number): number => Number(tokens[from + offset])
-  return { count: number(0), stream: number(1), sequence: number(2), at: number(3) / NANOS, pending: number(4) }
+  // As exact as what the server says of a message that it is asked for.
+  const at = Number(tokens[from + 3]?.slice(0, -6))
+  return { count: number(0), stream: number(1), sequence: number(2), at, pending: number(4) }
 }

@@ -88,10 +88,13 @@ export class Journal {
     return decodeRecord(Buffer.concat(found), `record ${at} of ${this.where}`).content
   }
 
-  /** What is before this message is not needed any more. Nobody waits for it. */
-  purge(before: number): void {
+  /**
+   * What is before the floor of a record that was acknowledged is not needed any more. No other floor will do: whoever comes next reads from the one that the last record says, maybe while
+   * this is still on its way.
+   */
+  async purge({ floor }: State): Promise<void> {
     const { jetstream, names } = this.#parts
-    jetstream.purge(this.#stream, names.log(this.partition, '*'), before).catch(() => {})
+    await jetstream.purgeBefore(this.#stream, names.log(this.partition, '*'), floor)
   }
 
   async #append(record: Buffer, expected: number): Promise<number> {

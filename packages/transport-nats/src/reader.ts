@@ -14,14 +14,23 @@ export interface ReaderOptions {
   readonly filter: string
   /** The sequence of the first message to read. */
   readonly from: number
+  /** A message that was read before, by whoever goes on here. */
+  readonly last?: Known
   /** Without what the messages hold. */
   readonly headersOnly?: boolean
   /** There is something to take. */
   readonly onMore: () => void
   /**
-   * The stream ends before what was read: its server has lost the end, in a power cut, and gives out numbers again. All that there is will be read once more; if absent, only what comes.
+   * What was read last is not there any more, or another is in its place: the server has lost the end of the stream, in a power cut, and gives its numbers out again. All that there is will be
+   * read once more; if absent, only what comes.
    */
   readonly onEndLost?: () => void
+}
+
+/** A number alone may be another message's by now. */
+interface Known {
+  readonly sequence: number
+  readonly at: number
 }
 
 /** How much is asked for at a time, and how much may lie here unread. */
@@ -40,6 +49,7 @@ export class Reader {
   #unread: Stored[] = []
   #unreadBytes = 0
   #next: number
+  #last: Known | undefined
   #consumer: Consumer | undefined
   #pending: number | undefined
   #cancelRetry: () => void = () => {}
@@ -48,6 +58,7 @@ export class Reader {
   constructor(options: ReaderOptions) {
     this.#options = options
     this.#next = options.from
+    this.#last = options.last
     this.#stopListening = options.jetstream.connection.onGap(() => this.#restart())
     void this.#start()
   }
@@ -56,7 +67,7 @@ export class Reader {
     return this.#unread.length === 0
   }
 
-  /** The sequence of the last message that was there when it was last looked, if everything up to it has been read here. */
+  /** Whether everything has been read that was there when it was last looked. */
   get caughtUp(): boolean {
     return this.#pending === 0
   }
@@ -83,22 +94,25 @@ export class Reader {
     const consumer = new Consumer()
     this.#consumer = consumer
     try {
-      const { name, num_pending, delivered } = await jetstream.createReader(stream, {
-        filter_subject: filter,
-        ack_policy: 'none',
-        deliver_policy: 'by_start_sequence',
-        opt_start_seq: Math.max(1, this.#next),
-        replay_policy: 'instant',
-        inactive_threshold: INACTIVE_MS * NANOS,
-        headers_only: headersOnly,
-      })
+      const [{ name, num_pending }, isEndLost] = await Promise.all([
+        jetstream.createReader(stream, {
+          filter_subject: filter,
+          ack_policy: 'none',
+          deliver_policy: 'by_start_sequence',
+          opt_start_seq: Math.max(1, this.#next),
+          replay_policy: 'instant',
+          inactive_threshold: INACTIVE_MS * NANOS,
+          headers_only: headersOnly,
+        }),
+        onEndLost !== undefined && this.#isEndLost(),
+      ])
       consumer.name = name
-      const isEndLost = onEndLost !== undefined && (await this.#isBehindEnd(delivered.stream_seq))
       if (this.#consumer !== consumer || isEndLost) jetstream.forgetConsumer(stream, name)
       if (this.#consumer !== consumer) return
       if (isEndLost) {
         this.#next = 1
-        onEndLost()
+        this.#last = undefined
+        onEndLost?.()
         return this.#restart()
       }
       this.#pending = num_pending
@@ -114,12 +128,16 @@ export class Reader {
     }
   }
 
-  /** Whether there is less than was read. The copy that a consumer reads may only be late: the leader is not. */
-  async #isBehindEnd(last: number): Promise<boolean> {
-    if (last >= this.#next - 1) return false
+  /** By the leader: the copy that a consumer reads may only be late, and what it says of its place is its own guess. */
+  async #isEndLost(): Promise<boolean> {
     const { jetstream, stream } = this.#options
+    if (this.#last === undefined) return false
+    const { sequence, at } = this.#last
+    const found = await jetstream.find(stream, { seq: sequence })
+    if (found !== undefined) return found.at !== at
+    // What was dropped by its age went with all that was before it.
     const info = await jetstream.streamInfo(stream)
-    return info !== undefined && info.state.last_seq < this.#next - 1
+    return info !== undefined && info.state.first_seq <= sequence
   }
 
   #restart(): void {
@@ -205,10 +223,14 @@ export class Reader {
     consumer.counted = counted
     consumer.asked--
     this.#pending = pending
-    this.#next = sequence + 1
-    const data = message.data
-    this.#unread.push({ subject: message.subject, sequence, at, data })
-    this.#unreadBytes += data.length
+    // A consumer may be on a copy that is late, which takes a number behind its end for its end: what was read, or purged, is no beginning.
+    if (sequence >= this.#next) {
+      this.#next = sequence + 1
+      this.#last = { sequence, at }
+      const data = message.data
+      this.#unread.push({ subject: message.subject, sequence, at, data })
+      this.#unreadBytes += data.length
+    }
     this.#ask()
     this.#options.onMore()
   }

@@ -157,8 +157,8 @@ export class Session implements PartitionSession {
     restored.add(appended, written)
     this.#relay.add(seq, appended.at, sends)
     if (through !== undefined) this.#inbox.consumed(through)
-    const floor = this.#span!.toPurge(this.#floor())
-    if (floor !== undefined) this.#journal.purge(floor)
+    // Nobody waits for it.
+    if (this.#span!.isWorthPurging(state.floor)) this.#journal.purge(state).catch(() => {})
   }
 
   /** Gives the partition back: says how far the relay has come, so that the next owner does not make those sends again. */
@@ -166,10 +166,12 @@ export class Session implements PartitionSession {
     await this.#relay.done(FAREWELL_MS)
     const over = this.#over
     this.#end(new TaskError('TASKS_CLOSED', `partition ${this.partition} was given back`))
-    this.#inbox.close(over === undefined ? this.#state.through : undefined)
     if (over !== undefined) return
     const state: State = { ...this.#state, relayed: this.#relay.relayed, floor: this.#floor(), released: true }
-    await this.#journal.append(encodeRecord('release', state), this.#tail)
+    await Promise.all([
+      this.#journal.append(encodeRecord('release', state), this.#tail),
+      this.#inbox.purge(state.through),
+    ])
   }
 
   async #restored(): Promise<Rows> {
@@ -190,7 +192,7 @@ export class Session implements PartitionSession {
     this.#span?.add(at, bytes)
   }
 
-  /** The first message that is needed: of the oldest row, or of sends that were not made. */
+  /** The first message that is needed: of the oldest row, or of sends that were not made. Safe to purge to once a record says it. */
   #floor(): number {
     if (this.#rows === undefined) return this.#state.floor
     return Math.min(this.#tail, this.#rows.floor ?? Infinity, this.#relay.floor ?? Infinity)
@@ -229,8 +231,8 @@ class Span {
     this.#bytes += bytes
   }
 
-  /** What to purge up to, if it is worth the call. */
-  toPurge(floor: number): number | undefined {
+  /** What is before this floor is not needed any more. Whether it is worth a call. */
+  isWorthPurging(floor: number): boolean {
     for (
       let record = this.#records[this.#first];
       record !== undefined && record.at < floor;
@@ -243,10 +245,10 @@ class Span {
       this.#records.splice(0, this.#first)
       this.#first = 0
     }
-    if (this.#unneeded < PURGE_BYTES || floor <= this.#purged) return undefined
+    if (this.#unneeded < PURGE_BYTES || floor <= this.#purged) return false
     this.#purged = floor
     this.#unneeded = 0
-    return floor
+    return true
   }
 }
 

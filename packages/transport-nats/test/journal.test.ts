@@ -1,12 +1,14 @@
 // What is in a partition's journal, after commits that are too large for one message, and after many.
 import { own } from '@tasks/conformance/vitest'
-import type { Send, Space } from '@tasks/core'
+import type { InboxMessage, Send, Space } from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
+import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import { connect } from '@nats-io/transport-node'
 import type { TestContext } from 'vitest'
 import { expect, onTestFinished, test } from 'vitest'
 import type { NatsTransportOptions } from '../src/index'
 import { natsTransport } from '../src/index'
+import { decodeRecord } from '../src/record'
 import { newServer } from './support/server'
 
 const KIB = 1024
@@ -106,23 +108,107 @@ test('values above the budget are read from the journal, whatever message they a
   await check({ load: next.load.bind(next), scan: next.scan.bind(next) })
 }, 60_000)
 
-test('an inbox whose end was lost, as in a power cut, is read although its numbers begin again', async (ctx) => {
+/** Everything that a stream has is lost, as its end is in a power cut: its numbers begin again. */
+async function lose(server: Server, stream: string): Promise<void> {
+  const client = await connect({ servers: server.url })
+  const { config } = (await client.request(`$JS.API.STREAM.INFO.${stream}`, '')).json<{ config: object }>()
+  await client.request(`$JS.API.STREAM.DELETE.${stream}`, '')
+  await client.request(`$JS.API.STREAM.CREATE.${stream}`, JSON.stringify(config))
+  await client.close()
+}
+
+// Fewer new messages than were lost, as many, and more.
+test.for([1, 3, 5])(
+  'an inbox whose end was lost is read although its numbers begin again: %i new messages',
+  async (count, ctx) => {
+    const server = await newServer(ctx)
+    const space = await openOn(server)
+    const toInbox = (id: string): Send => ({ target: { to: 'inbox', partition: 0 }, id, body: Buffer.from(id) })
+    for (const id of ['a', 'b', 'c']) await space.send([toInbox(id)])
+    const poll = { max: 10, waitMs: 10_000 }
+    const first = await own(space)
+    const positions: string[] = []
+    while (positions.length < 3) for (const { position } of await first.session.poll(poll)) positions.push(position)
+    await first.session.commit({ seq: 1, time: 1, through: positions[2]!, rows: new Map(), sends: [] })
+    await first.end()
+    await lose(server, 'tasks+n+inbox')
+    const fresh = Array.from({ length: count }, (_, i) => `new ${i}`)
+    for (const id of fresh) await space.send([toInbox(id)])
+    // Whoever comes first ends before anything is consumed: what is there then is not taken for what was.
+    await (await own(space)).end()
+    const { session } = await own(space)
+    const got: InboxMessage[] = []
+    while (got.length < count) got.push(...(await session.poll(poll)))
+    expect(got.map(({ id }) => id)).toEqual(fresh)
+    // And the new numbers count from now on.
+    await session.commit({ seq: 2, time: 2, through: got.at(-1)!.position, rows: new Map(), sends: [] })
+    await space.send([toInbox('last')])
+    expect((await session.poll(poll)).map(({ id }) => id)).toEqual(['last'])
+  },
+)
+
+test.for([1, 3, 5])('events whose end was lost are read on, with a gap: %i new ones', async (count, ctx) => {
   const server = await newServer(ctx)
   const space = await openOn(server)
-  const toInbox = (id: string): Send => ({ target: { to: 'inbox', partition: 0 }, id, body: Buffer.from(id) })
-  for (const id of ['a', 'b', 'c']) await space.send([toInbox(id)])
-  const first = await own(space)
-  const poll = { max: 10, waitMs: 10_000 }
-  const positions: string[] = []
-  while (positions.length < 3) for (const { position } of await first.session.poll(poll)) positions.push(position)
-  await first.session.commit({ seq: 1, time: 1, through: positions[2]!, rows: new Map(), sends: [] })
-  await first.end()
+  const toEvents = (id: string): Send => ({ target: { to: 'events', partition: 0 }, id, body: Buffer.from(id) })
+  for (const id of ['a', 'b', 'c']) await space.send([toEvents(id)])
+  const [after] = await space.events.positions()
+  await lose(server, 'tasks+n+event')
+  const fresh = Array.from({ length: count }, (_, i) => `new ${i}`)
+  for (const id of fresh) await space.send([toEvents(id)])
+  const read = { after: new Map([[0, after]]), max: 100, waitMs: 10_000 }
+  const [page] = await (await openOn(server)).events.read(read)
+  expect(page?.gap).toBe(true)
+  expect(page?.events[0]?.id).toBe('new 0')
+})
+
+test('what is purged is behind the floor of the last record, so that whoever comes next reads what is there', async (ctx) => {
+  const server = await newServer(ctx)
   const client = await connect({ servers: server.url })
   onTestFinished(() => client.close())
-  const { config } = (await client.request('$JS.API.STREAM.INFO.tasks+n+inbox', '')).json<{ config: object }>()
-  await client.request('$JS.API.STREAM.DELETE.tasks+n+inbox', '')
-  await client.request('$JS.API.STREAM.CREATE.tasks+n+inbox', JSON.stringify(config))
-  await space.send([toInbox('d')])
-  const { session } = await own(space)
-  expect((await session.poll(poll)).map(({ id }) => id)).toEqual(['d'])
+  // One connection sends records and purges, and they are heard in its order.
+  let floor = 0
+  const purges: { readonly floor: number; readonly to: number }[] = []
+  client.subscribe('tasks.n.log.0.record', {
+    callback: (_, { data }) => void (floor = decodeRecord(data, 'a record').state.floor),
+  })
+  client.subscribe('$JS.API.STREAM.PURGE.tasks+n+log', {
+    callback: (_, message) => void purges.push({ floor, to: message.json<{ seq: number }>().seq }),
+  })
+  await client.flush()
+  const { session } = await own(await openOn(server))
+  // An old row holds the floor until it is carried forward; what comes and goes meanwhile is let go of at once.
+  await session.commit({ seq: 1, time: 1, rows: new Map([['old/1', Buffer.from('still here')]]), sends: [] })
+  for (let seq = 2; seq <= 150; seq++) {
+    const rows = new Map<string, Buffer | null>([[`new/${seq}`, Buffer.alloc(100 * KIB)]])
+    if (seq > 3) rows.set(`new/${seq - 1}`, null)
+    await session.commit({ seq, time: seq, rows, sends: [] })
+  }
+  await expect.poll(() => purges.length).toBeGreaterThan(0)
+  for (const { floor: recorded, to } of purges) expect(to).toBeLessThanOrEqual(recorded)
+})
+
+test('a commit of many messages after which nothing is left can be followed', async (ctx) => {
+  const server = await newServer(ctx)
+  const proxy = await Proxy.to(server.port)
+  onTestFinished(() => proxy.close())
+  const first = await own(
+    await openOn({ ...server, url: `nats://127.0.0.1:${proxy.port}` }, { patienceMs: 3_000 }),
+    2_000,
+  )
+  const names = Array.from({ length: 9 }, (_, i) => `e/${i}`)
+  const rows = new Map(names.map((name) => [name, Buffer.alloc(600 * KIB)]))
+  await first.session.commit({ seq: 1, time: 1, rows, sends: [] })
+  // It deletes all of them, and is itself above max_payload.
+  const gone = new Map(names.map((name) => [name, null]))
+  for (let i = 0; i < 9_000; i++) gone.set(`e/${'x'.repeat(130)}${i}`, null)
+  await first.session.commit({ seq: 2, time: 2, rows: gone, sends: [] })
+  // Its purges, if there are any, have arrived.
+  await expect.poll(() => first.session.load(['e/0'])).toEqual([undefined])
+  await (await openOn(server)).now()
+  proxy.refuse()
+  proxy.cut()
+  const { session } = await own(await openOn(server))
+  await session.commit({ seq: 3, time: 3, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
+  await session.commit({ seq: 4, time: 4, rows: new Map([['e/a', null]]), sends: [] })
 })
