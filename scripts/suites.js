@@ -45,6 +45,12 @@ export const suites = [
     tier: 'all',
     env: { TASKS_MUTANTS: 'all' },
   },
+  ...['2.10.27', '2.12.1', '2.15.2'].map((version) => ({
+    ...vitest(`transport-nats-${version}`, 'packages/transport-nats'),
+    files: ['test/journal', 'test/kill', 'test/programs', 'test/traps'],
+    tier: /** @type {const} */ ('all'),
+    env: { TASKS_NATS_VERSION: version },
+  })),
   { ...vitest('core-queue-lane', 'packages/core'), tier: 'all', env: { TASKS_LANE: 'queue' } },
   { ...vitest('core-mixed-lane', 'packages/core'), tier: 'all', env: { TASKS_LANE: 'mixed' } },
   { ...vitest('core-node-22', 'packages/core'), tier: 'all', node: NODE_22 },
