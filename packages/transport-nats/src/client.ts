@@ -44,10 +44,10 @@ export function withOptions(options: NodeConnectionOptions, servers: readonly st
 /** A connection of the user's: used, and left open. */
 export function existing(client: NatsConnection): Client {
   const { options } = client as { readonly options?: NodeConnectionOptions }
-  if (options !== undefined && options.maxReconnectAttempts !== -1)
+  if (options !== undefined && (options.maxReconnectAttempts !== -1 || options.reconnect === false))
     throw new TaskError(
       'TASKS_OPTIONS',
-      `the client gives up after ${options.maxReconnectAttempts} tries to reconnect, and is closed for good then: connect with maxReconnectAttempts: -1`,
+      `the client gives up after ${options.reconnect === false ? 0 : options.maxReconnectAttempts} tries to reconnect, and is closed for good then: connect with reconnect: true and maxReconnectAttempts: -1`,
     )
   if (options?.noEcho === true)
     throw new TaskError('TASKS_OPTIONS', 'the client does not hear what it says itself: connect without noEcho')

@@ -9,13 +9,14 @@ import { ERROR } from './failure'
 import type { Frame } from './frame'
 import type { Held, HeldTask, Shelf } from './holdings'
 import { Holdings } from './holdings'
-import type { JetStream } from './jetstream'
+import type { ConsumerInfo, JetStream } from './jetstream'
 import { hasCause, NANOS } from './jetstream'
 import type { Level, Names } from './names'
 import { LEVELS } from './names'
 import type { Outbox } from './outbox'
 import { encodeLetter } from './outbox'
 import { Pulls } from './pulls'
+import { checkConsumer, CONSUMER_SETTINGS } from './settings'
 
 export interface ConsumerParts {
   readonly jetstream: JetStream
@@ -335,30 +336,48 @@ export class Consumer implements TaskConsumer {
     await Promise.all(this.#shelves.map(async (shelf) => (shelf.ackWaitMs ??= await this.#ensureShelf(shelf))))
   }
 
-  /** Answers how long it leaves a message with whoever has it: what the first of all has asked for. */
-  async #ensureShelf({ stream, consumer, subject }: Shelf): Promise<number> {
+  /** Answers how long it leaves a message with whoever has it. */
+  async #ensureShelf({ queue, stream, consumer, subject }: Shelf): Promise<number> {
     const { jetstream } = this.#parts
+    const found =
+      (await jetstream.consumerInfo(stream, consumer)) ?? (await this.#create(queue, stream, consumer, subject))
+    checkConsumer(found, stream, subject)
+    return (found.config.ack_wait ?? 0) / NANOS
+  }
+
+  async #create(queue: string, stream: string, consumer: string, subject: string): Promise<ConsumerInfo> {
+    const { jetstream } = this.#parts
+    const leaseMs = await this.#agreedLease(queue)
     for (;;) {
-      const known = await jetstream.consumerInfo(stream, consumer)
-      if (known !== undefined) return (known.config.ack_wait ?? 0) / NANOS
       try {
-        await jetstream.createConsumer(stream, consumer, {
+        return await jetstream.createConsumer(stream, consumer, {
           durable_name: consumer,
           filter_subject: subject,
-          ack_policy: 'explicit',
-          ack_wait: this.#leaseMs * NANOS,
-          // For ever: how often is counted here.
-          max_deliver: -1,
-          max_ack_pending: -1,
+          ack_wait: leaseMs * NANOS,
           max_waiting: MAX_WAITING,
-          deliver_policy: 'all',
-          replay_policy: 'instant',
+          ...CONSUMER_SETTINGS,
         })
-        return this.#leaseMs
       } catch (error) {
-        // Another process was quicker, with another lease.
         if (!hasCause(error, ERROR.consumerExists, ERROR.consumerNameExists)) throw error
+        // Another process was quicker, with other settings.
+        const found = await jetstream.consumerInfo(stream, consumer)
+        if (found !== undefined) return found
       }
     }
+  }
+
+  /** What the first of all has asked for. 2.9 changes a consumer that is created once more, and its first owner would not hear of it: so nobody asks for anything else. */
+  async #agreedLease(queue: string): Promise<number> {
+    const { jetstream, names } = this.#parts
+    const subject = names.lease(queue)
+    const mine = Buffer.from(String(this.#leaseMs))
+    try {
+      await jetstream.connection.insist(subject, true, () => jetstream.store(subject, mine, 0))
+      return this.#leaseMs
+    } catch (error) {
+      if (!hasCause(error, ERROR.wrongLastSequence)) throw error
+    }
+    const found = await jetstream.find(names.streams.state, { last_by_subj: subject })
+    return found === undefined ? this.#leaseMs : Number(Buffer.from(found.data).toString())
   }
 }

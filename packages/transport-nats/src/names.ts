@@ -2,7 +2,7 @@
 //
 //   stream            subjects
 //   tasks+shop+state  tasks.shop.state.meta  tasks.shop.state.clock  tasks.shop.state.host.<host>  tasks.shop.state.subscription.<name>.<partition>
-//                     tasks.shop.state.settled.<sequence in the queue stream>
+//                     tasks.shop.state.settled.<sequence in the queue stream>  tasks.shop.state.lease.<queue>
 //   tasks+shop+inbox  tasks.shop.inbox.<partition>
 //   tasks+shop+log    tasks.shop.log.<partition>.record|part
 //   tasks+shop+queue  tasks.shop.queue.<queue>.0|1|many|suspect
@@ -90,6 +90,11 @@ export class Names {
   /** How far a named subscription has come, and who holds its next page. */
   subscription(name: string, partition: number | '*'): string {
     return `${this.#root}.state.subscription.${encode(name)}.${partition}`
+  }
+
+  /** For how long the consumers of a queue leave a message with whoever has it. */
+  lease(queue: string): string {
+    return `${this.#root}.state.lease.${encode(queue)}`
   }
 
   /** What is settled of a message of the queue stream that holds many tasks. */

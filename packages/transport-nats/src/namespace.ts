@@ -1,24 +1,17 @@
 import type { EventRetention, OpenOptions } from '@tasks/core'
 import { sleep, TaskError } from '@tasks/core/adapter'
 import { ERROR } from './failure'
-import type { JetStream, StreamConfig, StreamInfo } from './jetstream'
+import type { JetStream, StreamConfig } from './jetstream'
 import { hasCause, NANOS } from './jetstream'
 import { DEFAULT_PARTITIONS, MAX_PARTITIONS } from './limits'
-import type { Names, StreamNames } from './names'
+import type { Names } from './names'
+import type { Kind } from './settings'
+import { checkStream, STREAM_SETTINGS } from './settings'
 
 /** Of everything in a namespace's streams. A newer one is refused. */
 const FORMAT = 1
 
-/** What differs from the server's defaults, of a stream that keeps everything until it is told otherwise. */
-const SETTINGS: Readonly<Record<keyof StreamNames, Partial<StreamConfig>>> = {
-  state: { max_msgs_per_subject: 1 },
-  inbox: {},
-  log: {},
-  queue: { retention: 'workqueue' },
-  event: {},
-  dead: {},
-  blob: { max_msgs_per_subject: 1 },
-}
+const KINDS = Object.keys(STREAM_SETTINGS) as Kind[]
 
 const CREATE_TRIES = 10
 const CREATE_AGAIN_MS = 50
@@ -28,8 +21,7 @@ const LEAST_AGE_MS = 100
 
 export interface Opened {
   readonly partitions: number
-  /** Of those streams that hold what must not be lost. */
-  readonly streams: readonly StreamInfo[]
+  readonly streams: readonly StreamConfig[]
 }
 
 export async function openNamespace(
@@ -52,8 +44,7 @@ export async function openNamespace(
         'TASKS_NOT_FOUND',
         `there is no namespace "${namespace}" on this server, and it is not to be created`,
       )
-    const kinds = Object.keys(SETTINGS) as (keyof StreamNames)[]
-    await Promise.all(kinds.map((kind) => createStream(jetstream, names, kind, replicas, retention)))
+    await Promise.all(KINDS.map((kind) => createStream(jetstream, names, kind, replicas, retention)))
     await writeMeta(jetstream, names, partitions ?? DEFAULT_PARTITIONS)
     meta = await readMeta(jetstream, names)
   }
@@ -74,12 +65,16 @@ export async function openNamespace(
       { details: { stored, asked: partitions } },
     )
   }
-  const { log, inbox, queue } = names.streams
-  const streams = await Promise.all([log, inbox, queue].map((stream) => jetstream.streamInfo(stream)))
-  const missing = [log, inbox, queue].find((_, i) => streams[i] === undefined)
-  if (missing !== undefined)
-    throw new TaskError('TASKS_STORE_CORRUPT', `stream ${missing} of namespace "${namespace}" is gone`)
-  return { partitions: stored, streams: streams as StreamInfo[] }
+  const streams = await Promise.all(
+    KINDS.map(async (kind) => {
+      const info = await jetstream.streamInfo(names.streams[kind])
+      if (info === undefined)
+        throw new TaskError('TASKS_STORE_CORRUPT', `stream ${names.streams[kind]} of namespace "${namespace}" is gone`)
+      checkStream(info, kind, names)
+      return info.config
+    }),
+  )
+  return { partitions: stored, streams }
 }
 
 interface Meta {
@@ -117,7 +112,7 @@ async function writeMeta(jetstream: JetStream, names: Names, partitions: number)
 async function createStream(
   jetstream: JetStream,
   names: Names,
-  kind: keyof StreamNames,
+  kind: Kind,
   replicas: number,
   { maxAgeMs, maxBytes }: EventRetention,
 ): Promise<void> {
@@ -131,7 +126,7 @@ async function createStream(
         storage: 'file',
         num_replicas: replicas,
         allow_direct: true,
-        ...SETTINGS[kind],
+        ...STREAM_SETTINGS[kind],
         ...(kind === 'event' && { max_age: Math.max(LEAST_AGE_MS, maxAgeMs) * NANOS, max_bytes: maxBytes }),
       })
       return

@@ -2,7 +2,7 @@
 import type { Capabilities } from '@tasks/core'
 import { TaskError } from '@tasks/core/adapter'
 import type { Connection } from './connection'
-import type { StreamConfig, StreamInfo } from './jetstream'
+import type { StreamConfig } from './jetstream'
 import { isPayloadTooSmall } from './limits'
 
 export type Durability = Capabilities['durability']
@@ -51,42 +51,35 @@ export function describeServer({ info }: Connection, replicas: number): string {
   return `nats-server ${info.version}, ${copies}`
 }
 
-/** What survives once this stream's server has answered. */
+/** What survives once the server has answered: of several streams, what the weakest of them promises. */
 export function durabilityOf(
-  { storage, num_replicas = 1 }: Pick<StreamConfig, 'storage' | 'num_replicas'>,
-  syncAlways: boolean,
+  streams: readonly Pick<StreamConfig, 'storage' | 'num_replicas'>[],
+  syncsAlways: boolean,
 ): Durability {
-  if (storage === 'memory') return 'none'
-  if (num_replicas >= 3) return 'replicated'
-  return syncAlways ? 'fsync' : 'process'
+  const found = streams.map(({ storage, num_replicas = 1 }): Durability => {
+    if (storage === 'memory') return 'none'
+    if (num_replicas >= 3) return 'replicated'
+    return syncsAlways ? 'fsync' : 'process'
+  })
+  return ORDER.find((each) => found.includes(each)) ?? 'none'
 }
 
-export function checkDurability(found: Durability, least: Durability): void {
-  if (ORDER.indexOf(found) >= ORDER.indexOf(least)) return
+/** Copies and syncing are two questions: three servers on one power line lose together what none of them has synced. */
+export function checkDurability(streams: readonly StreamConfig[], syncsAlways: boolean, least: Durability): void {
+  const isEnough = (found: Durability): boolean =>
+    ORDER.indexOf(found) >= ORDER.indexOf(least) && (least !== 'fsync' || syncsAlways)
+  const weak = streams.find((stream) => !isEnough(durabilityOf([stream], syncsAlways)))
+  if (weak === undefined) return
+  const found = durabilityOf([weak], syncsAlways)
   const fix =
     found === 'none'
-      ? 'storage is memory: recreate its streams with storage file'
+      ? 'its storage is memory: recreate it with storage file'
       : least === 'replicated'
-        ? 'streams have fewer than three replicas: on a cluster, open a new namespace with replicas: 3, or nats stream edit --replicas=3'
+        ? `it has fewer than three replicas: on a cluster, open a new namespace with replicas: 3, or nats stream edit ${weak.name} --replicas=3`
         : 'set jetstream { sync_interval: always } in the configuration of the server, and name its monitoring port: monitor: "http://host:8222"'
   throw new TaskError(
     'TASKS_STORE_UNSAFE',
-    `these streams promise "${found}", and durability: '${least}' was asked for: ${fix}`,
-    {
-      details: { durability: found },
-    },
-  )
-}
-
-/** Limits that would drop what is needed, without a word. */
-export function checkLimits({ config }: StreamInfo): void {
-  const limited = (['max_age', 'max_msgs', 'max_bytes', 'max_msgs_per_subject'] as const).find(
-    (limit) => Number(config[limit] ?? 0) > 0,
-  )
-  if (limited === undefined) return
-  throw new TaskError(
-    'TASKS_STORE_UNSAFE',
-    `stream ${config.name} has ${limited} = ${String(config[limited])}: the server would drop tasks silently. To mend it: nats stream edit ${config.name}, without that limit`,
-    { details: { stream: config.name, limit: limited } },
+    `stream ${weak.name} promises "${found}", and durability: '${least}' was asked for: ${fix}`,
+    { details: { stream: weak.name, durability: found } },
   )
 }

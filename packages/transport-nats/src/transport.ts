@@ -6,7 +6,7 @@ import type { Neighbourhood } from './broadcasts'
 import type { Client } from './client'
 import { existing, withOptions } from './client'
 import { Connection } from './connection'
-import type { StreamInfo } from './jetstream'
+import type { StreamConfig } from './jetstream'
 import { JetStream } from './jetstream'
 import {
   EVENTS_KEPT_BYTES,
@@ -19,7 +19,7 @@ import {
 import { Names } from './names'
 import { openNamespace } from './namespace'
 import type { Durability } from './server'
-import { checkDurability, checkLimits, checkServer, describeServer, durabilityOf, syncsAlways } from './server'
+import { checkDurability, checkServer, describeServer, durabilityOf, syncsAlways } from './server'
 import { openSpace } from './space'
 import { parseDurability, parseReplicas, parseUrl } from './url'
 
@@ -188,7 +188,7 @@ class NatsTransport implements Transport {
     this.#capabilities = {
       ...this.#capabilities,
       // Of what would be created; streams that are there say it themselves.
-      durability: durabilityOf({ num_replicas: replicas }, syncs),
+      durability: durabilityOf([{ num_replicas: replicas }], syncs),
       maxMessageBytes: maxMessageBytes(connection.info.max_payload),
       server: describeServer(connection, replicas),
     }
@@ -199,15 +199,15 @@ class NatsTransport implements Transport {
     return this.#replicas ?? (info.cluster === undefined ? 1 : 3)
   }
 
-  /** At streams that hold what must not be lost. */
-  async #look(connection: Connection, streams: readonly StreamInfo[]): Promise<void> {
+  /** At what the streams that are there promise. */
+  async #look(connection: Connection, streams: readonly StreamConfig[]): Promise<void> {
     const syncs = await syncsAlways(this.#monitor)
-    for (const stream of streams) {
-      checkLimits(stream)
-      const durability = durabilityOf(stream.config, syncs)
-      checkDurability(durability, this.#durability)
-      const server = describeServer(connection, stream.config.num_replicas ?? 1)
-      this.#capabilities = { ...this.#capabilities, durability, server }
+    checkDurability(streams, syncs, this.#durability)
+    const copies = Math.min(...streams.map(({ num_replicas = 1 }) => num_replicas))
+    this.#capabilities = {
+      ...this.#capabilities,
+      durability: durabilityOf(streams, syncs),
+      server: describeServer(connection, copies),
     }
   }
 
