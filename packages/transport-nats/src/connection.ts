@@ -12,6 +12,7 @@ import { AuthorizationError, createInbox, PermissionViolationError } from '@nats
 import { forbidden, isCertain, isForbidden, isPassing, nobodyListens, refused, Refusal, unavailable } from './failure'
 
 const RETRY_MS = 50
+const LAST_RETRY_MS = 500
 const LOOK_MS = 250
 const GOODBYE_MS = 1_000
 
@@ -47,6 +48,7 @@ export class Connection {
   #tokens = 0
   #inboxes = 0
   #connected = true
+  #number = 1
   #heardAt = 0
   #cancelLook: (() => void) | undefined
   #lookDue = 0
@@ -91,6 +93,11 @@ export class Connection {
     // While it connects again the client knows of none.
     this.#info = this.#client.info ?? this.#info
     return this.#info
+  }
+
+  /** Of the connection to a server that there is, or was last: with another one the server may be one that has lost what it had not synced. */
+  get number(): number {
+    return this.#number
   }
 
   get isConnected(): boolean {
@@ -154,7 +161,7 @@ export class Connection {
   async insist<T>(what: string, repeatable: boolean, attempt: () => Promise<T>): Promise<T> {
     const { clock, patienceMs } = this.#options
     const until = clock.monotonic() + patienceMs
-    for (;;) {
+    for (let delay = RETRY_MS; ; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
       try {
         return await attempt()
       } catch (error) {
@@ -162,7 +169,7 @@ export class Connection {
         const again =
           error instanceof Refusal ? isPassing(error) : !isForbidden(error) && (repeatable || isCertain(error))
         if (!again || clock.monotonic() >= until) throw error instanceof Refusal ? refused(error, what) : error
-        await sleep(clock, RETRY_MS)
+        await sleep(clock, delay)
       }
     }
   }
@@ -250,6 +257,7 @@ export class Connection {
       else if (status.type === 'error') this.#fail(status.error)
       else if (status.type === 'reconnect') {
         this.#connected = true
+        this.#number++
         this.#wakeAll()
         for (const listener of this.#gapListeners) listener()
       } else if (status.type === 'close') break

@@ -9,19 +9,12 @@ import type {
   SubscribeOptions,
 } from '@tasks/core'
 import { takeOrWait } from '@tasks/core/adapter'
-import type { CursorParts } from './event-cursor'
 import { EventCursor } from './event-cursor'
 import { ERROR } from './failure'
 import { hasCause } from './jetstream'
 import { positionOf } from './position'
-import type { ServerClock } from './server-clock'
-import type { Cursor } from './subscription'
+import type { Cursors, EventsParts, Progress } from './subscription'
 import { Member } from './subscription'
-
-export interface EventsParts extends CursorParts {
-  readonly serverClock: ServerClock
-  readonly partitions: number
-}
 
 /** A reader that does not come back has gone. */
 const IDLE_MS = 30_000
@@ -31,7 +24,7 @@ interface Idle {
   readonly cancel: () => void
 }
 
-export class Events implements EventLog {
+export class Events implements EventLog, Cursors {
   readonly retention: EventRetention
   readonly #parts: EventsParts
   /** Cursors that nobody uses now. */
@@ -99,7 +92,7 @@ export class Events implements EventLog {
     await Promise.all(
       Array.from({ length: partitions }, async (_, partition) => {
         const from = options.from[partition]
-        const first: Cursor = from === undefined ? {} : { position: from }
+        const first: Progress = from === undefined ? {} : { position: from }
         const subject = names.subscription(options.name, partition)
         try {
           await jetstream.connection.insist(subject, true, () =>

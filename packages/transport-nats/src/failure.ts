@@ -26,12 +26,21 @@ export const ERROR = {
   noSuitablePeers: 10005,
   insufficientResources: 10023,
   storageExceeded: 10047,
+  accountExceeded: 10002,
+  /** Of a stream with limits, or a disk that takes no more. */
+  notStored: 10077,
   jetStreamNotEnabled: 10076,
   jetStreamNotEnabledForAccount: 10039,
   wrongLastSequence: 10071,
   /** Of a cluster: another message to the subject is on its way, and may be stored or not. */
   sequenceOpen: 10164,
 } as const
+
+/** There is no room for it. */
+export function isFull(error: unknown): boolean {
+  const refusal = error instanceof Error && error.cause instanceof Refusal ? error.cause : error
+  return isRefusal(refusal, ERROR.insufficientResources, ERROR.storageExceeded, ERROR.accountExceeded, ERROR.notStored)
+}
 
 export function isRefusal(error: unknown, ...errorCodes: readonly number[]): error is Refusal {
   return error instanceof Refusal && (errorCodes.length === 0 || errorCodes.includes(error.errorCode))
@@ -57,6 +66,8 @@ const ADVICE: Readonly<Record<number, readonly [code: string, advice: string]>> 
   [ERROR.noSuitablePeers]: ['TASKS_UNAVAILABLE', 'the cluster has too few servers for that many replicas'],
   [ERROR.insufficientResources]: ['TASKS_UNAVAILABLE', 'the account or the server has no room left for it'],
   [ERROR.storageExceeded]: ['TASKS_UNAVAILABLE', 'the server has no storage left'],
+  [ERROR.accountExceeded]: ['TASKS_UNAVAILABLE', 'the account has no storage left'],
+  [ERROR.notStored]: ['TASKS_UNAVAILABLE', 'the stream or the disk of the server is full'],
   [ERROR.streamSubjectsOverlap]: ['TASKS_STORE_FOREIGN', 'another stream has these subjects; choose another prefix'],
 }
 
@@ -89,6 +100,10 @@ export function isCertain(error: unknown): boolean {
 /** It will not work the next time either. */
 export function isForbidden(error: unknown): boolean {
   return TaskError.is(error) && error.details?.['forbidden'] === true
+}
+
+export function isFenced(error: unknown): boolean {
+  return TaskError.is(error) && error.code === 'TASKS_FENCED'
 }
 
 export function isClosed(error: unknown): boolean {

@@ -108,10 +108,17 @@ export class Holdings {
 
   /** Its lease has run out although the message is held on. */
   async runOut(task: HeldTask): Promise<void> {
+    const { until } = task
     task.until = undefined
-    const frame = (await this.stored(task.message))[task.place]
-    if (frame !== undefined) await this.#makeSuspect(task, frame)
-    await this.settle([task])
+    try {
+      const frame = (await this.stored(task.message))[task.place]
+      if (frame !== undefined) await this.#makeSuspect(task, frame)
+      await this.settle([task])
+    } catch (error) {
+      // When the others are extended the next time.
+      if (!task.isDone) task.until = until
+      throw error
+    }
   }
 
   /** The message has run out, with somebody else. Each task that is left becomes a message of its own. */
@@ -120,7 +127,7 @@ export class Holdings {
     if (message.tasks.length > 1) {
       const note = await jetstream.find(names.streams.state, { last_by_subj: names.settled(message.sequence) })
       message.isNoted = note !== undefined
-      for (const task of message.tasks) task.isDone = note !== undefined && note.data[task.place] === 1
+      for (const task of message.tasks) task.isDone = note !== undefined && isDoneIn(note.data, task)
     }
     const left = message.tasks.filter((task) => !task.isDone)
     await Promise.allSettled(left.map((task) => this.#makeSuspect(task, task.frame)))
@@ -160,10 +167,10 @@ export class Holdings {
       if (isNoted) jetstream.purge(names.streams.state, names.settled(sequence)).catch(() => {})
   }
 
-  /** A byte for each of its tasks. Made anew with each try: the last one that is stored says everything. */
+  /** Made anew with each try: the last one that is stored says everything. */
   async #note(message: Held): Promise<void> {
     const { jetstream, clock, names } = this.#parts
-    const { shelf, sequence, tasks } = message
+    const { shelf, sequence } = message
     const subject = names.settled(sequence)
     message.isNoted = true
     await jetstream.connection.insist(subject, true, async () => {
@@ -171,10 +178,7 @@ export class Holdings {
       // When others have taken it over nobody asks for the note any more.
       const isLate = message.until <= clock.monotonic()
       if (isLate && (await jetstream.find(shelf.stream, { seq: sequence })) === undefined) return
-      await jetstream.store(
-        subject,
-        Uint8Array.from(tasks, (task) => Number(task.isDone)),
-      )
+      await jetstream.store(subject, encodeNote(message))
     })
   }
 
@@ -189,6 +193,21 @@ export class Holdings {
     const data = encodeFrame(frame.id, frame.body, { ...frame, sentAt: frame.sentAt || message.storedAt })
     await jetstream.connection.insist(subject, isRepeatable, () => jetstream.store(subject, data))
   }
+}
+
+const TIME_BYTES = 6
+
+/** When the message was stored, and a byte for each of its tasks. A server that has lost the end of its queue gives the number to another message: nothing of that is settled. */
+function encodeNote({ storedAt, tasks }: Held): Buffer {
+  const note = Buffer.alloc(TIME_BYTES + tasks.length)
+  note.writeUIntBE(storedAt, 0, TIME_BYTES)
+  for (const { place, isDone } of tasks) note[TIME_BYTES + place] = Number(isDone)
+  return note
+}
+
+function isDoneIn(note: Uint8Array, { message, place }: HeldTask): boolean {
+  if (note.length <= TIME_BYTES + place) return false
+  return Buffer.from(note).readUIntBE(0, TIME_BYTES) === message.storedAt && note[TIME_BYTES + place] === 1
 }
 
 /** Nothing of it is left. */

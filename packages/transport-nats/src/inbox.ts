@@ -16,8 +16,9 @@ export interface InboxParts {
   readonly names: Names
 }
 
-/** Consumed messages are removed so many at a time. */
+/** Consumed messages are removed so many at a time, or so many bytes of them. */
 const PURGE_AFTER = 2_000
+const PURGE_BYTES = 4 * 1024 * 1024
 const NOTHING: Mark = { sequence: 0 }
 
 export class Inbox {
@@ -30,6 +31,8 @@ export class Inbox {
   /** Read and not handed out yet. */
   #ready: InboxMessage[] = []
   #purged: number
+  /** Bytes that were read since. What a predecessor has left is not known: enough for a call. */
+  #unpurged = PURGE_BYTES
   #isPurging = false
   #polling = false
   #wake: (() => void) | undefined
@@ -89,25 +92,22 @@ export class Inbox {
 
   /** These are committed: the server may forget them, once they are worth the call. */
   consumed(through: Position): void {
-    if (markOf(through).sequence - this.#purged >= PURGE_AFTER) void this.purge(through)
+    if (this.#unpurged >= PURGE_BYTES || markOf(through).sequence - this.#purged >= PURGE_AFTER)
+      void this.purge(through)
   }
 
   close(): void {
     this.#reader.close()
   }
 
-  /** Up to a position that is committed. Its own message stays: there may be more in it, and the next owner knows by it whether the stream has lost its end. */
+  /** Up to a position that is committed. */
   async purge(through: Position): Promise<void> {
-    const { jetstream, names } = this.#parts
-    const { sequence, at } = markOf(through)
-    if (through === '' || this.#isPurging || sequence <= this.#purged) return
+    const { sequence } = markOf(through)
+    if (this.#isPurging || !(sequence > this.#purged)) return
     this.#isPurging = true
+    this.#unpurged = 0
     try {
-      const stream = names.streams.inbox
-      const found = await jetstream.find(stream, { seq: sequence })
-      if (found === undefined || found.at !== at) return
-      await jetstream.purgeBefore(stream, names.inbox(this.#partition), sequence)
-      this.#purged = sequence
+      if (await purgeConsumed(this.#parts, this.#partition, through)) this.#purged = sequence
     } catch {
       // Another time.
     } finally {
@@ -122,9 +122,28 @@ export class Inbox {
   }
 
   #add({ sequence, at, data }: Stored): void {
+    this.#unpurged += data.length
     const consumed = this.#through.sequence === sequence ? (this.#through.place ?? -1) : -1
     decodeFrames(data).forEach(({ id, body }, place) => {
       if (place > consumed) this.#ready.push({ position: positionOf({ sequence, place, at }), id, body })
     })
   }
+}
+
+/**
+ * Removes what is consumed up to a position that is committed. Its own message stays: there may be more in it, and the next owner knows by it whether the stream has lost its end. False if it
+ * is not there: what has its number now, or a lower one, may be new.
+ */
+export async function purgeConsumed(
+  { jetstream, names }: Pick<InboxParts, 'jetstream' | 'names'>,
+  partition: number,
+  through: Position,
+): Promise<boolean> {
+  if (through === '') return false
+  const { sequence, at } = markOf(through)
+  const stream = names.streams.inbox
+  const found = await jetstream.find(stream, { seq: sequence })
+  if (found === undefined || found.at !== at) return false
+  await jetstream.purgeBefore(stream, names.inbox(partition), sequence)
+  return true
 }

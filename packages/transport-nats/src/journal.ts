@@ -1,11 +1,11 @@
 // A partition's journal: records on one subject, each accepted only if it follows the last that its writer knows of. That is the fence.
 import type { Clock } from '@tasks/core/adapter'
 import { sleep, TaskError } from '@tasks/core/adapter'
-import { ERROR, isClosed, isForbidden, isPassing, isRefusal, refused, Refusal, unavailable } from './failure'
+import { ERROR, isClosed, isFenced, isForbidden, isPassing, isRefusal, refused, Refusal, unavailable } from './failure'
 import type { JetStream } from './jetstream'
 import type { Names } from './names'
 import type { DecodedRecord, Seal, State } from './record'
-import { decodeRecord, encodeRecord } from './record'
+import { decodeRecord, encodeRecord, HEAD_BYTES } from './record'
 import type { Place } from './rows'
 
 const RETRY_MS = 50
@@ -20,6 +20,15 @@ export interface JournalParts {
   readonly patienceMs: number
 }
 
+/** What was stored last. */
+interface Written {
+  readonly sequence: number
+  /** Its first bytes, the checksum among them. */
+  readonly head: Buffer
+  /** Over which connection it was seen there. */
+  connection: number
+}
+
 export interface Appended extends Place {
   /** Of the message that makes it effective. */
   readonly sequence: number
@@ -28,6 +37,7 @@ export interface Appended extends Place {
 export class Journal {
   readonly partition: number
   readonly #parts: JournalParts
+  #last: Written | undefined
 
   constructor(parts: JournalParts, partition: number) {
     this.#parts = parts
@@ -104,13 +114,15 @@ export class Journal {
     let isUnknown = false
     for (;;) {
       try {
-        return await jetstream.store(this.#subject, record, expected)
+        if (this.#isElsewhere) await this.#checkLast(isUnknown)
+        return this.#written(record, await jetstream.store(this.#subject, record, expected))
       } catch (error) {
         if (isClosed(error)) throw error
         if (isRefusal(error, ERROR.wrongLastSequence)) {
           if (!isUnknown) throw this.#fenced()
-          return await this.#settle(record, expected)
+          return this.#written(record, await this.#settle(record, expected))
         }
+        if (isFenced(error)) throw error
         const isOver = clock.monotonic() >= until
         if (error instanceof Refusal) {
           if (isOver || !isPassing(error)) throw isUnknown ? this.#unknown(error) : refused(error, this.where)
@@ -122,6 +134,31 @@ export class Journal {
         // The same record behind the same one: if the first is still on its way, one of both is refused.
         await sleep(clock, RETRY_MS)
       }
+    }
+  }
+
+  #written(record: Buffer, sequence: number): number {
+    const { number } = this.#parts.jetstream.connection
+    this.#last = { sequence, head: Buffer.from(record.subarray(0, HEAD_BYTES)), connection: number }
+    return sequence
+  }
+
+  /** The server may be another one than that which has stored the last record, or the same after a power cut. */
+  get #isElsewhere(): boolean {
+    const { connection } = this.#parts.jetstream
+    return this.#last !== undefined && !(connection.isConnected && connection.number === this.#last.connection)
+  }
+
+  /** The fence compares numbers, and a server that has lost its end gives them out again: so the last record must be there, and be this one. */
+  async #checkLast(isUnknown: boolean): Promise<void> {
+    const { jetstream } = this.#parts
+    const last = this.#last!
+    while (this.#isElsewhere) {
+      const { number } = jetstream.connection
+      const found = await jetstream.find(this.#stream, { seq: last.sequence })
+      if (found === undefined || !last.head.equals(found.data.subarray(0, HEAD_BYTES)))
+        throw isUnknown ? this.#unknown() : this.#fenced()
+      last.connection = number
     }
   }
 

@@ -50,7 +50,7 @@ export class Reader {
   #unreadBytes = 0
   #next: number
   #last: Known | undefined
-  #consumer: Consumer | undefined
+  #consumer: Feed | undefined
   #pending: number | undefined
   #cancelRetry: () => void = () => {}
   #closed = false
@@ -91,7 +91,7 @@ export class Reader {
 
   async #start(): Promise<void> {
     const { jetstream, clock, stream, filter, headersOnly = false, onEndLost } = this.#options
-    const consumer = new Consumer()
+    const consumer = new Feed()
     this.#consumer = consumer
     try {
       const [{ name, num_pending }, isEndLost] = await Promise.all([
@@ -173,7 +173,7 @@ export class Reader {
     if (jetstream.pull(stream, consumer.name, consumer.inbox, request)) this.#expectSign(consumer)
   }
 
-  #expectSign(consumer: Consumer): void {
+  #expectSign(consumer: Feed): void {
     const { clock } = this.#options
     consumer.heardAt = clock.monotonic()
     if (consumer.isWatched) return
@@ -196,7 +196,7 @@ export class Reader {
     lookIn(HEARTBEAT_MS * 3)
   }
 
-  #hear(consumer: Consumer, message: Msg): void {
+  #hear(consumer: Feed, message: Msg): void {
     if (this.#consumer !== consumer) return
     consumer.heardAt = this.#options.clock.monotonic()
     const { reply, headers } = message
@@ -236,7 +236,8 @@ export class Reader {
   }
 }
 
-class Consumer {
+/** A consumer of the server, as this end of it knows it. */
+class Feed {
   name = ''
   /** Where its messages come; it exists from then on. */
   inbox: string | undefined

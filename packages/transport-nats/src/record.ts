@@ -8,7 +8,8 @@ import { TaskError } from '@tasks/core/adapter'
 import { crc32 } from 'node:zlib'
 
 const FORMAT = 1
-const HEAD_BYTES = 10
+/** With the checksum of the rest. */
+export const HEAD_BYTES = 10
 /** In place of a value's length. */
 const GONE = 0xffff_ffff
 

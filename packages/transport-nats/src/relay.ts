@@ -6,8 +6,11 @@ import { sleep } from '@tasks/core/adapter'
 import type { Outbox, Parcel } from './outbox'
 import { SHARED_BYTES } from './outbox'
 
-/** Sends on their way at a time; a commit waits until there are fewer. */
+/** Sends that are not made yet, and bytes of them; a commit waits until there are fewer. */
 const MOST = 20_000
+const MOST_BYTES = 32 * 1024 * 1024
+/** Messages on their way at a time: enough to fill any connection, few enough for a server that refuses all of them. */
+const WINDOW = 1_000
 /** What has an order, events, is waited for by nobody who waits for a result: it leaves a little later, and shares a message with what comes meanwhile. */
 const PACE_MS = 5
 const FIRST_RETRY_MS = 50
@@ -24,6 +27,7 @@ interface Unmade {
   readonly at: number
   parcels: number
   readonly sends: number
+  readonly bytes: number
 }
 
 export class Relay {
@@ -34,7 +38,11 @@ export class Relay {
   readonly #waiting = new Set<() => void>()
   /** Of what has an order, by subject: what waits while others of it are made. */
   readonly #lines = new Map<string, InLine[]>()
-  #under = 0
+  #sends = 0
+  #bytes = 0
+  #underWay = 0
+  /** For a place among those that are. */
+  readonly #next: (() => void)[] = []
   #last: number
   #stopped = false
 
@@ -61,10 +69,12 @@ export class Relay {
     this.#last = seq
     if (sends.length === 0) return
     const parcels = this.#outbox.pack(sends)
-    const unmade: Unmade = { seq, at, parcels: parcels.length, sends: sends.length }
+    const bytes = parcels.reduce((sum, { data }) => sum + data.length, 0)
+    const unmade: Unmade = { seq, at, parcels: parcels.length, sends: sends.length, bytes }
     if (parcels.length === 0) return
     this.#unmade.push(unmade)
-    this.#under += sends.length
+    this.#sends += sends.length
+    this.#bytes += bytes
     for (const parcel of parcels) {
       if (parcel.isOrdered) this.#makeInOrder(unmade, parcel)
       else void this.#make(parcel, unmade)
@@ -76,15 +86,15 @@ export class Relay {
     this.#last = seq
   }
 
-  /** Resolves when there are few enough on their way. */
+  /** Resolves when few enough are left. */
   async room(): Promise<void> {
-    while (this.#under > MOST && !this.#stopped) await this.#change()
+    while ((this.#sends > MOST || this.#bytes > MOST_BYTES) && !this.#stopped) await this.#change()
   }
 
   /** Resolves when all have been made, or after a while. */
   async done(ms: number): Promise<void> {
     const until = this.#clock.monotonic() + ms
-    while (this.#under > 0 && !this.#stopped) {
+    while (this.#sends > 0 && !this.#stopped) {
       const left = until - this.#clock.monotonic()
       if (left <= 0) return
       await this.#change(left)
@@ -94,6 +104,7 @@ export class Relay {
   /** Somebody else makes the rest. */
   stop(): void {
     this.#stopped = true
+    for (const begin of this.#next.splice(0)) begin()
     this.#wakeAll()
   }
 
@@ -124,6 +135,8 @@ export class Relay {
 
   /** @param unmade what it is of */
   async #make(parcel: Parcel, ...unmade: readonly Unmade[]): Promise<void> {
+    if (this.#underWay === WINDOW) await new Promise<void>((resolve) => this.#next.push(resolve))
+    else this.#underWay++
     for (let delay = FIRST_RETRY_MS; !this.#stopped; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
       try {
         await this.#outbox.post(parcel)
@@ -132,8 +145,15 @@ export class Relay {
         await sleep(this.#clock, delay)
       }
     }
+    const begin = this.#next.shift()
+    if (begin === undefined) this.#underWay--
+    else begin()
     if (this.#stopped) return
-    for (const each of unmade) if (--each.parcels === 0) this.#under -= each.sends
+    for (const each of unmade) {
+      if (--each.parcels > 0) continue
+      this.#sends -= each.sends
+      this.#bytes -= each.bytes
+    }
     while (this.#unmade[0]?.parcels === 0) this.#unmade.shift()
     this.#wakeAll()
   }

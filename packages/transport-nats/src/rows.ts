@@ -56,6 +56,8 @@ const OF_A_BATCH = 200
 const AT_ONCE = 4
 /** The oldest are read before they are carried forward, so much at a time. */
 const AHEAD_BYTES = 64 * 1024
+/** Rows that are looked at for that in one turn: nearly all of them may be in memory. */
+const MOST_LOOKED = 10_000
 const MOST_AHEAD = 32
 
 export class Rows {
@@ -246,7 +248,8 @@ export class Rows {
     this.#isReadingAhead = true
     const batches = new Set<Batch>()
     let bytes = 0
-    for (let row: Row | undefined = from; row !== undefined; row = row.newer) {
+    let looked = 0
+    for (let row: Row | undefined = from; row !== undefined && looked < MOST_LOOKED; row = row.newer, looked++) {
       const batch = row.batch!
       if (batch.values !== undefined || batches.has(batch)) continue
       if (batches.size > 0 && (batches.size === MOST_AHEAD || bytes + batch.bytes > AHEAD_BYTES)) break

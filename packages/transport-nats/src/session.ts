@@ -57,6 +57,7 @@ export class Session implements PartitionSession {
   #tail: number
   #hasCommitted = false
   #over: TaskError | undefined
+  readonly #givenBack: TaskError
 
   constructor(
     parts: SessionParts,
@@ -70,6 +71,7 @@ export class Session implements PartitionSession {
     this.#state = state
     this.#tail = tail
     this.#abandoned = abandoned
+    this.#givenBack = new TaskError('TASKS_CLOSED', `partition ${journal.partition} was given back`)
     this.#inbox = new Inbox(parts, journal.partition, state.through, lost)
     this.#relay = new Relay(parts.outbox, parts.clock, state.relayed)
     this.#ready = restoring.then(({ rows, records, unmade }) => {
@@ -164,9 +166,9 @@ export class Session implements PartitionSession {
   /** Gives the partition back: says how far the relay has come, so that the next owner does not make those sends again. */
   async release(): Promise<void> {
     await this.#relay.done(FAREWELL_MS)
-    const over = this.#over
-    this.#end(new TaskError('TASKS_CLOSED', `partition ${this.partition} was given back`))
-    if (over !== undefined) return
+    this.#end(this.#givenBack)
+    // One that failed may be tried again.
+    if (this.#over !== this.#givenBack) return
     const state: State = { ...this.#state, relayed: this.#relay.relayed, floor: this.#floor(), released: true }
     await Promise.all([
       this.#journal.append(encodeRecord('release', state), this.#tail),

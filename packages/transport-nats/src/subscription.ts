@@ -2,12 +2,24 @@
 // knows the last one.
 import type { EventSubscription, HeldPage, Position, SubscribeOptions } from '@tasks/core'
 import { takeOrWait, TaskError } from '@tasks/core/adapter'
-import type { EventCursor } from './event-cursor'
-import type { Events, EventsParts } from './events'
+import type { CursorParts, EventCursor } from './event-cursor'
 import { ERROR, isRefusal } from './failure'
+import type { ServerClock } from './server-clock'
+
+export interface EventsParts extends CursorParts {
+  readonly serverClock: ServerClock
+  readonly partitions: number
+}
+
+/** What reads the logs. */
+export interface Cursors {
+  /** Of somebody who is alone with it until it is given back. */
+  take(partition: number, after: Position | undefined): EventCursor
+  giveBack(cursor: EventCursor): void
+}
 
 /** Of one partition. */
-export interface Cursor {
+export interface Progress {
   readonly position?: Position
   readonly holder?: string
   /** Of the holder, from when this was stored. */
@@ -31,7 +43,7 @@ const LOOK_MS = 5_000
 
 export class Member implements EventSubscription {
   readonly #parts: EventsParts
-  readonly #events: Events
+  readonly #cursors: Cursors
   readonly #name: string
   readonly #leaseMs: number
   readonly #self: string
@@ -40,9 +52,9 @@ export class Member implements EventSubscription {
   readonly #onClose: () => void
   #turn = 0
 
-  constructor(parts: EventsParts, events: Events, { name, leaseMs }: SubscribeOptions, onClose: () => void) {
+  constructor(parts: EventsParts, cursors: Cursors, { name, leaseMs }: SubscribeOptions, onClose: () => void) {
     this.#parts = parts
-    this.#events = events
+    this.#cursors = cursors
     this.#name = name
     this.#leaseMs = Math.ceil(leaseMs)
     this.#self = parts.clock.uid()
@@ -102,7 +114,7 @@ export class Member implements EventSubscription {
     this.#closing.abort()
     this.#onClose()
     // A server that does not answer: the leases run out.
-    await Promise.allSettled([...this.#held].map((token) => this.#replace(token, positionOf(token.before))))
+    await Promise.allSettled([...this.#held].map((token) => this.#replace(token, progressOf(token.before))))
   }
 
   /** The next page of a partition that nobody holds. */
@@ -119,7 +131,7 @@ export class Member implements EventSubscription {
         if (!(await this.#replace(token, this.#hold(before)))) continue
         const page = await cursor.page(max)
         if (page === undefined || this.#closing.signal.aborted) {
-          await this.#replace(token, positionOf(before))
+          await this.#replace(token, progressOf(before))
           return undefined
         }
         this.#held.add(token)
@@ -127,7 +139,7 @@ export class Member implements EventSubscription {
       }
       return undefined
     } finally {
-      for (const { cursor } of free) this.#events.giveBack(cursor)
+      for (const { cursor } of free) this.#cursors.giveBack(cursor)
     }
   }
 
@@ -142,20 +154,20 @@ export class Member implements EventSubscription {
     const free = found.flatMap((stored, partition): Free[] => {
       // It was forgotten.
       if (stored === undefined) return []
-      const { position, holder, leaseMs = 0 } = JSON.parse(Buffer.from(stored.data).toString()) as Cursor
+      const { position, holder, leaseMs = 0 } = JSON.parse(Buffer.from(stored.data).toString()) as Progress
       if (holder !== undefined && stored.at + leaseMs > now) return []
-      return [{ cursor: this.#events.take(partition, position), sequence: stored.sequence }]
+      return [{ cursor: this.#cursors.take(partition, position), sequence: stored.sequence }]
     })
     await Promise.all(free.map(({ cursor }) => cursor.looked()))
     return free
   }
 
-  #hold(position: Position | undefined): Cursor {
-    return { ...positionOf(position), holder: this.#self, leaseMs: this.#leaseMs }
+  #hold(position: Position | undefined): Progress {
+    return { ...progressOf(position), holder: this.#self, leaseMs: this.#leaseMs }
   }
 
   /** False if somebody else has it. */
-  async #replace(token: Token, next: Cursor): Promise<boolean> {
+  async #replace(token: Token, next: Progress): Promise<boolean> {
     const { jetstream, names } = this.#parts
     const subject = names.subscription(this.#name, token.partition)
     const data = Buffer.from(JSON.stringify(next))
@@ -171,6 +183,6 @@ export class Member implements EventSubscription {
   }
 }
 
-function positionOf(position: Position | undefined): Cursor {
+function progressOf(position: Position | undefined): Progress {
   return position === undefined ? {} : { position }
 }

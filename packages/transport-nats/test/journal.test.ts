@@ -212,3 +212,34 @@ test('a commit of many messages after which nothing is left can be followed', as
   await session.commit({ seq: 3, time: 3, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
   await session.commit({ seq: 4, time: 4, rows: new Map([['e/a', null]]), sends: [] })
 })
+
+test('an owner whose last record is lost, and has been replaced, is refused although the number is right', async (ctx) => {
+  const server = await newServer(ctx)
+  const proxy = await Proxy.to(server.port)
+  onTestFinished(() => proxy.close())
+  const { session } = await own(await openOn({ ...server, url: `nats://127.0.0.1:${proxy.port}` }), 1_000)
+  await session.commit({ seq: 1, time: 1, rows: new Map([['e/a', Buffer.from('1')]]), sends: [] })
+  await session.commit({ seq: 2, time: 2, rows: new Map([['e/b', Buffer.from('2')]]), sends: [] })
+  const client = await connect({ servers: server.url })
+  onTestFinished(() => client.close())
+  const records: Uint8Array[] = []
+  const get = async (seq: number): Promise<string | undefined> =>
+    (await client.request('$JS.API.STREAM.MSG.GET.tasks+n+log', JSON.stringify({ seq }))).json<{
+      message?: { data: string }
+    }>().message?.data
+  for (let seq = 1, data = await get(1); data !== undefined; data = await get(++seq))
+    records.push(Buffer.from(data, 'base64'))
+  expect(records).toHaveLength(3)
+  proxy.refuse()
+  proxy.cut()
+  await lose(server, 'tasks+n+log')
+  for (const record of records.slice(0, 2)) await client.request('tasks.n.log.0.record', record)
+  // The claim of the next owner gets the number of the record that is lost.
+  const { session: next } = await own(await openOn(server))
+  expect([next.seq, await get(3)]).toEqual([1, expect.anything()])
+  proxy.accept()
+  await expect(
+    session.commit({ seq: 3, time: 3, rows: new Map([['e/c', Buffer.from('3')]]), sends: [] }),
+  ).rejects.toMatchObject({ code: 'TASKS_FENCED' })
+  await next.commit({ seq: 2, time: 2, rows: new Map(), sends: [] })
+})
