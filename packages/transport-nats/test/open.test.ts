@@ -184,7 +184,7 @@ test('the permissions of the README suffice for a client and a worker', async (c
   onTestFinished(() => client.close())
   for (const stream of ['theirs', 'tasks+another+log'])
     for (const path of ['INFO', 'PURGE', 'UPDATE', 'DELETE', 'MSG.GET', 'MSG.DELETE'])
-      await expect(ask(client, `STREAM.${path}.${stream}`, { seq: 1 }), path).rejects.toThrow(/permission/i)
+      await expect(ask(client, `STREAM.${path}.${stream}`, { seq: 1 })).rejects.toThrow(/permission/i)
   await expect(ask(client, 'STREAM.DELETE.tasks+shop+log')).rejects.toThrow(/permission/i)
 }, 60_000)
 
