@@ -35,10 +35,12 @@ import {
 } from '@tasks/oracle'
 import type { History } from './history'
 import { START, type Process } from './process'
-import { LISTENER, type Sources } from './sources'
+import type { Sources } from './sources'
 
 export const NAMESPACE = 'sim'
 export const QUEUES = ['default', 'slow'] as const
+/** The listener's name: each unit of a program asks a source of its own. It stands here so that tests of transports, which load this, need nothing of core's sources. */
+export const LISTENER = 'source'
 
 /** Waits before the first retry, without jitter, so that a retry that comes too early shows. */
 export const RETRY_MS = 700

@@ -11,10 +11,9 @@ import { eventOf, type ListenUnit } from '@tasks/oracle'
 import type { Bytes, RowKey } from '@tasks/core'
 import type { History } from './history'
 import type { Journal } from './journal'
+import { LISTENER } from './pipelines'
 import type { Process } from './process'
 
-/** The listener's name: each unit of a program asks a source of its own. */
-export const LISTENER = 'source'
 /** Whom a poll, and what follows it, is for. */
 export const LISTENER_QUEUES = [`listen:${LISTENER}`, `heard:${LISTENER}`] as const
 
