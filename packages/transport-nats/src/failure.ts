@@ -36,12 +36,6 @@ export const ERROR = {
   sequenceOpen: 10164,
 } as const
 
-/** There is no room for it. */
-export function isFull(error: unknown): boolean {
-  const refusal = error instanceof Error && error.cause instanceof Refusal ? error.cause : error
-  return isRefusal(refusal, ERROR.insufficientResources, ERROR.storageExceeded, ERROR.accountExceeded, ERROR.notStored)
-}
-
 export function isRefusal(error: unknown, ...errorCodes: readonly number[]): error is Refusal {
   return error instanceof Refusal && (errorCodes.length === 0 || errorCodes.includes(error.errorCode))
 }

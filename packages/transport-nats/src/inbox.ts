@@ -100,14 +100,22 @@ export class Inbox {
     this.#reader.close()
   }
 
-  /** Up to a position that is committed. */
+  /**
+   * Up to a position that is committed. Its own message stays: there may be more in it, and the next owner knows by it whether the stream has lost its end. If it is not there, what has a lower
+   * number may be new.
+   */
   async purge(through: Position): Promise<void> {
-    const { sequence } = markOf(through)
+    const { jetstream, names } = this.#parts
+    const { sequence, at } = markOf(through)
     if (this.#isPurging || !(sequence > this.#purged)) return
     this.#isPurging = true
     this.#unpurged = 0
     try {
-      if (await purgeConsumed(this.#parts, this.#partition, through)) this.#purged = sequence
+      const stream = names.streams.inbox
+      const found = await jetstream.find(stream, { seq: sequence })
+      if (found === undefined || found.at !== at) return
+      await jetstream.purgeBefore(stream, names.inbox(this.#partition), sequence)
+      this.#purged = sequence
     } catch {
       // Another time.
     } finally {
@@ -128,22 +136,4 @@ export class Inbox {
       if (place > consumed) this.#ready.push({ position: positionOf({ sequence, place, at }), id, body })
     })
   }
-}
-
-/**
- * Removes what is consumed up to a position that is committed. Its own message stays: there may be more in it, and the next owner knows by it whether the stream has lost its end. False if it
- * is not there: what has its number now, or a lower one, may be new.
- */
-export async function purgeConsumed(
-  { jetstream, names }: Pick<InboxParts, 'jetstream' | 'names'>,
-  partition: number,
-  through: Position,
-): Promise<boolean> {
-  if (through === '') return false
-  const { sequence, at } = markOf(through)
-  const stream = names.streams.inbox
-  const found = await jetstream.find(stream, { seq: sequence })
-  if (found === undefined || found.at !== at) return false
-  await jetstream.purgeBefore(stream, names.inbox(partition), sequence)
-  return true
 }

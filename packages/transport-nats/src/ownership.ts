@@ -1,9 +1,7 @@
 // What core's lease policy asks of the server, for one host.
 import type { Heartbeat, LeaseStore } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
-import { isFull } from './failure'
 import { Hosts } from './hosts'
-import { purgeConsumed } from './inbox'
 import { Journal } from './journal'
 import { Neighbours } from './neighbours'
 import type { State } from './record'
@@ -40,7 +38,6 @@ export class Host implements LeaseStore {
   readonly #listeners = new Set<() => void>()
   #neighbours: Neighbours | undefined
   #reporting: Promise<void> | undefined
-  #makingRoom: Promise<void> | undefined
   #cancelExpiry: () => void = () => {}
   #isGone = false
 
@@ -91,9 +88,7 @@ export class Host implements LeaseStore {
     try {
       await this.#report()
       const state = this.#newState(last?.state)
-      const { sequence: tail } = await this.#inRoom(() =>
-        journal.append(encodeRecord('claim', state), last?.sequence ?? 0),
-      )
+      const { sequence: tail } = await journal.append(encodeRecord('claim', state), last?.sequence ?? 0)
       this.#held.set(partition, state.epoch)
       this.#report().catch(() => {})
       // A million rows may take longer than a lease: whoever reads them waits, the claim does not.
@@ -156,33 +151,9 @@ export class Host implements LeaseStore {
   #report(): Promise<void> {
     this.#reporting ??= Promise.resolve().then(() => {
       this.#reporting = undefined
-      return this.#inRoom(() => this.#hosts.report({ leaseMs: this.#leaseMs, held: Object.fromEntries(this.#held) }))
+      return this.#hosts.report({ leaseMs: this.#leaseMs, held: Object.fromEntries(this.#held) })
     })
     return this.#reporting
-  }
-
-  /** What owners store frees the storage in the end: where it is full, nothing would ever do so. */
-  async #inRoom<T>(attempt: () => Promise<T>): Promise<T> {
-    try {
-      return await attempt()
-    } catch (error) {
-      if (!isFull(error)) throw error
-      this.#makingRoom ??= this.#makeRoom().finally(() => (this.#makingRoom = undefined))
-      await this.#makingRoom
-      return attempt()
-    }
-  }
-
-  /** Removes what the last record of each partition says is not needed any more: a record stands, whoever owns the partition. */
-  async #makeRoom(): Promise<void> {
-    await Promise.allSettled(
-      Array.from({ length: this.partitions }, async (_, partition) => {
-        const journal = new Journal(this.#parts, partition)
-        const last = await journal.tail()
-        if (last === undefined) return
-        await Promise.all([journal.purge(last.state), purgeConsumed(this.#parts, partition, last.state.through)])
-      }),
-    )
   }
 
   #stop(): void {
