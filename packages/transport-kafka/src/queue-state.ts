@@ -85,7 +85,7 @@ class Queue {
   }
 }
 
-/** What a holder has when its lease is over: a third of it, or so long. */
+/** What a holder has when its lease is over: a sixth of it, at most so long. */
 const MOST_GRACE_MS = 1_000
 
 /** Of one record; so a task has a number. */
@@ -327,7 +327,7 @@ export class QueueState {
   #hold(task: Known, grant: string, leaseMs: number): void {
     task.grant = grant
     task.until = this.#time + leaseMs
-    task.graceMs = Math.min(MOST_GRACE_MS, Math.ceil(leaseMs / 3))
+    task.graceMs = Math.min(MOST_GRACE_MS, Math.ceil(leaseMs / 6))
     // Extended, it is in the heap already, by an earlier time.
     if (task.phase === 'held') return
     task.phase = 'held'
