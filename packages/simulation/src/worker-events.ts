@@ -71,8 +71,9 @@ export function checkWorkerEvents({ history, scenario }: Recording): string[] {
     note(name, `told ${what}`)
     if (what === 'scheduled') return void scheduled.add(name)
     if (what === 'finished' && !has('returned')) broken.push(`W1: ${name} is said to have finished, and has not`)
-    // It may have been cancelled, or have timed out, and return all the same; or have failed without a call, since its run was taken away with what it was to be called with (seed 6353).
-    if ((what === 'error-task' || what === 'retrying') && !hasNoArguments && !has('started'))
+    // It may have been cancelled, or have timed out, and return all the same; or have failed without a call, since its run was taken away with what it was to be called with (seeds 6353, 8364).
+    if (hasNoArguments) note(name, 'had no arguments')
+    if ((what === 'error-task' || what === 'retrying') && !has('started') && !has('had no arguments'))
       broken.push(`W1: ${name} is said to have failed, and has not started`)
     const about = `${source} ${name}`
     const said = saidBy.get(about) ?? { open: 0, failed: 0 }
