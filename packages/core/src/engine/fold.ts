@@ -66,7 +66,12 @@ function foldLoaded(
     } catch (error) {
       if (error instanceof MissingRow) for (const key of error.keys) missing.push(key)
       // After a miss the draft is only good for finding further misses.
-      else if (missing.length === 0) poison.push({ arrived, error })
+      else if (missing.length === 0) {
+        const assumed = newRow(arrived.input)
+        // One that came before, whose definition went with its run, needs no definition: its row is read before it is given up.
+        if (assumed !== undefined && draft.assumed.has(assumed)) missing.push(assumed)
+        else poison.push({ arrived, error })
+      }
     }
   }
   if (missing.length > 0) return cache.load(missing)!.then(() => foldLoaded(options, batch, known))
