@@ -24,6 +24,7 @@ import { natsFloors } from './floors/nats-publishes'
 import { countLeft } from './left'
 import { sqliteFloors, usedBytesOf } from './floors/sqlite-rows'
 import { fileOf, placeOf, schemeOf, type Place } from './place'
+import { RedisMeter } from './redis-meter'
 import { startWorkerProcess, type WorkerProcess } from './worker-process'
 import { Profiler, type Profile } from './profiler'
 import type { Aim, Figure, Unit } from './figures'
@@ -140,6 +141,24 @@ export class Bed {
     const client = this.createClient()
     await everyPartitionAnswers(client)
     return { worker, client }
+  }
+
+  /** The same in a namespace of its own, on the same store. */
+  async startNeighbour(): Promise<{ readonly tasks: BenchTasks; readonly client: Client }> {
+    const namespace = `${this.namespace}-neighbour`
+    const tasks = bindBenchTasks(namespace)
+    await this.startWorker({ tasks: tasks.tasks })
+    const client = this.#closedWithIt(createClient({ namespace, transport: this.transport }))
+    await everyPartitionAnswers(client)
+    return { tasks, client }
+  }
+
+  /** Redis rewrites its append-only file now, and then not while something is measured. */
+  async settleServer(): Promise<void> {
+    if (this.#scheme !== 'redis') return
+    const meter = new RedisMeter(this.url)
+    await meter.rewriteLog()
+    await meter.close()
   }
 
   /** What it opens itself is closed with it. */

@@ -1,10 +1,10 @@
 // Where a contest takes place: one server, the contenders, their turns, and what was measured.
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { RedisMeter } from '../redis-meter'
 import type { Closable, Contender, ContenderName, ContenderOptions } from './contender'
 import { startContenderProcess, type ContenderProcess } from './contender-process'
 import { makeContender } from './contenders'
-import { RedisMeter } from './redis-meter'
 
 export interface ArenaOptions {
   readonly url: string

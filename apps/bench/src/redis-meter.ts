@@ -25,12 +25,22 @@ export class RedisMeter {
   /** Empties the server and its append-only file: what a round leaves behind is not the next one's burden. */
   async clear(): Promise<void> {
     await this.#client.flushall('SYNC')
-    const before = numberOf(await this.#info('persistence'), 'aof_rewrites')
+    await this.rewriteLog()
+  }
+
+  /** Has its append-only file, if it keeps one, rewritten now: it does not begin by itself then before that has grown to twice its size. */
+  async rewriteLog(): Promise<void> {
+    const before = await this.#whenNotRewriting(0)
+    if (numberOf(before, 'aof_enabled') === 0) return
     await this.#client.bgrewriteaof()
-    for (let i = 0; i < 1_000; i++) {
+    await this.#whenNotRewriting(numberOf(before, 'aof_rewrites') + 1)
+  }
+
+  async #whenNotRewriting(rewrites: number): Promise<string> {
+    for (let i = 0; i < 6_000; i++) {
       const info = await this.#info('persistence')
       const idle = numberOf(info, 'aof_rewrite_in_progress') + numberOf(info, 'aof_rewrite_scheduled') === 0
-      if (idle && numberOf(info, 'aof_rewrites') > before) return
+      if (idle && numberOf(info, 'aof_rewrites') >= rewrites) return info
       await sleep(10)
     }
     assert.fail('the server did not rewrite its append-only file')
