@@ -30,6 +30,8 @@ const LONE_PIPELINE = failureValue({
 export function entrySucceeded(draft: Draft, run: RunView, path: string, value: Value, changes: State): void {
   const open = openEntry(draft, run, path)
   if (open === undefined) return
+  // It has been settled already, and its message comes again; or it waits for an attempt that nobody will make.
+  if (isCancelled(run, open) && open.row.phase !== 'sent') return
   close(draft, run, open)
   run.row.attempts++
   run.row.done++

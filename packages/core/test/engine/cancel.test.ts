@@ -35,6 +35,17 @@ test('a finally that ends while the others are being looked for is not run again
   expect(world.keys('P')).toEqual([])
 })
 
+test('what comes in twice while its pipeline is being cancelled is told and counted once', async () => {
+  const world = new ReducerWorld()
+  world.fold([submitOf('p', 'run', inParallel([step.send(), step.send()]))])
+  await world.settle()
+  world.give('cancel')
+  world.returns('/0.0/0')
+  world.returns('/0.0/0')
+  expect(world.events.filter(({ type }) => type === 'dev.tasks.task.cancelled')).toHaveLength(1)
+  expect(world.pipelineRow()).toMatchObject({ status: 'CANCELLING', attempts: 1, done: 1, out: 1 })
+})
+
 test('a finally that is given back goes through the shared queue', () => {
   const world = new ReducerWorld()
   world.fold([submitOf('p', 'run', step.send().finallyDo(step))])
