@@ -30,7 +30,12 @@ import { submit } from './submit'
 /** Folds one input, and what is said within the partition because of it. Throws `MissingRow` if a row is not loaded: load it and fold the batch again. */
 export function step(draft: Draft, input: Input): void {
   take(draft, input, true)
-  for (let said = draft.told.shift(); said !== undefined; said = draft.told.shift()) take(draft, said, false)
+  // One look finds the rows that all who are told miss: an event may wake many.
+  if (draft.told.length > 0) forEachRow(toldBy(draft), (said) => take(draft, said, false))
+}
+
+function* toldBy(draft: Draft): Generator<Input> {
+  for (let said = draft.told.shift(); said !== undefined; said = draft.told.shift()) yield said
 }
 
 /** `remote`: it came from outside, and may come again. */
