@@ -86,6 +86,21 @@ export class Proxy {
     })
   }
 
+  /** The next time that something like this is sent to the server, it is kept on the way, with what follows on its connection. Resolves then, with what lets it go. */
+  hold(pattern: Pattern): Promise<() => void> {
+    return this.#set(pattern, ({ near, far }, data, sprung) => {
+      const others = near.listeners('data') as ((data: Buffer) => void)[]
+      const held = [data]
+      const keep = (more: Buffer): void => void held.push(more)
+      near.removeAllListeners('data').on('data', keep)
+      sprung(() => {
+        near.off('data', keep)
+        for (const other of others) near.on('data', other)
+        far.write(Buffer.concat(held))
+      })
+    })
+  }
+
   /**
    * The next time that something like this is sent to the server, it is kept on the way, and its sender sees the connection break. Resolves then, with what
    * delivers it after all; that resolves when the server has executed it.
