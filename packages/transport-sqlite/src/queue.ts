@@ -99,7 +99,7 @@ export class Consumer implements TaskConsumer {
   async extend(leases: readonly Lease[]): Promise<void> {
     this.#lifetime.refuseIfOver()
     const { group, clock, returns } = this.#store
-    const expires = clock.now() + this.#leaseMs
+    const expires = Math.ceil(clock.now() + this.#leaseMs)
     await group.note((write) => {
       for (const [batch, members] of byBatch(leases, (lease) => lease)) {
         const held = isHeld(write, batch)
@@ -135,7 +135,7 @@ export class Consumer implements TaskConsumer {
     const found = (suspects && this.#takeSuspect(write)) || this.#takeReady(write, max)
     if (found.length === 0) return []
     const batch = new Batch(write.draw(1))
-    const expires = this.#store.clock.now() + this.#leaseMs
+    const expires = Math.ceil(this.#store.clock.now() + this.#leaseMs)
     const members = JSON.stringify(found.map(({ seq }) => seq))
     write.run('INSERT INTO lease VALUES (?, ?, ?, ?)', batch.lease, this.#store.process, expires, members)
     write.after(() => this.#store.returns.expect(expires))

@@ -114,6 +114,15 @@ describe('a lease', () => {
 })
 
 describe('receiving', () => {
+  test('takes a lease of any length, whole milliseconds or not', async () => {
+    const { space } = await setup()
+    await send(space, 'a')
+    const consumer = space.consume({ queues: ['q'], leaseMs: 10_000 / 3 })
+    const leases = await receive(consumer)
+    expect(leases.map(({ id }) => id)).toEqual(['a'])
+    await consumer.extend(leases)
+  })
+
   test('takes the higher priorities of all queues first, and the oldest of each', async () => {
     const { space } = await setup()
     const task = (queue: string, priority: number, id: string): Parameters<Space['send']>[0][number] => ({
