@@ -175,12 +175,14 @@ export function leaseStore(
       group.note((write) => {
         const now = clock.now()
         const expires = Math.ceil(now + leaseMs)
-        host = join(write, store, namespace, host, expires)
+        const joined = join(write, store, namespace, host, expires)
+        // A number that was rolled back is drawn again, by somebody else.
+        write.after(() => (host = joined))
         const numbers = JSON.stringify(held)
-        write.run(RENEW, expires, namespace.id, host, numbers)
-        const next = write.get(NEXT_EXPIRY, namespace.id, host, now)!['next'] as number | null
+        write.run(RENEW, expires, namespace.id, joined, numbers)
+        const next = write.get(NEXT_EXPIRY, namespace.id, joined, now)!['next'] as number | null
         write.after(() => expectExpiry(next))
-        const mine = new Set(write.all(MINE, namespace.id, host).map(({ number }) => number as number))
+        const mine = new Set(write.all(MINE, namespace.id, joined).map(({ number }) => number as number))
         return {
           hosts: write.get('SELECT count(*) AS n FROM host WHERE namespace = ? AND expires >= ?', namespace.id, now)![
             'n'
