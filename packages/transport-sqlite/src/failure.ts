@@ -3,6 +3,7 @@ import { TaskError } from '@tasks/core/adapter'
 
 // Primary result codes of sqlite3.h; the extended ones carry theirs in the low byte.
 const NONE = 0
+const ERROR = 1
 const BUSY = 5
 const LOCKED = 6
 const READONLY = 8
@@ -21,6 +22,11 @@ export function resultCode(error: unknown): number | undefined {
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error)
   return code === BUSY || code === LOCKED
+}
+
+/** Whether ROLLBACK failed because there is no transaction. */
+export function saysNothingIsOpen(error: unknown): boolean {
+  return (resultCode(error) ?? ERROR) === ERROR
 }
 
 /** Whether the trouble is the file's, so that no other write would fare better. */

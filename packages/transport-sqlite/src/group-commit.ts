@@ -9,7 +9,7 @@
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { Database, Statement, Value } from './driver'
-import { blockFor, concernsFile, failure, isBusy } from './failure'
+import { blockFor, concernsFile, failure, isBusy, saysNothingIsOpen } from './failure'
 import type { Synchronous } from './schema'
 
 /** The file, inside a write transaction. */
@@ -49,6 +49,19 @@ interface Pending {
   reject(error: unknown): void
 }
 
+interface Outcome {
+  readonly failed: boolean
+  readonly value: unknown
+}
+
+interface Stored {
+  readonly transaction: Transaction
+  /** Whether other processes are to be woken. */
+  readonly shared: boolean
+  /** Of the first of the batch, one each. */
+  readonly outcomes: readonly Outcome[]
+}
+
 export interface GroupOptions {
   readonly db: Database
   readonly path: string
@@ -85,6 +98,8 @@ export class Group {
   #waitsForDisk: boolean
   /** Whether the last transaction failed at its COMMIT. */
   #inDoubt = false
+  /** Whether a ROLLBACK failed. */
+  #mayBeOpen = false
   #tries = 0
   #roomWanted = false
   #streakSince = 0
@@ -137,7 +152,8 @@ export class Group {
     this.#waiting = []
     for (const each of waiting) each.reject(reason)
     try {
-      this.#transact([{ promised: false, apply: last, resolve: () => {}, reject: () => {} }])
+      const batch = [{ promised: false, apply: last, resolve: () => {}, reject: () => {} }]
+      this.#settle(batch, this.#store(batch))
       // SQLite does so itself when the last connection closes, but @photostructure/sqlite keeps one open until its statements are collected.
       this.#prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()
     } catch {
@@ -151,6 +167,7 @@ export class Group {
     if (this.#closed) throw this.#closed
     for (let left = READ_TRIES; ; left--) {
       try {
+        this.#endOpen()
         return read()
       } catch (error) {
         if (!isBusy(error) || left === 0) throw failure(error, this.#options.path)
@@ -197,12 +214,9 @@ export class Group {
 
   /** Answers what there was no time for. */
   #commit(batch: readonly Pending[]): readonly Pending[] {
+    let stored: Stored
     try {
-      const done = this.#transact(batch)
-      if (this.#tries > 0) this.#streakSince = this.#options.clock.monotonic()
-      this.#tries = 0
-      this.#lockedSince = undefined
-      return batch.slice(done)
+      stored = this.#store(batch)
     } catch (error) {
       if (isBusy(error)) return this.#waitForLock(batch, error)
       if (concernsFile(error) || batch.length === 1) {
@@ -214,6 +228,11 @@ export class Group {
       for (const each of batch) left = left.length > 0 ? [...left, each] : this.#commit([each])
       return left
     }
+    if (this.#tries > 0) this.#streakSince = this.#options.clock.monotonic()
+    this.#tries = 0
+    this.#lockedSince = undefined
+    this.#settle(batch, stored)
+    return batch.slice(stored.outcomes.length)
   }
 
   #waitForLock(batch: readonly Pending[], error: unknown): readonly Pending[] {
@@ -229,12 +248,12 @@ export class Group {
     return []
   }
 
-  /** One transaction for as many of the batch as there is time for; answers how many. Throws if nothing was stored. */
-  #transact(batch: readonly Pending[]): number {
+  /** One transaction for as many of the batch as there is time for. Throws if nothing was stored. */
+  #store(batch: readonly Pending[]): Stored {
     const transaction = new Transaction((sql) => this.#prepare(sql))
-    const outcomes: { readonly failed: boolean; readonly value: unknown }[] = []
+    const outcomes: Outcome[] = []
     this.#inDoubt = false
-    let woken: { readonly shared: boolean } | undefined
+    this.#endOpen()
     this.#waitForDisk(batch.some(({ promised }) => promised))
     this.#prepare('BEGIN IMMEDIATE').run()
     try {
@@ -249,21 +268,57 @@ export class Group {
         if (this.#options.clock.monotonic() > until) break
       }
       transaction.finish()
-      woken = isEmpty(transaction.changed) ? undefined : { shared: this.#options.isShared(transaction) }
+      const shared = !isEmpty(transaction.changed) && this.#options.isShared(transaction)
       this.#inDoubt = true
       this.#prepare('COMMIT').run()
+      return { transaction, shared, outcomes }
     } catch (error) {
-      transaction.rollback()
+      transaction.undone()
+      try {
+        this.#rollback()
+      } catch {
+        // The next who needs the connection tries again.
+      }
       throw error
     }
-    transaction.committed()
-    if (woken) this.#options.onCommit(transaction.changed, woken.shared)
+  }
+
+  /** Tells everybody what was stored. Nothing of this may fail a write, or apply it again. */
+  #settle(batch: readonly Pending[], { transaction, shared, outcomes }: Stored): void {
+    for (const fn of transaction.afterwards) this.#inform(fn)
+    if (!isEmpty(transaction.changed)) this.#inform(() => this.#options.onCommit(transaction.changed, shared))
     outcomes.forEach(({ failed, value }, i) => {
       const { resolve, reject } = batch[i]!
       if (failed) reject(value)
       else resolve(value as never)
     })
-    return outcomes.length
+  }
+
+  /** An exception of a listener is a bug, thrown where it harms nobody else. */
+  #inform(listener: () => void): void {
+    try {
+      listener()
+    } catch (error) {
+      this.#options.clock.soon(() => {
+        throw error
+      })
+    }
+  }
+
+  #rollback(): void {
+    this.#mayBeOpen = true
+    try {
+      this.#prepare('ROLLBACK').run()
+    } catch (error) {
+      // SQLite has mostly rolled back already, as it does when the disk is full.
+      if (!saysNothingIsOpen(error)) throw error
+    }
+    this.#mayBeOpen = false
+  }
+
+  /** Ends a transaction whose ROLLBACK failed: until then no other can begin, and what it wrote would be read. */
+  #endOpen(): void {
+    if (this.#mayBeOpen) this.#rollback()
   }
 
   // A prepared statement would not do: this pragma takes effect when it is compiled.
@@ -289,7 +344,7 @@ class Transaction implements Write {
   }
   readonly #prepare: (sql: string) => Statement
   readonly #undo: (() => void)[] = []
-  readonly #after: (() => void)[] = []
+  readonly afterwards: (() => void)[] = []
   #counter: number | undefined
   #drawn = 0
 
@@ -321,23 +376,14 @@ class Transaction implements Write {
   }
 
   after(fn: () => void): void {
-    this.#after.push(fn)
+    this.afterwards.push(fn)
   }
 
   finish(): void {
     if (this.#drawn > 0) this.run('UPDATE counter SET value = value + ?', this.#drawn)
   }
 
-  rollback(): void {
+  undone(): void {
     for (const fn of this.#undo.reverse()) fn()
-    try {
-      this.#prepare('ROLLBACK').run()
-    } catch {
-      // SQLite has already rolled back, as it does when the disk is full.
-    }
-  }
-
-  committed(): void {
-    for (const fn of this.#after) fn()
   }
 }

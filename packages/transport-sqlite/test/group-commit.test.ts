@@ -1,6 +1,6 @@
 import type { Clock } from '@tasks/core/adapter'
 import { systemClock, TaskError } from '@tasks/core/adapter'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Driver } from '../src/driver'
 import { chooseDriver } from '../src/driver'
 import { Group } from '../src/group-commit'
@@ -169,6 +169,57 @@ describe('group commit', () => {
     await expect(group.write((write) => write.run(INSERT, 1, 'a'))).rejects.toMatchObject({
       details: { applied: 'no' },
     })
+  })
+
+  test('stores once what is followed by a bug, which is thrown in a turn of its own', async () => {
+    const bug = new Error('a bug behind the commit')
+    const thrown: unknown[] = []
+    const soon: Clock['soon'] = (fn) =>
+      systemClock.soon(() => {
+        try {
+          fn()
+        } catch (error) {
+          thrown.push(error)
+        }
+      })
+    const { group } = await setup({ clock: { ...systemClock, soon } })
+    const applied: string[] = []
+    const informed: string[] = []
+    const insert = (id: number, name: string, after: () => void): Promise<unknown> =>
+      group.write((write) => {
+        applied.push(name)
+        write.run(INSERT, id, name)
+        write.after(after)
+      })
+    const fail = (): never => {
+      throw bug
+    }
+    await Promise.all([insert(1, 'a', fail), insert(2, 'b', () => informed.push('b'))])
+    expect([applied, informed, names(group)]).toEqual([['a', 'b'], ['b'], ['a', 'b']])
+    await vi.waitFor(() => expect(thrown).toEqual([bug]))
+  })
+
+  test('goes on after a ROLLBACK that failed, with nothing of what was to be rolled back', async () => {
+    const driver = new FaultyDriver()
+    const { group } = await setup({ driver })
+    driver.failRollbacks(1)
+    const failing = group.write((write) => {
+      write.run(INSERT, 1, 'a')
+      write.run(INSERT, 1, 'same id')
+    })
+    await expect(failing).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
+    expect(names(group)).toEqual([])
+    driver.failRollbacks(2)
+    const again = group.write((write) => {
+      write.run(INSERT, 1, 'a')
+      write.run(INSERT, 1, 'same id')
+    })
+    await expect(again).rejects.toMatchObject({ code: 'TASKS_UNAVAILABLE' })
+    await expect(group.write((write) => write.run(INSERT, 1, 'b'))).rejects.toMatchObject({
+      details: { applied: 'no' },
+    })
+    await group.write((write) => write.run(INSERT, 1, 'c'))
+    expect(names(group)).toEqual(['c'])
   })
 
   test('rejects what waits when it is closed, and everything after that', async () => {

@@ -7,6 +7,12 @@ import { chooseDriver } from '../../src/driver'
 import type { SqliteTransportOptions } from '../../src/transport'
 import { transportOf } from '../../src/transport'
 
+const SQLITE_IOERR = 10
+
+function fault(errcode: number): Error {
+  return Object.assign(new Error('a fault that was asked for'), { errcode })
+}
+
 /** What becomes of the next COMMIT of a transaction that has a statement like `having`. */
 export interface CommitFault {
   readonly having: RegExp
@@ -24,6 +30,7 @@ export class FaultyDriver implements Driver {
   #crashed = false
   /** Statements of the transaction in progress. */
   #ran: string[] = []
+  #failingRollbacks = 0
   commits = 0
 
   constructor() {
@@ -33,6 +40,11 @@ export class FaultyDriver implements Driver {
 
   fail(fault: CommitFault): void {
     this.#fault = fault
+  }
+
+  /** The next ROLLBACKs fail, and leave the transaction open. */
+  failRollbacks(times: number): void {
+    this.#failingRollbacks = times
   }
 
   /** No heartbeat gets through until the returned function is called. */
@@ -75,6 +87,10 @@ export class FaultyDriver implements Driver {
       if (this.#stalled && /UPDATE host SET expires/.test(sql)) throw new TaskError('TASKS_UNAVAILABLE', 'stalled')
       if (sql === 'BEGIN IMMEDIATE') this.#ran = []
       else this.#ran.push(sql)
+      if (sql === 'ROLLBACK' && this.#failingRollbacks > 0) {
+        this.#failingRollbacks--
+        throw fault(SQLITE_IOERR)
+      }
       return sql === 'COMMIT' ? this.#commit(db, run) : run()
     }
     return {
@@ -86,20 +102,18 @@ export class FaultyDriver implements Driver {
 
   #commit<T>(db: Database, run: () => T): T {
     this.commits++
-    const fault = this.#fault
-    if (!fault || !this.#ran.some((sql) => fault.having.test(sql))) return run()
+    const asked = this.#fault
+    if (!asked || !this.#ran.some((sql) => asked.having.test(sql))) return run()
     this.#fault = undefined
-    if (fault.applied) run()
+    if (asked.applied) run()
     else db.exec('ROLLBACK')
-    throw Object.assign(new Error('a fault that was asked for'), { errcode: fault.errcode })
+    throw fault(asked.errcode)
   }
 
   #refuseIfCrashed(): void {
     if (this.#crashed) throw new TaskError('TASKS_CLOSED', 'this connection is dead')
   }
 }
-
-const SQLITE_IOERR = 10
 
 /** Transports for the conformance suite, and what can be done to them. */
 export function faultyTransports(options: SqliteTransportOptions): Required<
