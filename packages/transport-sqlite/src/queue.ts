@@ -285,9 +285,22 @@ interface ReadySql {
   readonly bytes: string
 }
 
+// SQLite joins no more SELECTs into one.
+const MAX_TERMS = 500
 const readyStatements = new Map<number, ReadySql>()
 
 // The heads of all queues, each read in the order of its index, and the best of them.
+function bestOf(heads: readonly string[], limit: string): string {
+  if (heads.length <= MAX_TERMS) return `${heads.join(' UNION ALL ')} ORDER BY rank, seq LIMIT ${limit}`
+  const parts = Array.from({ length: Math.ceil(heads.length / MAX_TERMS) }, (_, i) =>
+    bestOf(heads.slice(i * MAX_TERMS, (i + 1) * MAX_TERMS), limit),
+  )
+  return bestOf(
+    parts.map((part) => `SELECT * FROM (${part})`),
+    limit,
+  )
+}
+
 function readySql(queues: number): ReadySql {
   let sql = readyStatements.get(queues)
   if (sql === undefined) {
@@ -297,7 +310,7 @@ function readySql(queues: number): ReadySql {
       (_, i) =>
         `SELECT * FROM (SELECT queue, rank, seq FROM ready WHERE queue = ?${i + 1} ORDER BY rank, seq LIMIT ${limit})`,
     )
-    const rows = `SELECT h.queue, h.rank, h.seq, m.id, m.expired, m.body FROM (${heads.join(' UNION ALL ')} ORDER BY rank, seq LIMIT ${limit}) h
+    const rows = `SELECT h.queue, h.rank, h.seq, m.id, m.expired, m.body FROM (${bestOf(heads, limit)}) h
 JOIN message m ON m.seq = h.seq ORDER BY h.rank, h.seq`
     sql = { heads: rows, bytes: `SELECT total(length(body)) AS bytes FROM (${rows})` }
     readyStatements.set(queues, sql)

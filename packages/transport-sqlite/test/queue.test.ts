@@ -123,6 +123,19 @@ describe('receiving', () => {
     await consumer.extend(leases)
   })
 
+  test('takes from more queues than SQLite joins in one SELECT', async () => {
+    const { space } = await setup()
+    const queues = Array.from({ length: 1_201 }, (_, i) => `q${i}`)
+    const task = (queue: string, priority: number): Parameters<Space['send']>[0][number] => ({
+      target: { to: 'task', queue, priority },
+      id: queue,
+      body: new Uint8Array(),
+    })
+    await space.send([task('q0', 0), task('q600', 1), task('q1200', 9)])
+    const leases = await receive(space.consume({ queues, leaseMs: 60_000 }))
+    expect(leases.map(({ id }) => id)).toEqual(['q1200', 'q600', 'q0'])
+  })
+
   test('takes the higher priorities of all queues first, and the oldest of each', async () => {
     const { space } = await setup()
     const task = (queue: string, priority: number, id: string): Parameters<Space['send']>[0][number] => ({
