@@ -50,11 +50,25 @@ export function transportOf(options: SqliteTransportOptions, driver: Driver): Tr
     server: `SQLite ${driver.version} via ${driver.name}`,
   }
   const spaces = new Set<Space>()
-  let store: Promise<Store> | undefined
+  let opening: { readonly create: boolean; readonly store: Promise<Store> } | undefined
   let closed = false
 
   const refuseIfClosed = (): void => {
     if (closed) throw new TaskError('TASKS_CLOSED', `${path}: the transport is closed`)
+  }
+
+  /** One store for all. Whoever may create the file is not refused with somebody who may not. */
+  const openOnce = (create: boolean): Promise<Store> => {
+    const earlier = opening
+    if (earlier && (earlier.create || !create)) return earlier.store
+    const open = (): Promise<Store> => openStore({ driver, path, synchronous, clock }, create)
+    const mine = { create, store: earlier ? earlier.store.catch(open) : open() }
+    opening = mine
+    // A file that was refused may be there, or be another, at the next call.
+    mine.store.catch(() => {
+      if (opening === mine) opening = undefined
+    })
+    return mine.store
   }
 
   return {
@@ -63,10 +77,7 @@ export function transportOf(options: SqliteTransportOptions, driver: Driver): Tr
 
     async open(open: OpenOptions): Promise<Space> {
       refuseIfClosed()
-      store ??= openStore({ driver, path, synchronous, clock }, open.provision !== 'verify')
-      // A file that was refused may be there, or be another, at the next call.
-      store.catch(() => (store = undefined))
-      const opened = await store
+      const opened = await openOnce(open.provision !== 'verify')
       const namespace = await openNamespace(opened.group, clock.now(), open)
       refuseIfClosed()
       const space = openSpace(opened, namespace, capabilities, open.retention ?? {}, () => void spaces.delete(space))
@@ -78,7 +89,7 @@ export function transportOf(options: SqliteTransportOptions, driver: Driver): Tr
       if (closed) return
       closed = true
       await Promise.all([...spaces].map((space) => space.close()))
-      const opened = await store?.catch(() => undefined)
+      const opened = await opening?.store.catch(() => undefined)
       opened?.close()
     },
   }

@@ -195,6 +195,15 @@ describe('the file', () => {
     expect(existsSync(path)).toBe(false)
   })
 
+  test('is created by who may, though somebody of the same transport only verifies', async () => {
+    const transport = use(sqliteTransport({ path: newPath() }))
+    const verifying = transport.open({ namespace: 'n', provision: 'verify' })
+    const creating = transport.open({ namespace: 'n', provision: 'create' })
+    await expect(verifying).rejects.toMatchObject({ code: 'TASKS_NOT_FOUND' })
+    expect((await creating).namespace).toBe('n')
+    expect((await transport.open({ namespace: 'n', provision: 'verify' })).namespace).toBe('n')
+  })
+
   test('that was refused is opened once it is right', async () => {
     const folder = newFolder()
     const path = join(folder, 'late', 'tasks.db')
