@@ -7,6 +7,9 @@ import type { Row, Write } from './group-commit'
 import { fitting } from './limits'
 
 const put = bulkPut('event', ['?', '?', '?', '?', BYTES])
+const COLUMNS = 5
+/** The place of `at` among them. */
+const AT = 2
 
 /** What a transaction adds to the log of one partition. The values are those of the table, row after row. */
 export interface Additions {
@@ -21,6 +24,9 @@ export function appendEvents(
   retention: EventRetention,
 ): void {
   for (const [slot, { values, bytes }] of additions) {
+    const last = write.get(LAST, slot)?.['at'] as number | undefined
+    // Positions are found by time: it must not go back with the clock, nor with that of another process.
+    if (last !== undefined && last > now) for (let i = AT; i < values.length; i += COLUMNS) values[i] = last
     put(write, values)
     const log = write.get(GROWN, slot, bytes)!
     trim(write, slot, log['bytes'] as number, log['oldest'] as number, now, retention)
@@ -57,6 +63,7 @@ function trim(
 }
 
 const TRIM_PAGE = 64
+const LAST = 'SELECT at FROM event WHERE slot = ? ORDER BY seq DESC LIMIT 1'
 const GROWN = `
 INSERT INTO event_log VALUES (?1, 0, ?2) ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes
 RETURNING bytes, (SELECT at FROM event WHERE slot = ?1 ORDER BY seq LIMIT 1) AS oldest`
@@ -98,7 +105,7 @@ export function endOf(reader: Reader, slot: number): number {
   return (reader.get('SELECT max(seq) AS seq FROM event WHERE slot = ?', slot)!['seq'] as number | null) ?? 0
 }
 
-/** The place before the first event that was stored at `since` or later. Events stand in the order of time, so it is found by halves. */
+/** The place before the first event that was stored at `since` or later. `at` never goes down, so it is found by halves. */
 export function placeBefore(reader: Reader, slot: number, since: number): number {
   let low = 0
   let high = endOf(reader, slot)
