@@ -3,7 +3,9 @@ import { systemClock, TaskError } from '@tasks/core/adapter'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Driver } from '../src/driver'
 import { chooseDriver } from '../src/driver'
+import type { Write } from '../src/group-commit'
 import { Group } from '../src/group-commit'
+import type { Synchronous } from '../src/schema'
 import { openFile } from '../src/schema'
 import { FaultyDriver } from './support/faulty-driver'
 import { newPath } from './support/folder'
@@ -11,15 +13,15 @@ import { newPath } from './support/folder'
 const SQLITE_IOERR = 10
 
 async function setup(
-  options: { driver?: Driver; clock?: Clock; path?: string } = {},
+  options: { driver?: Driver; clock?: Clock; path?: string; synchronous?: Synchronous } = {},
 ): Promise<{ group: Group; path: string }> {
-  const { driver = chooseDriver(), clock = systemClock, path = newPath() } = options
-  const db = await openFile({ driver, path, synchronous: 'full', clock }, true)
+  const { driver = chooseDriver(), clock = systemClock, path = newPath(), synchronous = 'full' } = options
+  const db = await openFile({ driver, path, synchronous, clock }, true)
   const group = new Group({
     db,
     path,
     clock,
-    synchronous: 'full',
+    synchronous,
     isShared: () => false,
     onCommit: () => {},
     onBlocked: () => {},
@@ -220,6 +222,37 @@ describe('group commit', () => {
     })
     await group.write((write) => write.run(INSERT, 1, 'c'))
     expect(names(group)).toEqual(['c'])
+  })
+
+  test('waits for the disk where something is promised, and only there', async () => {
+    const [NORMAL, FULL] = [1, 2]
+    const driver = new FaultyDriver()
+    // However slow the machine is: what is asked for in one turn is one transaction.
+    const { group } = await setup({ driver, clock: { ...systemClock, monotonic: () => 0 } })
+    let id = 0
+    const insert = (write: Write): unknown => write.run(INSERT, ++id, `q${id}`)
+    const clash = (write: Write): unknown => write.run(INSERT, 1, 'same id')
+    const synced = async (...asked: (() => Promise<unknown>)[]): Promise<readonly number[]> => {
+      driver.synchronous.length = 0
+      await Promise.allSettled(asked.map((ask) => ask()))
+      return [...driver.synchronous]
+    }
+    const promise = (): Promise<unknown> => group.write(insert)
+    const note = (): Promise<unknown> => group.note(insert)
+    expect(await synced(promise)).toEqual([FULL])
+    expect(await synced(note)).toEqual([NORMAL])
+    expect(await synced(promise, note)).toEqual([FULL])
+    expect(await synced(note, promise)).toEqual([FULL])
+    expect(await synced(note, () => group.note(clash), promise)).toEqual([NORMAL, FULL])
+    expect(await synced(promise, () => group.note(clash), note)).toEqual([FULL, NORMAL])
+  })
+
+  test('never waits for the disk with synchronous=normal', async () => {
+    const driver = new FaultyDriver()
+    const { group } = await setup({ driver, synchronous: 'normal' })
+    await group.note((write) => write.run(INSERT, 1, 'a'))
+    await group.write((write) => write.run(INSERT, 2, 'b'))
+    expect(driver.synchronous).toEqual([1, 1])
   })
 
   test('rejects what waits when it is closed, and everything after that', async () => {

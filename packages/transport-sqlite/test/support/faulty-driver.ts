@@ -32,6 +32,8 @@ export class FaultyDriver implements Driver {
   #ran: string[] = []
   #failingRollbacks = 0
   commits = 0
+  /** What `PRAGMA synchronous` was at each of them. */
+  readonly synchronous: number[] = []
 
   constructor() {
     this.name = this.#driver.name
@@ -102,6 +104,7 @@ export class FaultyDriver implements Driver {
 
   #commit<T>(db: Database, run: () => T): T {
     this.commits++
+    this.synchronous.push((db.prepare('PRAGMA synchronous').get() as { synchronous: number }).synchronous)
     const asked = this.#fault
     if (!asked || !this.#ran.some((sql) => asked.having.test(sql))) return run()
     this.#fault = undefined
