@@ -18,8 +18,8 @@ const KEEPER_MS = 4_000
 /** Of who sends events again to runs that nobody could have known of. */
 const CRIER_MS = 120_000
 
-/** Who restarts what kills its owner before that can answer would begin a new run with each try: after some it asks for the one that is there (seed 12409). */
-const MOST_RESTARTS = 8
+/** Who restarts what kills its owner before that can answer would begin a new run with each try: after so many it waits for the one that is there (seed 12409). */
+const MOST_TRIES = 30
 
 export class Requests {
   readonly submits: readonly SubmitRecord[]
@@ -73,9 +73,10 @@ export class Requests {
     let isLast = submit.again !== true
     for (;;) {
       try {
-        const run = record.stored
-          ? this.#attach(process, client, record)
-          : await this.#submitOnce(process, client, record, author.pipeline(program), options)
+        const run =
+          record.stored || record.tries === MOST_TRIES
+            ? this.#attach(process, client, record)
+            : await this.#submitOnce(process, client, record, author.pipeline(program), options)
         record.stored ||= isNear
         let answer = await this.#result(process, () => run.result())
         for (let left = submit.retries ?? 0; left > 0 && 'failure' in answer; left--)
@@ -108,12 +109,11 @@ export class Requests {
     options: SubmitOptions,
   ): Promise<PipelineHandle<unknown>> {
     const { id } = record.pipeline
-    const onDuplicate = record.tries < MOST_RESTARTS ? options.onDuplicate : undefined
+    const { onDuplicate } = options
     this.#history.note(process.name, `submits ${id}${onDuplicate === undefined ? '' : ` or ${onDuplicate}s`}`)
     record.tries++
     if (options.id === undefined) process.draws(id)
-    const { onDuplicate: _, ...others } = options
-    const run = await client.submit(program, onDuplicate === undefined ? others : { ...others, onDuplicate })
+    const run = await client.submit(program, options)
     this.#history.note(process.name, `has submitted ${id}`)
     return run
   }
