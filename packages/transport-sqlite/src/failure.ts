@@ -63,6 +63,15 @@ export function failure(error: unknown, path: string, inDoubt = false): TaskErro
   }
 }
 
+/** The file of that name is not the one that is open. What has just been committed may be in the one or in none. */
+export function replaced(path: string, applied: 'no' | 'unknown'): TaskError {
+  return new TaskError(
+    'TASKS_STORE_UNSAFE',
+    `${path}: the file was removed or replaced while it was open; stop every process that has it open, see to it that the right file is there, and start them again`,
+    { details: { path, applied } },
+  )
+}
+
 /** Whether it is certain that the write which failed with this error was not stored. */
 export function isCertain(error: unknown): boolean {
   return TaskError.is(error) && error.details?.['applied'] !== 'unknown'

@@ -9,7 +9,7 @@
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError } from '@tasks/core/adapter'
 import type { Database, Statement, Value } from './driver'
-import { blockFor, concernsFile, failure, isBusy, saysNothingIsOpen } from './failure'
+import { blockFor, concernsFile, failure, isBusy, replaced, saysNothingIsOpen } from './failure'
 import type { Synchronous } from './schema'
 
 /** The file, inside a write transaction. */
@@ -67,6 +67,10 @@ export interface GroupOptions {
   readonly path: string
   readonly clock: Clock
   readonly synchronous: Synchronous
+  /** Whether the file of that name is another by now: asked after commits, before they are answered. */
+  isReplaced(): boolean
+  /** Nothing more is read or written. */
+  onReplaced(): void
   /** Another process does not let go of the lock. */
   onBlocked(): void
   /** Whether other processes are to be woken, asked before each commit that changed something that somebody may be waiting for. */
@@ -85,6 +89,8 @@ const PAUSE_MS = 1
 // A process that commits in a row lets go of the lock for a few microseconds at a time, which others mostly miss. If one of them says so,
 // it makes room, after it has had the lock for this long.
 const STREAK_MS = 5
+// Looking at the path after every commit would cost a lone one a twentieth.
+const CHECK_MS = 1
 
 // Readers wait for nobody, except for a moment while another process recovers the log of one that was killed.
 const READ_TRIES = 1000
@@ -94,7 +100,9 @@ export class Group {
   readonly #statements = new Map<string, Statement>()
   #waiting: Pending[] = []
   #scheduled = false
-  #closed: TaskError | undefined
+  #isOpen = true
+  /** Why nothing more is read or written. */
+  #over: TaskError | undefined
   #waitsForDisk: boolean
   /** Whether the last transaction failed at its COMMIT. */
   #inDoubt = false
@@ -104,6 +112,7 @@ export class Group {
   #roomWanted = false
   #streakSince = 0
   #lockedSince: number | undefined
+  #checkedAt = -Infinity
   #cancelRetry: (() => void) | undefined
 
   constructor(options: GroupOptions) {
@@ -122,7 +131,7 @@ export class Group {
   }
 
   #add<T>(apply: (write: Write) => T, promised: boolean): Promise<T> {
-    if (this.#closed) return Promise.reject(this.#closed)
+    if (this.#over) return Promise.reject(this.#over)
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({ promised, apply, resolve, reject })
       if (!this.#scheduled) this.#schedule()
@@ -145,12 +154,35 @@ export class Group {
 
   /** A last write, now; then nothing more. What is waiting rejects with `reason`. */
   close(reason: TaskError, last: (write: Write) => void): void {
-    if (this.#closed) return
-    this.#closed = reason
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    if (!this.#over) {
+      this.#end(reason)
+      this.#goodbye(last)
+    }
+    this.#statements.clear()
+    this.#options.db.close()
+  }
+
+  /** Ends everything if the file of that name is another by now. Asked more often, it looks once a millisecond. */
+  checkFile(): void {
+    const now = this.#options.clock.monotonic()
+    if (this.#over || now - this.#checkedAt < CHECK_MS) return
+    this.#checkedAt = now
+    if (!this.#options.isReplaced()) return
+    this.#end(replaced(this.#options.path, 'no'))
+    this.#options.onReplaced()
+  }
+
+  #end(reason: TaskError): void {
+    this.#over = reason
     this.#cancelRetry?.()
     const waiting = this.#waiting
     this.#waiting = []
     for (const each of waiting) each.reject(reason)
+  }
+
+  #goodbye(last: (write: Write) => void): void {
     try {
       const batch = [{ promised: false, apply: last, resolve: () => {}, reject: () => {} }]
       this.#settle(batch, this.#store(batch))
@@ -159,12 +191,10 @@ export class Group {
     } catch {
       // Somebody else is writing. Nothing is lost: leases run out, and others see that this process is gone.
     }
-    this.#statements.clear()
-    this.#options.db.close()
   }
 
   #read<T>(read: () => T): T {
-    if (this.#closed) throw this.#closed
+    if (this.#over) throw this.#over
     for (let left = READ_TRIES; ; left--) {
       try {
         this.#endOpen()
@@ -187,12 +217,12 @@ export class Group {
 
   #flush(): void {
     this.#scheduled = false
-    if (this.#closed) return
+    if (this.#over) return
     const waiting = this.#waiting
     this.#waiting = []
     const rest = this.#commit(waiting)
     if (rest.length > 0) this.#waiting = [...rest, ...this.#waiting]
-    if (this.#waiting.length > 0 && !this.#scheduled && !this.#closed) this.#schedule()
+    if (this.#waiting.length > 0 && !this.#scheduled && !this.#over) this.#schedule()
   }
 
   #schedule(): void {
@@ -231,6 +261,12 @@ export class Group {
     if (this.#tries > 0) this.#streakSince = this.#options.clock.monotonic()
     this.#tries = 0
     this.#lockedSince = undefined
+    this.checkFile()
+    if (this.#over) {
+      const reason = replaced(this.#options.path, 'unknown')
+      for (const each of batch) each.reject(reason)
+      return []
+    }
     this.#settle(batch, stored)
     return batch.slice(stored.outcomes.length)
   }

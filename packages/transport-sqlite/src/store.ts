@@ -1,6 +1,7 @@
 // One open file: the connection with its group commit, this process's place among those that share it, and who waits for what.
 import type { Clock } from '@tasks/core/adapter'
 import { TaskError, thisProcess } from '@tasks/core/adapter'
+import { watchIdentity } from './file-identity'
 import { Group } from './group-commit'
 import { Mail } from './mail'
 import { Neighbours } from './neighbours'
@@ -24,12 +25,15 @@ export interface Store {
 export async function openStore(options: FileOptions, create: boolean): Promise<Store> {
   const { path, synchronous, clock } = options
   const db = await openFile(options, create)
+  const isReplaced = watchIdentity(path)
   let wakeup: Wakeup | undefined
   const group: Group = new Group({
     db,
     path,
     clock,
     synchronous,
+    isReplaced,
+    onReplaced: () => waiting.wakeAll(),
     onBlocked: () => wakeup?.askForRoom(),
     isShared: (write) =>
       wakeup !== undefined && write.get('SELECT 1 FROM process WHERE id <> ? LIMIT 1', neighbours.id) !== undefined,
@@ -55,7 +59,10 @@ export async function openStore(options: FileOptions, create: boolean): Promise<
       returns.refresh()
     },
     onRoomWanted: () => group.makeRoom(),
-    onBeat: () => neighbours.check(),
+    onBeat() {
+      group.checkFile()
+      neighbours.check()
+    },
   })
   return {
     group,

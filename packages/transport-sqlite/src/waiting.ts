@@ -80,6 +80,13 @@ export class Waiting {
     for (const namespace of events ?? []) for (const listener of this.#events.get(namespace) ?? []) listener()
   }
 
+  /** Everybody looks, and meets what there is to say. */
+  wakeAll(): void {
+    const keys = (waiters: ReadonlyMap<number, unknown>): Set<number> => new Set(waiters.keys())
+    const [queues, slots] = [keys(this.#queues), keys(this.#slots)]
+    this.wake({ queues, slots, owners: keys(this.#owners), events: keys(this.#events) })
+  }
+
   /** Wakes those for whom another process has left something. */
   look(): void {
     const owners = new Set([...this.#owners.keys()].filter((namespace) => this.#ownersChanged(namespace)))

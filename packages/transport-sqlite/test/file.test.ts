@@ -1,6 +1,17 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { SendOutcome, Space, Transport } from '@tasks/core'
 import { systemClock, TaskError } from '@tasks/core/adapter'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -211,6 +222,50 @@ describe('the file', () => {
     await expect(transport.open({ namespace: 'n' })).rejects.toMatchObject({ code: 'TASKS_NOT_FOUND' })
     mkdirSync(join(folder, 'late'))
     await transport.open({ namespace: 'n' })
+  })
+})
+
+describe('a file that is removed or replaced while it is open', () => {
+  const files = (path: string): readonly string[] => [path, `${path}-wal`, `${path}-shm`]
+  const remove = (path: string): void => files(path).forEach((each) => rmSync(each))
+  test.each([
+    ['removed', remove],
+    ['removed without its log', (path: string) => rmSync(path)],
+    ['moved away', (path: string) => renameSync(path, `${path}.old`)],
+    [
+      'replaced',
+      (path: string) => {
+        copyFileSync(path, `${path}.restored`)
+        renameSync(`${path}.restored`, path)
+      },
+    ],
+  ])('%s: says so to those who wait and to those who ask, and answers no more', async (_, change) => {
+    const path = newPath()
+    const space = await open(path)
+    const send = (id: string) => space.send([{ target: { to: 'task', queue: 'q' }, id, body: new Uint8Array(1) }])
+    expect(await send('before')).toEqual([{ ok: true }])
+    const waiting = space
+      .consume({ queues: ['another'], leaseMs: 60_000 })
+      .receive({ max: 1, waitMs: 60_000, suspects: false })
+    waiting.catch(() => {})
+    const lost = { code: 'TASKS_STORE_UNSAFE', message: expect.stringContaining(path) as string }
+    change(path)
+    await sleep(5)
+    const [outcome] = await send('after')
+    expect(outcome).toMatchObject({ ok: false, error: lost })
+    await expect(waiting).rejects.toMatchObject(lost)
+    expect(await send('later')).toMatchObject([{ ok: false, certain: true, error: lost }])
+    await expect(space.reader!.load(0, ['a'])).rejects.toMatchObject(lost)
+  })
+
+  test('ends those who only wait', async () => {
+    const path = newPath()
+    const waiting = (await open(path))
+      .consume({ queues: ['q'], leaseMs: 60_000 })
+      .receive({ max: 1, waitMs: 60_000, suspects: false })
+    waiting.catch(() => {})
+    remove(path)
+    await expect(waiting).rejects.toMatchObject({ code: 'TASKS_STORE_UNSAFE' })
   })
 })
 

@@ -22,6 +22,8 @@ async function setup(
     path,
     clock,
     synchronous,
+    isReplaced: () => false,
+    onReplaced: () => {},
     isShared: () => false,
     onCommit: () => {},
     onBlocked: () => {},
