@@ -74,7 +74,7 @@ export class Requests {
     for (;;) {
       try {
         const run =
-          record.stored || record.tries === MOST_TRIES
+          record.stored || (onDuplicate === 'restart' && record.tries >= MOST_TRIES)
             ? this.#attach(process, client, record)
             : await this.#submitOnce(process, client, record, author.pipeline(program), options)
         record.stored ||= isNear
