@@ -304,8 +304,11 @@ test.each(ways)('list finds by name, time and status, and says where it goes on,
   const since = new Date(createdAt + 1)
   await (await client.submit(two.send().continueWith(one.send()), { id: 'b' })).result()
   await (await client.submit(one.send().set({ displayName: 'two' }), { id: 'c' })).result()
-  const ids = async (options: ListOptions): Promise<string[]> =>
-    (await client.list(options)).pipelines.map(({ id }) => id)
+  const ids = async (options: ListOptions): Promise<string[]> => {
+    const { pipelines, incomplete } = await client.list(options)
+    // An owner was kept from answering: what it owns is not in the list, which says so.
+    return incomplete ? await ids(options) : pipelines.map(({ id }) => id)
+  }
   expect(await ids({})).toEqual(['a', 'b', 'c'])
   expect(await ids({ name: 'one' })).toEqual(['a'])
   expect(await ids({ name: 'two' })).toEqual(['b', 'c'])
