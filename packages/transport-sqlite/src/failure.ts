@@ -11,6 +11,7 @@ const IOERR = 10
 const CORRUPT = 11
 const FULL = 13
 const CANTOPEN = 14
+const PROTOCOL = 15
 const TOOBIG = 18
 const NOTADB = 26
 
@@ -21,7 +22,8 @@ export function resultCode(error: unknown): number | undefined {
 
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error)
-  return code === BUSY || code === LOCKED
+  // PROTOCOL: the locks of the log's index were taken by others for as long as SQLite itself tries.
+  return code === BUSY || code === LOCKED || code === PROTOCOL
 }
 
 /** Whether ROLLBACK failed because there is no transaction. */
@@ -44,6 +46,7 @@ export function failure(error: unknown, path: string, inDoubt = false): TaskErro
   switch (resultCode(error) ?? NONE) {
     case BUSY:
     case LOCKED:
+    case PROTOCOL:
       return make('TASKS_UNAVAILABLE', 'another process holds the write lock of the file and does not let go')
     case FULL:
       // The mark that makes a transaction whole is written last.

@@ -44,6 +44,8 @@ export interface Changes {
 
 interface Pending {
   readonly promised: boolean
+  /** How long it has waited for another process's transaction. */
+  blockedMs: number
   apply(write: Write): unknown
   resolve(value: never): void
   reject(error: unknown): void
@@ -81,16 +83,24 @@ export interface GroupOptions {
 
 // A transaction ends after this long even if more is waiting: the event loop has other things to do.
 const TURN_MS = 20
-// How long writers wait for another process's transaction before they give up.
+// How long a write waits for another process's transaction before it gives up.
 const LOCK_PATIENCE_MS = 10_000
+// Between two tries no more than this is counted: the rest of it this process has slept itself.
+const LONGEST_STEP_MS = 200
 // The lock is asked for in bursts, one try a turn, a millisecond apart: most transactions of others take less.
 const BURST = 20
 const PAUSE_MS = 1
+// Who has waited for long waits for a process that is stopped, or the like: a tenth more does no harm, and trying all the time costs a core.
+const PAUSE_SHARE = 10
+const LONGEST_PAUSE_MS = 50
 // A process that commits in a row lets go of the lock for a few microseconds at a time, which others mostly miss. If one of them says so,
 // it makes room, after it has had the lock for this long.
 const STREAK_MS = 5
 // Looking at the path after every commit would cost a lone one a twentieth.
 const CHECK_MS = 1
+
+// Of the last write, in which a process says that it is gone: others find that out by themselves, but later.
+const GOODBYE_TRIES = 20
 
 // Readers wait for nobody, except for a moment while another process recovers the log of one that was killed.
 const READ_TRIES = 1000
@@ -111,7 +121,8 @@ export class Group {
   #tries = 0
   #roomWanted = false
   #streakSince = 0
-  #lockedSince: number | undefined
+  #blockedSince: number | undefined
+  #triedAt = 0
   #checkedAt = -Infinity
   #cancelRetry: (() => void) | undefined
 
@@ -133,7 +144,7 @@ export class Group {
   #add<T>(apply: (write: Write) => T, promised: boolean): Promise<T> {
     if (this.#over) return Promise.reject(this.#over)
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ promised, apply, resolve, reject })
+      this.#waiting.push({ promised, blockedMs: 0, apply, resolve, reject })
       if (!this.#scheduled) this.#schedule()
     })
   }
@@ -184,8 +195,8 @@ export class Group {
 
   #goodbye(last: (write: Write) => void): void {
     try {
-      const batch = [{ promised: false, apply: last, resolve: () => {}, reject: () => {} }]
-      this.#settle(batch, this.#store(batch))
+      const batch = [{ promised: false, blockedMs: 0, apply: last, resolve: () => {}, reject: () => {} }]
+      this.#settle(batch, this.#storeSoon(batch))
       // SQLite does so itself when the last connection closes, but @photostructure/sqlite keeps one open until its statements are collected.
       this.#prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()
     } catch {
@@ -228,8 +239,14 @@ export class Group {
   #schedule(): void {
     this.#scheduled = true
     const { clock } = this.#options
-    if (this.#pauses()) this.#cancelRetry = clock.after(PAUSE_MS, () => this.#flush())
+    if (this.#pauses()) this.#cancelRetry = clock.after(this.#pauseMs(), () => this.#flush())
     else clock.soon(() => this.#flush())
+  }
+
+  #pauseMs(): number {
+    if (this.#blockedSince === undefined) return PAUSE_MS
+    const blockedMs = this.#triedAt - this.#blockedSince
+    return Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_MS, blockedMs / PAUSE_SHARE))
   }
 
   #pauses(): boolean {
@@ -260,7 +277,7 @@ export class Group {
     }
     if (this.#tries > 0) this.#streakSince = this.#options.clock.monotonic()
     this.#tries = 0
-    this.#lockedSince = undefined
+    this.#blockedSince = undefined
     this.checkFile()
     if (this.#over) {
       const reason = replaced(this.#options.path, 'unknown')
@@ -273,15 +290,33 @@ export class Group {
 
   #waitForLock(batch: readonly Pending[], error: unknown): readonly Pending[] {
     const now = this.#options.clock.monotonic()
-    this.#tries++
-    this.#lockedSince ??= now
-    if (this.#tries % BURST === 0) this.#options.onBlocked()
-    if (now - this.#lockedSince < LOCK_PATIENCE_MS) return batch
-    this.#lockedSince = undefined
-    this.#tries = 0
-    const reason = failure(error, this.#options.path)
-    for (const each of batch) each.reject(reason)
-    return []
+    const step = this.#blockedSince === undefined ? 0 : Math.min(LONGEST_STEP_MS, now - this.#triedAt)
+    this.#blockedSince ??= now
+    this.#triedAt = now
+    if (++this.#tries % BURST === 0) this.#options.onBlocked()
+    const left: Pending[] = []
+    for (const each of batch) {
+      each.blockedMs += step
+      if (each.blockedMs < LOCK_PATIENCE_MS) left.push(each)
+      else each.reject(failure(error, this.#options.path))
+    }
+    if (left.length === 0) {
+      this.#blockedSince = undefined
+      this.#tries = 0
+    }
+    return left
+  }
+
+  /** Blocks the event loop for a few milliseconds at most, while another process writes. */
+  #storeSoon(batch: readonly Pending[]): Stored {
+    for (let left = GOODBYE_TRIES; ; left--) {
+      try {
+        return this.#store(batch)
+      } catch (error) {
+        if (!isBusy(error) || left === 0) throw error
+        blockFor(1)
+      }
+    }
   }
 
   /** One transaction for as many of the batch as there is time for. Throws if nothing was stored. */

@@ -2,7 +2,7 @@
 import { inParallel, type Client, type PipelineHandle } from '@tasks/core'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { chooseDriver } from '../src/driver'
+import { chooseDriver, type Database } from '../src/driver'
 import { clientOf } from './support/client'
 import { newPath } from './support/folder'
 import { recipeOf } from './support/recipes'
@@ -10,6 +10,8 @@ import { add, block, echo, sum, wait } from './support/tasks'
 import { startWorkerProcess, type WorkerProcess } from './support/worker-process'
 
 const LEASE_MS = 600
+// More than are done before a process is met inside a transaction.
+const MANY = 5_000
 const PATIENCE_MS = 60_000
 const waiting = { timeoutMs: PATIENCE_MS }
 const until = { timeout: PATIENCE_MS, interval: 20 }
@@ -45,9 +47,9 @@ async function expectRight(all: readonly Submitted[]): Promise<void> {
 }
 
 /**
- * SIGSTOP, but not in the middle of a transaction: it would hold the file's write lock, and everybody else would wait for as long as it sleeps.
+ * SIGSTOP, in the middle of a transaction or not. In one it holds the file's write lock, and everybody else waits for as long as it sleeps.
  */
-async function stop(worker: WorkerProcess, path: string): Promise<void> {
+async function stop(worker: WorkerProcess, path: string, inTransaction = false): Promise<void> {
   const db = chooseDriver().open(path)
   try {
     db.exec('PRAGMA busy_timeout = 0')
@@ -55,16 +57,21 @@ async function stop(worker: WorkerProcess, path: string): Promise<void> {
       worker.kill('SIGSTOP')
       // The signal has to arrive first.
       await sleep(5)
-      try {
-        db.exec('BEGIN IMMEDIATE; ROLLBACK')
-        return
-      } catch {
-        worker.kill('SIGCONT')
-        await sleep(7)
-      }
+      if (isLocked(db) === inTransaction) return
+      worker.kill('SIGCONT')
+      await sleep(7)
     }
   } finally {
     db.close()
+  }
+}
+
+function isLocked(db: Database): boolean {
+  try {
+    db.exec('BEGIN IMMEDIATE; ROLLBACK')
+    return false
+  } catch {
+    return true
   }
 }
 
@@ -126,6 +133,31 @@ test.each(lanes)(
     await sleep(3 * LEASE_MS)
     sleeper.kill('SIGCONT')
     await expectRight(all)
+    expect(await client.deadLetters.list()).toEqual([])
+    expectSound(path)
+  },
+  2 * PATIENCE_MS,
+)
+
+test.each(lanes)(
+  'stopped inside a transaction it holds the others up until it is killed; they lose nothing; tasks %s',
+  async (_, localLane) => {
+    const path = newPath()
+    const client = clientOf(path)
+    const options = { leaseMs: LEASE_MS, concurrency: 5, localLane }
+    const victim = await startWorkerProcess(path, options)
+    const many = inParallel(Array.from({ length: MANY }, (__, value) => echo.send(value))).continueWith(sum)
+    const run = await client.submit(many, { id: 'many' })
+    await expect.poll(async () => (await run.status()).done, until).toBeGreaterThan(100)
+    await stop(victim, path, true)
+    let isTaken = false
+    const meanwhile = submitSome(client, 'meanwhile', [2, 4_242])
+    void meanwhile.finally(() => (isTaken = true)).catch(() => {})
+    await sleep(3 * LEASE_MS)
+    expect(isTaken).toBe(false)
+    victim.kill('SIGKILL')
+    await startWorkerProcess(path, options)
+    await expectRight([{ run, expected: (MANY * (MANY - 1)) / 2, tasks: MANY + 1 }, ...(await meanwhile)])
     expect(await client.deadLetters.list()).toEqual([])
     expectSound(path)
   },

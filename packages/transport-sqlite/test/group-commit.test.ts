@@ -163,6 +163,70 @@ describe('group commit', () => {
     expect(names(group)).toEqual(['later'])
   })
 
+  test('gives each write its own time, in which it does not count what the process has slept', async () => {
+    let now = 0
+    const tries: (() => void)[] = []
+    const clock: Clock = {
+      ...systemClock,
+      monotonic: () => now,
+      soon: (fn) => void tries.push(fn),
+      after: (_, fn) => (tries.push(fn), () => {}),
+    }
+    const { group, path } = await setup({ clock })
+    const other = chooseDriver().open(path)
+    onTestFinished(() => other.close())
+    other.exec('BEGIN IMMEDIATE')
+    const over: string[] = []
+    const ask = (name: string): void => {
+      const writing = group.write((write) => write.run(INSERT, name.length, name))
+      writing.then(
+        () => over.push(`${name} stored at ${now}`),
+        () => over.push(`${name} given up at ${now}`),
+      )
+    }
+    const pass = async (ms: number, step = 100): Promise<void> => {
+      for (const end = now + ms; now < end;) {
+        now += step
+        tries.shift()!()
+        await Promise.resolve()
+      }
+    }
+    ask('a')
+    await pass(100)
+    await pass(9_000)
+    ask('bb')
+    await pass(5_000)
+    // Stopped, and continued.
+    await pass(60_000, 60_000)
+    other.exec('COMMIT')
+    await pass(100)
+    expect(over).toEqual(['a given up at 10100', 'bb stored at 74200'])
+  })
+
+  test('asks less often for a lock that is held for long', async () => {
+    let now = 0
+    const pauses: number[] = []
+    const clock: Clock = {
+      ...systemClock,
+      monotonic: () => now,
+      after: (ms, fn) => {
+        pauses.push(ms)
+        now += ms
+        return systemClock.after(0, fn)
+      },
+    }
+    const { group, path } = await setup({ clock })
+    const other = chooseDriver().open(path)
+    onTestFinished(() => other.close())
+    other.exec('BEGIN IMMEDIATE')
+    await expect(group.write((write) => write.run(INSERT, 1, 'never'))).rejects.toMatchObject({
+      code: 'TASKS_UNAVAILABLE',
+    })
+    expect(pauses[0]).toBe(1)
+    expect(Math.max(...pauses)).toBe(50)
+    expect(pauses.length).toBeLessThan(300)
+  })
+
   test('says of a failed COMMIT, and of nothing else, that its outcome is not known', async () => {
     const driver = new FaultyDriver()
     const { group } = await setup({ driver })
