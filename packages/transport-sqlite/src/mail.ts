@@ -5,7 +5,9 @@ import type { Clock } from '@tasks/core/adapter'
 import { BYTES } from './driver'
 import type { Group, Write } from './group-commit'
 
-const SIGNALS_KEPT_MS = 60_000
+const KEPT_MS = 60_000
+/** Read at once. */
+const PAGE = 100
 
 export class Mail {
   readonly #group: Group
@@ -35,7 +37,10 @@ export class Mail {
     const process = Number(address.slice(0, address.indexOf('.')))
     if (process === this.#process) return write.after(() => this.#deliver(address, body))
     if (!Number.isSafeInteger(process) || !write.get('SELECT 1 FROM process WHERE id = ?', process)) return
-    write.run(`INSERT INTO reply VALUES (?, ?, ?, ${BYTES})`, seq, process, address, body)
+    const now = this.#clock.now()
+    // Of a process that reads no more: two go for each that comes.
+    write.run(DROP_OLD, process, now - KEPT_MS)
+    write.run(`INSERT INTO reply VALUES (?, ?, ?, ?, ${BYTES})`, process, seq, now, address, body)
     write.changed.mail = true
   }
 
@@ -50,7 +55,7 @@ export class Mail {
     write.after(() => this.#announce(namespace, body))
     if (!write.get('SELECT 1 FROM process WHERE id <> ? LIMIT 1', this.#process)) return
     const now = this.#clock.now()
-    write.run('DELETE FROM signal WHERE at < ?', now - SIGNALS_KEPT_MS)
+    write.run('DELETE FROM signal WHERE at < ?', now - KEPT_MS)
     write.run(`INSERT INTO signal VALUES (?, ?, ?, ?, ${BYTES})`, write.draw(1), namespace, this.#process, now, body)
     write.changed.mail = true
   }
@@ -67,11 +72,12 @@ export class Mail {
     if (this.#collecting || !this.#group.get('SELECT 1 FROM reply WHERE process = ? LIMIT 1', this.#process)) return
     this.#collecting = true
     this.#group
-      .note((write) => write.all('DELETE FROM reply WHERE process = ? RETURNING address, body', this.#process))
+      .note((write) => write.all(TAKE, this.#process))
       .then(
         (replies) => {
           this.#collecting = false
           for (const { address, body } of replies) this.#deliver(address as string, body as Bytes)
+          if (replies.length === PAGE) this.#clock.soon(() => this.look())
         },
         () => (this.#collecting = false),
       )
@@ -88,3 +94,11 @@ export class Mail {
     for (const handler of listeners ?? []) queueMicrotask(() => listeners!.has(handler) && handler(body))
   }
 }
+
+const DROP_OLD = `
+DELETE FROM reply WHERE process = ?1 AND at < ?2
+  AND seq IN (SELECT seq FROM reply WHERE process = ?1 ORDER BY seq LIMIT 2)`
+
+const TAKE = `
+DELETE FROM reply WHERE process = ?1 AND seq IN (SELECT seq FROM reply WHERE process = ?1 ORDER BY seq LIMIT ${PAGE})
+RETURNING address, body`

@@ -6,7 +6,7 @@ import type { Group, Write } from './group-commit'
 import { expireLease } from './returns'
 
 const SEEN_EVERY_MS = 10_000
-// Of another machine (a container that shares the folder) only silence can tell.
+// Of another container that shares the folder only silence can tell.
 const SILENT_MS = 60_000
 
 interface Neighbour extends ProcessIdentity {
@@ -60,8 +60,12 @@ export class Neighbours {
   }
 
   #isDead(other: Neighbour, now: number): boolean {
-    if (other.machine !== this.#me.machine || other.pid === this.#me.pid) return other.seen < now - SILENT_MS
-    return isGone(other)
+    const { machine, boot, pid } = this.#me
+    // The file is on a disk of this machine: whoever had it open before the machine started is gone, whatever the clock has done since.
+    if (boot !== '' && other.boot !== '' && other.boot !== boot) return true
+    const isSilent = other.seen < now - SILENT_MS
+    if (other.machine !== machine) return isSilent
+    return isGone(other) || (other.pid === pid && isSilent)
   }
 
   /** Says goodbye: partitions are free at once; leases are not, since their tasks may still be running. */
@@ -70,8 +74,8 @@ export class Neighbours {
   }
 }
 
-function register(write: Write, id: number, { machine, pid, started }: ProcessIdentity, now: number): void {
-  write.run('INSERT INTO process VALUES (?, ?, ?, ?, ?)', id, machine, pid, started, now)
+function register(write: Write, id: number, { machine, boot, pid, started }: ProcessIdentity, now: number): void {
+  write.run('INSERT INTO process VALUES (?, ?, ?, ?, ?, ?)', id, machine, boot, pid, started, now)
 }
 
 function bury(write: Write, process: number): void {

@@ -51,10 +51,10 @@ export function transportOf(options: SqliteTransportOptions, driver: Driver): Tr
   }
   const spaces = new Set<Space>()
   let opening: { readonly create: boolean; readonly store: Promise<Store> } | undefined
-  let closed = false
+  let closing: Promise<void> | undefined
 
   const refuseIfClosed = (): void => {
-    if (closed) throw new TaskError('TASKS_CLOSED', `${path}: the transport is closed`)
+    if (closing) throw new TaskError('TASKS_CLOSED', `${path}: the transport is closed`)
   }
 
   /** One store for all. Whoever may create the file is not refused with somebody who may not. */
@@ -71,6 +71,12 @@ export function transportOf(options: SqliteTransportOptions, driver: Driver): Tr
     return mine.store
   }
 
+  const close = async (): Promise<void> => {
+    await Promise.all([...spaces].map((space) => space.close()))
+    const opened = await opening?.store.catch(() => undefined)
+    opened?.close()
+  }
+
   return {
     name: 'sqlite',
     capabilities,
@@ -85,13 +91,7 @@ export function transportOf(options: SqliteTransportOptions, driver: Driver): Tr
       return space
     },
 
-    async close(): Promise<void> {
-      if (closed) return
-      closed = true
-      await Promise.all([...spaces].map((space) => space.close()))
-      const opened = await opening?.store.catch(() => undefined)
-      opened?.close()
-    },
+    close: () => (closing ??= close()),
   }
 }
 

@@ -2,7 +2,7 @@
 // Where watching does not work (or has not yet shown that it does), `PRAGMA data_version` is asked every few milliseconds;
 // and now and then in any case, so that a lost notification costs a moment and not more. Measurements: HOW_IT_WORKS.md.
 import type { FSWatcher } from 'node:fs'
-import { closeSync, constants, fstatSync, openSync, readSync, statSync, watch, writeSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync, statSync, watch, writeSync } from 'node:fs'
 import type { Clock } from '@tasks/core/adapter'
 import type { Group } from './group-commit'
 
@@ -77,7 +77,17 @@ export class Wakeup {
   #openFile(): number {
     this.#fd = openSync(this.#path, constants.O_RDWR | constants.O_CREAT)
     this.#inode = fstatSync(this.#fd).ino
+    this.#admit(this.#fd)
     return this.#fd
+  }
+
+  /** Whoever may write the database may write this, whatever the umask of who made it: SQLite does the same for its own files. */
+  #admit(fd: number): void {
+    try {
+      fchmodSync(fd, statSync(this.#options.path).mode & 0o777)
+    } catch {
+      // It is somebody else's, who has done so.
+    }
   }
 
   #closeFile(): void {

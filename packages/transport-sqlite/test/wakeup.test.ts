@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock, Space } from '@tasks/core'
 import { systemClock } from '@tasks/core/adapter'
@@ -63,4 +63,12 @@ test('a lone process does not write it at every commit', async () => {
   await sleep(20)
   await receives(space, space)
   expect(statSync(`${path}-wake`).mtimeMs).toBe(mtimeMs)
+})
+
+test('whoever may write the database may write that file', async () => {
+  const path = newPath()
+  writeFileSync(path, '')
+  chmodSync(path, 0o666)
+  await open(path)
+  expect((statSync(`${path}-wake`).mode & 0o777).toString(8)).toBe('666')
 })

@@ -5,16 +5,18 @@ import { hostname } from 'node:os'
 export interface ProcessIdentity {
   /** Where `pid` means something: the host, its boot, and the pid namespace, since containers of one host share none. */
   readonly machine: string
+  /** Which start of the kernel this is, the same in all containers; empty where the system does not tell. */
+  readonly boot: string
   readonly pid: number
   /** The start time in clock ticks, since pids are used again; empty where the system does not tell. */
   readonly started: string
 }
 
 export function thisProcess(): ProcessIdentity {
-  const boot = attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim())
+  const boot = attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()) ?? ''
   const pids = attempt(() => readlinkSync('/proc/self/ns/pid'))
-  const machine = [hostname(), boot, pids].filter((part) => part !== undefined).join(' ')
-  return { machine, pid: process.pid, started: stat(process.pid)?.started ?? '' }
+  const machine = [hostname(), boot, pids].filter((part) => part !== undefined && part !== '').join(' ')
+  return { machine, boot, pid: process.pid, started: stat(process.pid)?.started ?? '' }
 }
 
 /** Whether a process of this machine is certainly gone. */
