@@ -8,6 +8,31 @@ import { newServer } from './support/server'
 const NAMESPACE = 'keys'
 const PARTITIONS = 4
 
+test('what a receive that waits is known by expires, should its process be killed', async (ctx) => {
+  const server = await newServer(ctx)
+  const onServer = new Redis(server.url)
+  onTestFinished(() => onServer.disconnect())
+  const transport = redisTransport({ url: server.url })
+  onTestFinished(() => transport.close())
+  const space = await transport.open({ namespace: NAMESPACE, partitions: 1 })
+  const receive = (leaseMs: number, ms: number): unknown =>
+    space
+      .consume({ queues: ['q'], leaseMs })
+      .receive({ max: 1, waitMs: ms, suspects: false })
+      .catch(() => {})
+  const keys = [`{tasks:${NAMESPACE}}:waiting`, `{tasks:${NAMESPACE}}:q:q:waiters`]
+  const left = () => Promise.all(keys.map((key) => onServer.pttl(key)))
+  void receive(600_000, 30_000)
+  await expect.poll(async () => Math.min(...(await left()))).toBeGreaterThan(1_200_000)
+  // One that waits for less takes nothing from it.
+  void receive(1_000, 30_000)
+  await expect.poll(async () => onServer.zcard(keys[1]!)).toBe(2)
+  for (const ms of await left()) {
+    expect(ms).toBeGreaterThan(1_200_000)
+    expect(ms).toBeLessThanOrEqual(1_260_000)
+  }
+})
+
 test('a finished pipeline leaves no key behind after its retention, and no field', async (ctx) => {
   const server = await newServer(ctx)
   const onServer = new Redis(server.url)

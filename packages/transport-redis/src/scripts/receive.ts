@@ -38,13 +38,20 @@ export const receive = script(
   lua`
 ${NOW}${TAKE}${MARKS}${LOOK_FOR}
 local WAITING = KEYS[1]
+local time = now()
 local batch, max, leaseMs, suspects, waiter = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5]
+
+-- Nobody waits for longer than a lease. What a process has left that was killed is removed by who sends; where nobody does, it goes with its key.
+local function passesBy(key)
+  local at = string.format('%.0f', time + 2 * leaseMs + 60000)
+  redis.call('PEXPIREAT', key, at, 'NX')
+  redis.call('PEXPIREAT', key, at, 'GT')
+end
 
 -- Also the write that needs no memory: what follows ends work, and is not refused when the server has none.
 redis.call('HDEL', WAITING, waiter)
 if lookFor(8) then return answer end
 
-local time = now()
 local next
 
 -- What was given back for later and is due: to its place again, or, if it has been a suspect, among the suspects.
@@ -123,7 +130,11 @@ if #answer > 2 then return answer end
 
 if ARGV[6] == '1' then
   redis.call('HSET', WAITING, waiter, table.concat({ ARGV[7], batch, max, leaseMs, ARGV[4] }, '\n'))
-  for k = 2, #KEYS, 6 do redis.call('ZADD', KEYS[k + 5], 'NX', time, waiter) end
+  for k = 2, #KEYS, 6 do
+    redis.call('ZADD', KEYS[k + 5], 'NX', time, waiter)
+    passesBy(KEYS[k + 5])
+  end
+  passesBy(WAITING)
 end
 if next then answer[1] = math.max(0, next - time) end
 return answer
