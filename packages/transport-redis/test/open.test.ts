@@ -1,6 +1,16 @@
 // Which servers and settings are taken, and what is said of the others.
 import { own } from '@tasks/conformance/vitest'
-import { createClient, createTasks, startWorker, type Commit, type Send, type Space, type Transport } from '@tasks/core'
+import {
+  createClient,
+  createTasks,
+  sleep,
+  startWorker,
+  type Commit,
+  type Logger,
+  type Send,
+  type Space,
+  type Transport,
+} from '@tasks/core'
 import type { Server } from '@tasks/dev-config/brokers'
 import { Redis } from 'ioredis'
 import { readFileSync } from 'node:fs'
@@ -322,12 +332,51 @@ test('the ACL of the README suffices for a client and a worker', async (ctx) => 
   const transport = transportOf({ client })
   const tasks = createTasks({ namespace: 'n' })
   const double = tasks.bind('double', (n: number) => n * 2)
-  const worker = await startWorker({ tasks, transport, partitions: 2, localLane: false })
-  const user = createClient({ namespace: 'n', transport })
-  expect(await (await user.submit(double.send(21))).result({ timeoutMs: 10_000 })).toBe(42)
-  await user.enqueue(double, 1)
+  const one = tasks.bind('one', () => 1)
+  const length = tasks.bind('length', (text: string) => text.length)
+  const refusals: string[] = []
+  const note = (_: unknown, message: string): void => void refusals.push(message)
+  const logger: Logger = { debug: () => {}, info: () => {}, warn: note, error: note }
+  const worker = await startWorker({ tasks, transport, partitions: 2, localLane: false, logger })
+  const user = createClient({ namespace: 'n', transport, logger })
+  const fails = tasks.bind(
+    'fails',
+    (): number => {
+      throw new Error('as it must')
+    },
+    { retry: { maxRetries: 0 } },
+  )
+  const patience = { timeoutMs: 10_000 }
+  const run = await user.submit(double.send(21).set({ priority: 5 }).continueWith(double), { id: 'run', delayMs: 1 })
+  expect(await run.result(patience)).toBe(84)
+  expect(await (await user.enqueue(double, 1, { priority: 5, reply: true })).result(patience)).toBe(2)
   expect((await user.list()).pipelines).toHaveLength(1)
-  expect(await user.deadLetters.list()).toEqual([])
+  // More than a message takes: in blobs, which go with their run.
+  expect(await (await user.submit(length.send('x'.repeat(5 << 20)), { id: 'large' })).result(patience)).toBe(5 << 20)
+  await user.delete('large')
+  // Control: a signal to all.
+  const slept = await user.submit(double.send(1).continueWith(sleep(300)).continueWith(one.send()), { id: 'slept' })
+  await slept.pause()
+  await slept.resume()
+  expect(await slept.result(patience)).toBe(1)
+  // Dead letters, redriven and dropped.
+  await user.enqueue(fails.send())
+  const dead = async (): Promise<readonly string[]> => (await user.deadLetters.list()).map(({ id }) => id)
+  await expect.poll(async () => (await dead()).length, { timeout: 10_000 }).toBe(1)
+  await user.deadLetters.redrive((await dead())[0]!)
+  await expect.poll(async () => (await dead()).length, { timeout: 10_000 }).toBe(1)
+  await user.deadLetters.drop((await dead())[0]!)
+  expect(await dead()).toEqual([])
+  // Events, and a subscription that remembers where it is.
+  const heard: string[] = []
+  const subscription = await user.subscribe({ name: 'reader', from: 'beginning' }, (batch) => {
+    for (const item of batch) if (item.kind === 'event') heard.push(item.event.type)
+  })
+  await expect.poll(() => heard, { timeout: 10_000 }).toContain('dev.tasks.pipeline.created')
+  await user.sendEvent({ key: 'k', value: 1 })
+  await subscription.close()
+  await user.unsubscribe('reader')
+  expect(refusals).toEqual([])
   await user.close()
   await worker.close()
   expect(transport.capabilities.durability).toBe('process')
