@@ -4,8 +4,18 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import { transportOf } from './place'
-import { harms, harmsOfWorkers, PIPELINES, soak, type HarmName, type Round } from './rounds'
+import {
+  harms,
+  harmsOfServers,
+  harmsOfWorkers,
+  PIPELINES,
+  soak,
+  type HarmName,
+  type Network,
+  type Round,
+} from './rounds'
 
 const HELP = `npm run soak -- [options]
 
@@ -16,7 +26,7 @@ const HELP = `npm run soak -- [options]
   --help             this
 
 Four processes: two that own partitions and run tasks, one that only owns, one that only runs. In each round ten pipelines are submitted, five of which wait for an
-event of the others, and one of these things is done in the middle of them:
+event of the others, and one of these things is done in the middle of them (those of the network on Redis and NATS only; on SQLite only those of workers):
 ${Object.keys(harms)
   .map((name) => `  - ${name}`)
   .join('\n')}
@@ -38,12 +48,14 @@ interface Where extends Pick<Server, 'kill' | 'restart' | 'stop'> {
   /** What it is, for people. */
   readonly title: string
   readonly leaseMs: number
+  readonly network?: Network
   readonly harms: readonly HarmName[]
 }
 
 const transports = {
-  redis: async () => onServer('Redis', 'appendfsync always', await startRedis({ appendfsync: 'always' }), 1_000),
-  nats: async () => onServer('NATS', 'JetStream', await startNats(), 1_000),
+  redis: async () => throughNetwork('Redis', 'appendfsync always', await startRedis({ appendfsync: 'always' }), 1_000),
+  nats: async () => throughNetwork('NATS', 'JetStream', await startNats(), 1_000),
+  // Brokers tell clients where they are, past any network of ours.
   kafka: async () => onServer('Kafka', 'one broker', await startKafka(), 2_000),
   sqlite: (): Where => {
     const folder = mkdtempSync(join(tmpdir(), 'tasks-soak-'))
@@ -65,11 +77,22 @@ function onServer(name: string, settings: string, server: Server, leaseMs: numbe
     url,
     title: `${name} ${version}, ${settings}`,
     leaseMs,
-    harms: Object.keys(harms) as HarmName[],
+    harms: harmsOfServers,
     kill,
     restart: () => server.restart(),
     stop: () => server.stop(),
   }
+}
+
+async function throughNetwork(name: string, settings: string, server: Server, leaseMs: number): Promise<Where> {
+  const network = await Proxy.to(server.port)
+  const url = server.url.replace(`:${server.port}`, `:${network.port}`)
+  const where = onServer(name, settings, server, leaseMs)
+  const stop = async (): Promise<void> => {
+    await network.close()
+    await where.stop()
+  }
+  return { ...where, url, network, harms: Object.keys(harms) as HarmName[], stop }
 }
 
 function readCommandLine(): Options | 'help' {
@@ -126,10 +149,11 @@ async function run({ transport: name, minutes, rounds, seed }: Options): Promise
   try {
     const place = { url: where.url, adapter: new URL(`../../transport-${name}/src/index.ts`, import.meta.url) }
     const transport = await transportOf(place)
-    const { leaseMs, harms: only } = where
+    const { leaseMs, network, harms: only } = where
     const { signal } = stopping
     const ended = await soak({
       server: where,
+      ...(network !== undefined && { network }),
       place,
       transport,
       rounds,

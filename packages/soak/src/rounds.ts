@@ -2,6 +2,7 @@
 import { createClient, TaskError, type Client, type PipelineStatus, type Transport } from '@tasks/core'
 import { virtualClock } from '@tasks/core/testing'
 import type { Server } from '@tasks/dev-config/brokers'
+import type { Proxy } from '@tasks/dev-config/brokers/proxy'
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { History } from './history'
@@ -13,8 +14,12 @@ import { supervise, type Supervised } from './worker-process'
 export const PIPELINES = 10
 const PATIENCE_MS = 60_000
 
+export type Network = Pick<Proxy, 'accept' | 'cut' | 'delay' | 'hang' | 'refuse' | 'trap'>
+
 interface Scene {
   readonly server: Pick<Server, 'kill' | 'restart'>
+  /** Between the server and everybody. */
+  readonly network: Network | undefined
   readonly workers: readonly Supervised[]
   readonly random: () => number
   readonly leaseMs: number
@@ -47,9 +52,54 @@ export const harms = {
     server.kill('SIGKILL')
     await server.restart()
   },
+  async 'connections are cut again and again'({ network, random, leaseMs }) {
+    assert.ok(network)
+    for (let times = 0; times < 5; times++) {
+      network.cut()
+      await sleep((leaseMs / 5) * random())
+    }
+  },
+  async 'answers are lost'({ network, random, leaseMs }) {
+    assert.ok(network)
+    // Of whatever is asked next; it has been done by then.
+    for (let times = 0; times < 5; times++) {
+      await Promise.race([network.trap(() => true, 'unanswered'), sleep(leaseMs)])
+      await sleep((leaseMs / 10) * random())
+    }
+  },
+  async 'the network is away, silently, for longer than a lease'({ network, random, leaseMs }) {
+    assert.ok(network)
+    network.refuse()
+    network.hang()
+    await sleep(leaseMs * (1 + random()))
+    network.accept()
+    network.cut()
+  },
+  async 'the network is slow, and a worker is killed'({ network, workers, random, leaseMs }) {
+    assert.ok(network)
+    network.delay(leaseMs * 0.2 * random())
+    await sleep(leaseMs * random())
+    oneOf(workers, random).signal('SIGKILL')
+    await sleep(leaseMs * random())
+    network.delay(0)
+    // What is still on its way would be overtaken.
+    network.cut()
+  },
 } as const satisfies Readonly<Record<string, Harm>>
 
 export type HarmName = keyof typeof harms
+
+export const harmsOfNetworks = [
+  'connections are cut again and again',
+  'answers are lost',
+  'the network is away, silently, for longer than a lease',
+  'the network is slow, and a worker is killed',
+] as const satisfies readonly HarmName[]
+
+/** Those of a place whose server is met directly. */
+export const harmsOfServers = (Object.keys(harms) as HarmName[]).filter(
+  (name) => !(harmsOfNetworks as readonly HarmName[]).includes(name),
+)
 
 /** Those of a place where there is no server. */
 export const harmsOfWorkers = [
@@ -59,6 +109,8 @@ export const harmsOfWorkers = [
 
 export interface SoakOptions {
   readonly server: Pick<Server, 'kill' | 'restart'>
+  /** If the place and the transport lead through one. */
+  readonly network?: Network
   readonly place: Place
   /** For the client. It is closed in the end. */
   readonly transport: Transport
@@ -68,7 +120,7 @@ export interface SoakOptions {
   readonly signal?: AbortSignal
   readonly leaseMs: number
   readonly seed: number
-  /** Default: all. */
+  /** Default: all, or without a network all but those of one. */
   readonly only?: readonly HarmName[]
   /** Also a process that owns partitions and runs nothing, and one that only runs tasks. Default: two that do both. */
   readonly apart?: boolean
@@ -103,7 +155,18 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
  * @throws AssertionError if one is lost or comes to something else, or if anything that happens once has happened twice
  */
 export async function soak(options: SoakOptions): Promise<number> {
-  const { server, place, transport, rounds = Infinity, signal, leaseMs, seed, apart = false, onRound } = options
+  const {
+    server,
+    network,
+    place,
+    transport,
+    rounds = Infinity,
+    signal,
+    leaseMs,
+    seed,
+    apart = false,
+    onRound,
+  } = options
   console.log(`TASKS_SEED=${seed}`)
   const { random } = virtualClock({ seed })
   // The owner that was asked for a result may be killed: ask again soon.
@@ -116,7 +179,7 @@ export async function soak(options: SoakOptions): Promise<number> {
   try {
     await Promise.all(workers.map(({ started }) => started))
     const history = new History(client)
-    const names = options.only ?? (Object.keys(harms) as HarmName[])
+    const names = options.only ?? (network === undefined ? harmsOfServers : (Object.keys(harms) as HarmName[]))
     let submitted = 0
     for (let round = 0; round < rounds && signal?.aborted !== true; round++) {
       const since = performance.now()
@@ -132,7 +195,7 @@ export async function soak(options: SoakOptions): Promise<number> {
       submitted += PIPELINES
       await sleep(random() * 250)
       const harm = names[round] ?? oneOf(names, random)
-      await harms[harm]({ server, workers, random, leaseMs })
+      await harms[harm]({ server, network, workers, random, leaseMs })
       const tasks = new Map<string, number>()
       for (const { work, run } of await Promise.all(accepted)) {
         const what = `round ${round} (${harm}), pipeline ${run.id}`

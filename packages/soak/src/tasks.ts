@@ -1,5 +1,5 @@
 // What the processes of these tests run: plain arithmetic, so that a result can be told from a wrong one.
-import { createTasks, inParallel, taskContext, waitForEvent, type Pipeline } from '@tasks/core'
+import { createTasks, inParallel, taskContext, TaskError, waitForEvent, type Pipeline } from '@tasks/core'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export const NAMESPACE = 'processes'
@@ -29,11 +29,21 @@ const fanOut = tasks.bind('fanOut', (start: number, chains: number): Pipeline<nu
   ).continueWith(sum),
 )
 
-/** Tells whoever waits for this key what it was given. */
-const tell = tasks.bind('tell', async (value: number, key: string) => {
-  await taskContext().sendEvent({ key, value })
-  return value
-})
+/** Tells whoever waits for this key what it was given. Under the same id it may be said again, when nobody knows whether it was heard. */
+const tell = tasks.bind(
+  'tell',
+  async (value: number, key: string) => {
+    await taskContext().sendEvent({ key, value, id: key })
+    return value
+  },
+  {
+    retry: {
+      maxRetries: 10,
+      delayMs: 50,
+      retryFor: (error) => TaskError.is(error) && error.code === 'TASKS_UNAVAILABLE',
+    },
+  },
+)
 
 export interface Work {
   readonly pipeline: Pipeline<number, void>

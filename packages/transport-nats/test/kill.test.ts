@@ -1,5 +1,6 @@
+import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import { PIPELINES, soak } from '@tasks/soak'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { natsTransport } from '../src/index'
 import { newServer, VERSION } from './support/server'
 
@@ -8,13 +9,17 @@ const ROUNDS = !IS_LONG ? 1 : VERSION === undefined ? 30 : 6
 const SEED = Number(process.env['TASKS_SEED'] ?? Date.now() % 1_000_000)
 
 test(
-  `pipelines end right, each task counted once, under kill -9 and SIGSTOP of server and workers, in ${ROUNDS} rounds`,
+  `pipelines end right, each task counted once, under kill -9 and SIGSTOP of server and workers, and a network that breaks, in ${ROUNDS} rounds`,
   async (ctx) => {
     const server = await newServer(ctx)
+    const network = await Proxy.to(server.port)
+    onTestFinished(() => network.close())
+    const url = `nats://127.0.0.1:${network.port}`
     const ended = await soak({
       server,
-      place: { url: server.url, adapter: new URL('../src/index.ts', import.meta.url) },
-      transport: natsTransport({ url: server.url }),
+      network,
+      place: { url, adapter: new URL('../src/index.ts', import.meta.url) },
+      transport: natsTransport({ url }),
       rounds: ROUNDS,
       leaseMs: 1_000,
       seed: SEED,
