@@ -78,7 +78,7 @@ test('that loads its data: who connects meanwhile waits until it has', async (ct
   await expect
     .poll(() => client.info('persistence'), { timeout: 10_000 })
     .toMatch(/aof_rewrite_in_progress:0[^]*aof_last_bgrewrite_status:ok/)
-  await server.kill('SIGKILL')
+  server.kill('SIGKILL')
   const restarted = server.restart()
   const watching = new Redis(server.url, { enableReadyCheck: false }).on('error', () => {})
   onTestFinished(() => watching.disconnect())
