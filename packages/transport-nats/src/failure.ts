@@ -86,6 +86,13 @@ export function unavailable(what: string, why: string, applied: 'no' | 'unknown'
   return new TaskError('TASKS_UNAVAILABLE', `NATS: ${what}: ${why}`, { cause, details: { applied } })
 }
 
+/** Storage, a limit of the account or of a stream: there is no room. */
+export function isFull(error: unknown): boolean {
+  const { storageExceeded, accountExceeded, notStored, insufficientResources } = ERROR
+  const full: readonly unknown[] = [storageExceeded, accountExceeded, notStored, insufficientResources]
+  return TaskError.is(error) && full.includes(error.details?.['errorCode'])
+}
+
 /** Whether it is certain that what failed with this error has had no effect. */
 export function isCertain(error: unknown): boolean {
   return TaskError.is(error) && error.details?.['applied'] === 'no'

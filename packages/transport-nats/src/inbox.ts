@@ -16,9 +16,10 @@ export interface InboxParts {
   readonly names: Names
 }
 
-/** Consumed messages are removed so many at a time, or so many bytes of them. */
+/** Consumed messages are removed so many at a time, or so many bytes of them; fewer after a while, since the room they take may be wanted. */
 const PURGE_AFTER = 2_000
 const PURGE_BYTES = 4 * 1024 * 1024
+const PURGE_MS = 10_000
 const NOTHING: Mark = { sequence: 0 }
 
 export class Inbox {
@@ -34,6 +35,8 @@ export class Inbox {
   /** Bytes that were read since. What a predecessor has left is not known: enough for a call. */
   #unpurged = PURGE_BYTES
   #isPurging = false
+  #consumed: Position = ''
+  #cancelPurge: (() => void) | undefined
   #polling = false
   #wake: (() => void) | undefined
 
@@ -92,30 +95,33 @@ export class Inbox {
 
   /** These are committed: the server may forget them, once they are worth the call. */
   consumed(through: Position): void {
+    this.#consumed = through
     if (this.#unpurged >= PURGE_BYTES || markOf(through).sequence - this.#purged >= PURGE_AFTER)
       void this.purge(through)
+    else
+      this.#cancelPurge ??= this.#parts.clock.after(
+        PURGE_MS,
+        () => {
+          this.#cancelPurge = undefined
+          void this.purge(this.#consumed)
+        },
+        { unref: true },
+      )
   }
 
   close(): void {
+    this.#cancelPurge?.()
     this.#reader.close()
   }
 
-  /**
-   * Up to a position that is committed. Its own message stays: there may be more in it, and the next owner knows by it whether the stream has lost its end. If it is not there, what has a lower
-   * number may be new.
-   */
+  /** Up to a position that is committed. */
   async purge(through: Position): Promise<void> {
-    const { jetstream, names } = this.#parts
-    const { sequence, at } = markOf(through)
+    const { sequence } = markOf(through)
     if (this.#isPurging || !(sequence > this.#purged)) return
     this.#isPurging = true
     this.#unpurged = 0
     try {
-      const stream = names.streams.inbox
-      const found = await jetstream.find(stream, { seq: sequence })
-      if (found === undefined || found.at !== at) return
-      await jetstream.purgeBefore(stream, names.inbox(this.#partition), sequence)
-      this.#purged = sequence
+      if (await removeConsumed(this.#parts, this.#partition, through)) this.#purged = sequence
     } catch {
       // Another time.
     } finally {
@@ -136,4 +142,22 @@ export class Inbox {
       if (place > consumed) this.#ready.push({ position: positionOf({ sequence, place, at }), id, body })
     })
   }
+}
+
+/**
+ * Removes what is before a position that is committed. Its own message stays: there may be more in it, and the next owner knows by it whether the stream has lost its end. If it is not there, what
+ * has a lower number may be new: then nothing is removed.
+ */
+export async function removeConsumed(
+  { jetstream, names }: Pick<InboxParts, 'jetstream' | 'names'>,
+  partition: number,
+  through: Position,
+): Promise<boolean> {
+  if (through === '') return false
+  const { sequence, at } = markOf(through)
+  const stream = names.streams.inbox
+  const found = await jetstream.find(stream, { seq: sequence })
+  if (found === undefined || found.at !== at) return false
+  await jetstream.purgeBefore(stream, names.inbox(partition), sequence)
+  return true
 }

@@ -19,7 +19,7 @@ export interface Stored {
 }
 
 /** The last message of a subject, the first from a sequence on, or that with a sequence. */
-type Sought =
+export type Sought =
   | { readonly last_by_subj: string }
   | { readonly next_by_subj: string; readonly seq: number }
   | { readonly seq: number }

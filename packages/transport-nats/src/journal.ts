@@ -2,7 +2,7 @@
 import type { Clock } from '@tasks/core/adapter'
 import { sleep, TaskError } from '@tasks/core/adapter'
 import { ERROR, isClosed, isFenced, isForbidden, isPassing, isRefusal, refused, Refusal, unavailable } from './failure'
-import type { JetStream } from './jetstream'
+import type { JetStream, Sought, Stored } from './jetstream'
 import type { Names } from './names'
 import type { DecodedRecord, Seal, State } from './record'
 import { decodeRecord, encodeRecord, HEAD_BYTES } from './record'
@@ -58,7 +58,7 @@ export class Journal {
 
   /** The last record; undefined if there is none. */
   async tail(): Promise<(DecodedRecord & { readonly sequence: number }) | undefined> {
-    const found = await this.#parts.jetstream.find(this.#stream, { last_by_subj: this.#subject })
+    const found = (await this.#find({ last_by_subj: this.#subject })) ?? (await this.#forgottenLast())
     if (found === undefined) return undefined
     return { ...decodeRecord(found.data, `record ${found.sequence} of ${this.where}`), sequence: found.sequence }
   }
@@ -112,14 +112,20 @@ export class Journal {
     const until = clock.monotonic() + patienceMs
     // Whether an earlier try may have been stored, or may still be on its way.
     let isUnknown = false
+    let fence = expected
     for (;;) {
       try {
         if (this.#isElsewhere) await this.#checkLast(isUnknown)
-        return this.#written(record, await jetstream.store(this.#subject, record, expected))
+        return this.#written(record, await jetstream.store(this.#subject, record, fence))
       } catch (error) {
         if (isClosed(error)) throw error
         if (isRefusal(error, ERROR.wrongLastSequence)) {
-          if (!isUnknown) throw this.#fenced()
+          if (!isUnknown) {
+            if (fence === 0 || !(await this.#isForgotten(expected))) throw this.#fenced()
+            // What the server takes to be the last. Of several who see that one is first, and then there is a last again.
+            fence = 0
+            continue
+          }
           return this.#written(record, await this.#settle(record, expected))
         }
         if (isFenced(error)) throw error
@@ -135,6 +141,33 @@ export class Journal {
         await sleep(clock, RETRY_MS)
       }
     }
+  }
+
+  #find(what: Sought): Promise<Stored | undefined> {
+    return this.#parts.jetstream.find(this.#stream, what)
+  }
+
+  /**
+   * A message that it has no room for nats-server stores and removes again, and 2.9 then knows no last one of the subject any more, though the others are there. For a new journal it must not be
+   * taken: the partition would begin anew.
+   */
+  async #forgottenLast(): Promise<Stored | undefined> {
+    let last: Stored | undefined
+    for (let seq = 1; ; seq = last.sequence + 1) {
+      const next = await this.#find({ next_by_subj: this.#subject, seq })
+      if (next === undefined) return last
+      last = next
+    }
+  }
+
+  /** Whether this record is still the last, and the server does not know it. */
+  async #isForgotten(expected: number): Promise<boolean> {
+    if (expected === 0 || (await this.#find({ last_by_subj: this.#subject })) !== undefined) return false
+    const [record, after] = await Promise.all([
+      this.#find({ seq: expected }),
+      this.#find({ next_by_subj: this.#subject, seq: expected + 1 }),
+    ])
+    return record?.subject === this.#subject && after === undefined
   }
 
   #written(record: Buffer, sequence: number): number {

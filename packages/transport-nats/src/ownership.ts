@@ -7,6 +7,7 @@ import { Neighbours } from './neighbours'
 import type { State } from './record'
 import { encodeRecord } from './record'
 import { restore } from './restore'
+import { withRoom } from './room'
 import { Rows } from './rows'
 import type { ServerClock } from './server-clock'
 import type { SessionParts } from './session'
@@ -86,9 +87,11 @@ export class Host implements LeaseStore {
     this.#held.set(partition, 0)
     this.#renewed.delete(partition)
     try {
-      await this.#report()
       const state = this.#newState(last?.state)
-      const { sequence: tail } = await journal.append(encodeRecord('claim', state), last?.sequence ?? 0)
+      const { sequence: tail } = await withRoom(this.#parts, journal, last?.state, async () => {
+        await this.#report()
+        return journal.append(encodeRecord('claim', state), last?.sequence ?? 0)
+      })
       this.#held.set(partition, state.epoch)
       this.#report().catch(() => {})
       // A million rows may take longer than a lease: whoever reads them waits, the claim does not.

@@ -11,6 +11,7 @@ import type { Row, State } from './record'
 import { encodeContent, encodeRecord } from './record'
 import { Relay } from './relay'
 import type { Restored } from './restore'
+import { withRoom } from './room'
 import type { Rows } from './rows'
 
 export interface SessionParts {
@@ -154,7 +155,9 @@ export class Session implements PartitionSession {
     }
     const written: Row[] = [...rows, ...this.#carried(restored, rows)]
     const record = encodeRecord('commit', state, [encodeContent(written, sends)])
-    const appended = await this.#journal.appendCommit(record, state, this.#tail)
+    const appended = await withRoom(this.#parts, this.#journal, this.#state, () =>
+      this.#journal.appendCommit(record, state, this.#tail),
+    )
     this.#advance(state, appended, record.length)
     restored.add(appended, written)
     this.#relay.add(seq, appended.at, sends)
