@@ -70,6 +70,8 @@ export class Rows {
   #oldest: Row | undefined
   #newest: Row | undefined
   #bytes = 0
+  /** What was read for the next commit stays until it has been carried, whatever is written meanwhile: a value above the budget would never be. */
+  #ahead: ReadonlySet<Batch> = new Set()
   #isReadingAhead = false
 
   constructor(options: RowsOptions) {
@@ -256,6 +258,7 @@ export class Rows {
       batches.add(batch)
       bytes += batch.bytes
     }
+    this.#ahead = batches
     // Whatever went wrong: a later commit tries again.
     await Promise.allSettled([...batches].map((batch) => this.#read(batch)))
     this.#isReadingAhead = false
@@ -268,7 +271,7 @@ export class Rows {
     this.#kept += batch.bytes + OF_A_BATCH
     for (const oldest of this.#used) {
       if (this.#kept <= this.#options.budget || oldest === batch) break
-      this.#forget(oldest)
+      if (!this.#ahead.has(oldest)) this.#forget(oldest)
     }
   }
 
