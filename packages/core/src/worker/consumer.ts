@@ -58,6 +58,8 @@ export class Consumer {
   #onStored: (() => void)[] = []
   #sends: Send[] = []
   #settling: Promise<void> | undefined
+  /** What the settle says that is under way. */
+  #beingSettled: readonly Settlement[] = []
   #wake: (() => void) | undefined
   /** A receive waits at queues that were empty, or could not be received from: no slot is kept for them. */
   #waiting = false
@@ -298,6 +300,7 @@ export class Consumer {
       const sends = [...this.#sends, ...this.#packOutcomes()]
       const onStored = this.#onStored
       this.#settlements = []
+      this.#beingSettled = settlements
       this.#outcomes = []
       this.#onStored = []
       this.#sends = []
@@ -424,6 +427,8 @@ export class Consumer {
     await waitAtMost(clock, patienceMs, Promise.resolve(this.#settling))
     this.#closed = true
     this.#stopExtending()
+    // What is said twice may arrive the other way round: then what has ended would run once more. If it never arrives, the lease runs out.
+    for (const { lease } of this.#beingSettled) this.#held.delete(lease)
     const left = [...this.#held.keys()].map((lease): Settlement => ({ lease, op: 'return', delayMs: 0 }))
     if (left.length > 0) {
       const givenBack = this.#consumer.settle(left, []).catch((error: unknown) => {

@@ -122,6 +122,29 @@ test('what has ended is no dead letter because it is settled later than its leas
   expect(tooOften).toEqual([])
 })
 
+test('what is being settled when a worker closes is not given back', async () => {
+  const clock: VirtualClock = virtualClock()
+  const { tasks, worker, client, connect } = system({ clock })
+  const runs: number[] = []
+  const work = tasks.bind('work', (value: number) => void runs.push(value))
+  let settleMs = 20_000
+  const options = { localLane: false, leaseMs: 60_000 }
+  const first = await worker(
+    options,
+    slowToSettle(connect(), clock, () => settleMs),
+  )
+  await client().enqueue(work, 1)
+  await clock.advance(100)
+  expect(runs).toEqual([1])
+  // What is said later takes no time, and comes first.
+  settleMs = 0
+  await worker(options)
+  const closed = first.close()
+  await clock.advance(30_000)
+  await closed
+  expect(runs).toEqual([1])
+})
+
 // The same on the machine's clock. The lease is longer than a busy machine stands still.
 const LEASE_MS = 800
 const TASKS = process.env['TASKS_TIER'] === 'all' ? 2_000 : 160
