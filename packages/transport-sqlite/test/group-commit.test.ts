@@ -1,36 +1,13 @@
 import type { Clock } from '@tasks/core/adapter'
 import { systemClock, TaskError } from '@tasks/core/adapter'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Driver } from '../src/driver'
 import { chooseDriver } from '../src/driver'
 import type { Write } from '../src/group-commit'
-import { Group } from '../src/group-commit'
-import type { Synchronous } from '../src/schema'
-import { openFile } from '../src/schema'
+import type { Group } from '../src/group-commit'
 import { FaultyDriver } from './support/faulty-driver'
-import { newPath } from './support/folder'
+import { openGroup } from './support/group'
 
 const SQLITE_IOERR = 10
-
-async function setup(
-  options: { driver?: Driver; clock?: Clock; path?: string; synchronous?: Synchronous } = {},
-): Promise<{ group: Group; path: string }> {
-  const { driver = chooseDriver(), clock = systemClock, path = newPath(), synchronous = 'full' } = options
-  const db = await openFile({ driver, path, synchronous, clock }, true)
-  const group = new Group({
-    db,
-    path,
-    clock,
-    synchronous,
-    isReplaced: () => false,
-    onReplaced: () => {},
-    isShared: () => false,
-    onCommit: () => {},
-    onBlocked: () => {},
-  })
-  onTestFinished(() => group.close(new TaskError('TASKS_CLOSED', 'the test is over'), () => {}))
-  return { group, path }
-}
 
 const INSERT = 'INSERT INTO queue VALUES (?, 1, ?)'
 
@@ -42,7 +19,7 @@ describe('group commit', () => {
   test('makes one transaction of what is asked for in one turn', async () => {
     const driver = new FaultyDriver()
     // However slow the machine is: a transaction also ends when it has taken long enough.
-    const { group } = await setup({ driver, clock: { ...systemClock, monotonic: () => 0 } })
+    const { group } = await openGroup({ driver, clock: { ...systemClock, monotonic: () => 0 } })
     const before = driver.commits
     await Promise.all(Array.from({ length: 50 }, (_, i) => group.write((write) => write.run(INSERT, i, `q${i}`))))
     expect(driver.commits - before).toBe(1)
@@ -53,7 +30,7 @@ describe('group commit', () => {
 
   test('settles nothing before the commit', async () => {
     const driver = new FaultyDriver()
-    const { group } = await setup({ driver })
+    const { group } = await openGroup({ driver })
     driver.fail({ having: /INSERT INTO queue/, applied: false, errcode: SQLITE_IOERR })
     const outcomes = await Promise.allSettled([0, 1].map((i) => group.write((write) => write.run(INSERT, i, `q${i}`))))
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
@@ -62,7 +39,7 @@ describe('group commit', () => {
 
   test('fails a write alone that refuses before it writes', async () => {
     const driver = new FaultyDriver()
-    const { group } = await setup({ driver })
+    const { group } = await openGroup({ driver })
     const before = driver.commits
     const refuse = (): never => {
       throw new TaskError('TASKS_FENCED', 'no')
@@ -78,7 +55,7 @@ describe('group commit', () => {
   })
 
   test('fails a write alone that SQLite refuses half-way, and undoes what it did in memory', async () => {
-    const { group } = await setup()
+    const { group } = await openGroup()
     const undone: string[] = []
     const insert = (id: number, name: string): Promise<unknown> =>
       group.write((write) => {
@@ -93,7 +70,7 @@ describe('group commit', () => {
   })
 
   test('draws numbers that were never drawn before, whatever was rolled back', async () => {
-    const { group } = await setup()
+    const { group } = await openGroup()
     const first = await group.write((write) => write.draw(3))
     const failing = group.write((write) => {
       write.draw(5)
@@ -108,7 +85,7 @@ describe('group commit', () => {
   })
 
   test('waits for another writer without holding up the event loop', async () => {
-    const { group, path } = await setup()
+    const { group, path } = await openGroup()
     const other = chooseDriver().open(path)
     onTestFinished(() => other.close())
     other.exec('BEGIN IMMEDIATE')
@@ -132,7 +109,7 @@ describe('group commit', () => {
         return systemClock.after(ms, fn, options)
       },
     }
-    const { group } = await setup({ clock })
+    const { group } = await openGroup({ clock })
     const commit = (i: number): Promise<unknown> => group.write((write) => write.run(INSERT, i, `q${i}`))
     await commit(0)
     expect(pauses).toBe(0)
@@ -152,7 +129,7 @@ describe('group commit', () => {
   test('gives up on a writer that never ends, with nothing stored', async () => {
     // A thousand times as fast.
     const clock = { ...systemClock, monotonic: () => performance.now() * 1000 }
-    const { group, path } = await setup({ clock })
+    const { group, path } = await openGroup({ clock })
     const other = chooseDriver().open(path)
     onTestFinished(() => other.close())
     other.exec('BEGIN IMMEDIATE')
@@ -172,7 +149,7 @@ describe('group commit', () => {
       soon: (fn) => void tries.push(fn),
       after: (_, fn) => (tries.push(fn), () => {}),
     }
-    const { group, path } = await setup({ clock })
+    const { group, path } = await openGroup({ clock })
     const other = chooseDriver().open(path)
     onTestFinished(() => other.close())
     other.exec('BEGIN IMMEDIATE')
@@ -215,7 +192,7 @@ describe('group commit', () => {
         return systemClock.after(0, fn)
       },
     }
-    const { group, path } = await setup({ clock })
+    const { group, path } = await openGroup({ clock })
     const other = chooseDriver().open(path)
     onTestFinished(() => other.close())
     other.exec('BEGIN IMMEDIATE')
@@ -229,7 +206,7 @@ describe('group commit', () => {
 
   test('says of a failed COMMIT, and of nothing else, that its outcome is not known', async () => {
     const driver = new FaultyDriver()
-    const { group } = await setup({ driver })
+    const { group } = await openGroup({ driver })
     driver.fail({ having: /INSERT INTO queue/, applied: true, errcode: SQLITE_IOERR })
     await expect(group.write((write) => write.run(INSERT, 1, 'a'))).rejects.toMatchObject({
       details: { applied: 'unknown' },
@@ -250,7 +227,7 @@ describe('group commit', () => {
           thrown.push(error)
         }
       })
-    const { group } = await setup({ clock: { ...systemClock, soon } })
+    const { group } = await openGroup({ clock: { ...systemClock, soon } })
     const applied: string[] = []
     const informed: string[] = []
     const insert = (id: number, name: string, after: () => void): Promise<unknown> =>
@@ -269,7 +246,7 @@ describe('group commit', () => {
 
   test('goes on after a ROLLBACK that failed, with nothing of what was to be rolled back', async () => {
     const driver = new FaultyDriver()
-    const { group } = await setup({ driver })
+    const { group } = await openGroup({ driver })
     driver.failRollbacks(1)
     const failing = group.write((write) => {
       write.run(INSERT, 1, 'a')
@@ -294,7 +271,7 @@ describe('group commit', () => {
     const [NORMAL, FULL] = [1, 2]
     const driver = new FaultyDriver()
     // However slow the machine is: what is asked for in one turn is one transaction.
-    const { group } = await setup({ driver, clock: { ...systemClock, monotonic: () => 0 } })
+    const { group } = await openGroup({ driver, clock: { ...systemClock, monotonic: () => 0 } })
     let id = 0
     const insert = (write: Write): unknown => write.run(INSERT, ++id, `q${id}`)
     const clash = (write: Write): unknown => write.run(INSERT, 1, 'same id')
@@ -315,14 +292,14 @@ describe('group commit', () => {
 
   test('never waits for the disk with synchronous=normal', async () => {
     const driver = new FaultyDriver()
-    const { group } = await setup({ driver, synchronous: 'normal' })
+    const { group } = await openGroup({ driver, synchronous: 'normal' })
     await group.note((write) => write.run(INSERT, 1, 'a'))
     await group.write((write) => write.run(INSERT, 2, 'b'))
     expect(driver.synchronous).toEqual([1, 1])
   })
 
   test('rejects what waits when it is closed, and everything after that', async () => {
-    const { group } = await setup()
+    const { group } = await openGroup()
     const waiting = group.write((write) => write.run(INSERT, 1, 'a'))
     group.close(new TaskError('TASKS_CLOSED', 'closed'), () => {})
     await expect(waiting).rejects.toMatchObject({ code: 'TASKS_CLOSED' })

@@ -1,11 +1,9 @@
-import { systemClock, TaskError, thisProcess, type ProcessIdentity } from '@tasks/core/adapter'
-import { expect, onTestFinished, test } from 'vitest'
-import { chooseDriver } from '../src/driver'
-import { Group } from '../src/group-commit'
+import { systemClock, thisProcess, type ProcessIdentity } from '@tasks/core/adapter'
+import { expect, test } from 'vitest'
 import { Mail } from '../src/mail'
 import { Neighbours } from '../src/neighbours'
-import { openFile, type Synchronous } from '../src/schema'
-import { newPath } from './support/folder'
+import type { Synchronous } from '../src/schema'
+import { openGroup } from './support/group'
 
 const HOUR_MS = 3_600_000
 const NOW = Date.now()
@@ -13,24 +11,8 @@ const NOW = Date.now()
 async function setup() {
   let now = NOW
   const clock = { ...systemClock, now: () => now }
-  const path = newPath()
-  const open = async (synchronous: Synchronous = 'full'): Promise<Group> => {
-    const db = await openFile({ driver: chooseDriver(), path, synchronous, clock }, true)
-    const group = new Group({
-      db,
-      path,
-      clock,
-      synchronous,
-      isReplaced: () => false,
-      onReplaced: () => {},
-      isShared: () => true,
-      onCommit: () => {},
-      onBlocked: () => {},
-    })
-    onTestFinished(() => group.close(new TaskError('TASKS_CLOSED', 'the test is over'), () => {}))
-    return group
-  }
-  const group = await open()
+  const { group, path } = await openGroup({ clock })
+  const open = (synchronous: Synchronous) => openGroup({ clock, path, synchronous })
   const join = (identity: Partial<ProcessIdentity>) => Neighbours.join(group, clock, { ...thisProcess(), ...identity })
   const ids = (): unknown[] => group.all('SELECT id FROM process ORDER BY id').map(({ id }) => id)
   return { clock, group, open, join, ids, pass: (ms: number) => void (now += ms) }
