@@ -38,7 +38,7 @@ export async function conformanceHarness(server: Server): Promise<TransportHarne
       if (!stall.isStalled || !subject.includes('.state.host.')) publish(subject, ...rest)
     }
     // A crashed connection is closed in the end, and should not be waited for.
-    const transport = natsTransport({ client, patienceMs: 5_000 })
+    const transport = natsTransport({ client })
     made.set(transport, { proxy, stall })
     const close = transport.close.bind(transport)
     transport.close = async () => {
