@@ -98,7 +98,7 @@ export class Inbox {
     this.#consumed = through
     if (this.#unpurged >= PURGE_BYTES || markOf(through).sequence - this.#purged >= PURGE_AFTER)
       void this.purge(through)
-    else
+    else if (!this.#lost.aborted)
       this.#cancelPurge ??= this.#parts.clock.after(
         PURGE_MS,
         () => {

@@ -137,6 +137,8 @@ export class Journal {
           isUnknown ||= (error as TaskError).details?.['applied'] !== 'no'
           if (isOver) throw isUnknown ? this.#unknown(error) : error
         }
+        // By now somebody else may have been first, and the last record be forgotten again.
+        fence = expected
         // The same record behind the same one: if the first is still on its way, one of both is refused.
         await sleep(clock, RETRY_MS)
       }

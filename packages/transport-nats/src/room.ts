@@ -16,7 +16,8 @@ export async function withRoom<T>(
     return await attempt()
   } catch (error) {
     if (last === undefined || !isFull(error)) throw error
-    await Promise.all([removeConsumed(parts, journal.partition, last.through), journal.purge(last)])
+    // What cannot be removed changes nothing of what was refused.
+    await Promise.allSettled([removeConsumed(parts, journal.partition, last.through), journal.purge(last)])
     return attempt()
   }
 }

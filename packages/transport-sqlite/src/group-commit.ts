@@ -266,6 +266,8 @@ export class Group {
       stored = this.#store(batch)
     } catch (error) {
       if (isBusy(error)) return this.#waitForLock(batch, error)
+      this.#tries = 0
+      this.#blockedSince = undefined
       if (concernsFile(error) || batch.length === 1) {
         const reason = failure(error, this.#options.path, this.#inDoubt)
         for (const each of batch) each.reject(reason)

@@ -77,10 +77,18 @@ export class Mail {
         (replies) => {
           this.#collecting = false
           for (const { address, body } of replies) this.#deliver(address as string, body as Bytes)
-          if (replies.length === PAGE) this.#clock.soon(() => this.look())
+          if (replies.length === PAGE) this.#clock.soon(() => this.#lookAgain())
         },
         () => (this.#collecting = false),
       )
+  }
+
+  #lookAgain(): void {
+    try {
+      this.look()
+    } catch {
+      // A file in trouble, or closed: reported by the calls that need it.
+    }
   }
 
   // Handlers run in a microtask of their own: one that throws is the caller's bug, and not to be ours.

@@ -61,8 +61,9 @@ export class Neighbours {
 
   #isDead(other: Neighbour, now: number): boolean {
     const { machine, boot, pid } = this.#me
-    // The file is on a disk of this machine: whoever had it open before the machine started is gone, whatever the clock has done since.
-    if (boot !== '' && other.boot !== '' && other.boot !== boot) return true
+    // Whoever had it open before this machine started is gone, whatever the clock has done since. Some containers have a boot of their own: they have another name.
+    const isEarlier = boot !== '' && other.boot !== '' && other.boot !== boot
+    if (isEarlier && other.machine.replace(other.boot, boot) === machine) return true
     const isSilent = other.seen < now - SILENT_MS
     if (other.machine !== machine) return isSilent
     return isGone(other) || (other.pid === pid && isSilent)
