@@ -5,7 +5,7 @@ import { hostname } from 'node:os'
 export interface ProcessIdentity {
   /** Where `pid` means something: the host, its boot, and the pid namespace, since containers of one host share none. */
   readonly machine: string
-  /** Which start of the kernel this is, the same in all containers; empty where the system does not tell. */
+  /** Which start of the kernel this is; some containers are told one of their own. Empty where the system does not tell. */
   readonly boot: string
   readonly pid: number
   /** The start time in clock ticks, since pids are used again; empty where the system does not tell. */

@@ -38,8 +38,14 @@ export const receive = script(
   lua`
 ${NOW}${TAKE}${MARKS}${LOOK_FOR}
 local WAITING = KEYS[1]
-local time = now()
 local batch, max, leaseMs, suspects, waiter = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5]
+
+-- Also the write that needs no memory: what follows ends work, and is not refused when the server has none.
+redis.call('HDEL', WAITING, waiter)
+if lookFor(8) then return answer end
+
+local time = now()
+local next
 
 -- Nobody waits for longer than a lease. What a process has left that was killed is removed by who sends; where nobody does, it goes with its key.
 local function passesBy(key)
@@ -47,12 +53,6 @@ local function passesBy(key)
   redis.call('PEXPIREAT', key, at, 'NX')
   redis.call('PEXPIREAT', key, at, 'GT')
 end
-
--- Also the write that needs no memory: what follows ends work, and is not refused when the server has none.
-redis.call('HDEL', WAITING, waiter)
-if lookFor(8) then return answer end
-
-local next
 
 -- What was given back for later and is due: to its place again, or, if it has been a suspect, among the suspects.
 for k = 2, #KEYS, 6 do
