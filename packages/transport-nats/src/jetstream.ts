@@ -176,6 +176,14 @@ export class JetStream {
     return this.api<StreamInfo>(`STREAM.CREATE.${config.name}`, config)
   }
 
+  /**
+   * Resolves when the stream, which allows direct reading, answers. Of one that another connection is just making nats-server 2.9 says that it is there, with nothing in it, and dies of a `find`.
+   */
+  async untilThere(stream: string): Promise<void> {
+    const read = (): Promise<Msg> => this.connection.call(`${API}.DIRECT.GET.${stream}`, json({ seq: 1 }))
+    await this.connection.insist(`stream ${stream}`, true, read)
+  }
+
   async consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo | undefined> {
     try {
       return await this.api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${consumer}`, {})

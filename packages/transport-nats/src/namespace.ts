@@ -1,6 +1,6 @@
 import type { EventRetention, OpenOptions } from '@tasks/core'
 import { sleep, TaskError } from '@tasks/core/adapter'
-import { ERROR } from './failure'
+import { ERROR, isForbidden } from './failure'
 import type { JetStream, StreamConfig } from './jetstream'
 import { hasCause, NANOS } from './jetstream'
 import { DEFAULT_PARTITIONS, MAX_PARTITIONS } from './limits'
@@ -83,13 +83,10 @@ interface Meta {
 }
 
 async function readMeta(jetstream: JetStream, names: Names): Promise<Meta | undefined> {
-  let found
-  try {
-    found = await jetstream.find(names.streams.state, { last_by_subj: names.meta })
-  } catch (error) {
-    if (hasCause(error, ERROR.streamNotFound)) return undefined
-    throw error
-  }
+  const info = await jetstream.streamInfo(names.streams.state)
+  // One that has nothing is perhaps not made yet: see `untilThere`.
+  if (info === undefined || info.state.last_seq === 0) return undefined
+  const found = await jetstream.find(names.streams.state, { last_by_subj: names.meta })
   if (found === undefined) return undefined
   try {
     return JSON.parse(Buffer.from(found.data).toString()) as Meta
@@ -129,7 +126,7 @@ async function createStream(
         ...STREAM_SETTINGS[kind],
         ...(kind === 'event' && { max_age: Math.max(LEAST_AGE_MS, maxAgeMs) * NANOS, max_bytes: maxBytes }),
       })
-      return
+      break
     } catch (error) {
       if (hasCause(error, ERROR.streamNameInUse)) throw foreign(name, error)
       // A server that is just making this stream for another process takes its subjects for another's.
@@ -137,6 +134,10 @@ async function createStream(
       await sleep(jetstream.connection.clock, CREATE_AGAIN_MS)
     }
   }
+  await jetstream.untilThere(name).catch((error: unknown) => {
+    // Who may only create streams reads from none of them.
+    if (!isForbidden(error)) throw error
+  })
 }
 
 function foreign(stream: string, cause?: unknown): TaskError {

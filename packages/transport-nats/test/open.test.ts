@@ -52,6 +52,16 @@ test('refuses a server without JetStream', async (ctx) => {
   expect(await refusalOf(transportOf({ url }))).toMatch(/^TASKS_UNSUPPORTED: .*JetStream/s)
 })
 
+test('programs that create a namespace at the same moment find it, and the server lives', async (ctx) => {
+  const { url } = await newServer(ctx)
+  const transports = Array.from({ length: 10 }, () => transportOf({ url }))
+  // nats-server 2.9 would die of the first or the second.
+  for (let i = 0; i < 5; i++) {
+    const spaces = transports.map((transport) => transport.open({ namespace: `n${i}`, partitions: 3 }))
+    for (const { partitions } of await Promise.all(spaces)) expect(partitions).toBe(3)
+  }
+})
+
 test('refuses streams that would drop tasks, or promise less than was asked for', async (ctx) => {
   const server = await newServer(ctx)
   const client = await onServer(server)
