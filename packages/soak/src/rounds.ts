@@ -177,7 +177,11 @@ export async function soak(options: SoakOptions): Promise<number> {
   if (apart)
     for (const role of ['owner', 'worker'] as const) workers.push(supervise(place, { ...settings, roles: [role] }))
   try {
-    await Promise.all(workers.map(({ started }) => started))
+    const haveStarted = await Promise.race([
+      Promise.all(workers.map(({ started }) => started)).then(() => true),
+      sleep(PATIENCE_MS, false, { ref: false }),
+    ])
+    assert.ok(haveStarted, `a worker had not started after ${PATIENCE_MS / 1000} s`)
     const history = new History(client)
     const names = options.only ?? (network === undefined ? harmsOfServers : (Object.keys(harms) as HarmName[]))
     let submitted = 0
