@@ -29,8 +29,8 @@ local CHUNK = 4000
  * and one that has run out has moved nothing: its members are suspects, handed out one by one, and until then still their holder's.
  */
 export const TAKE = lua`
--- A batch is copied a dozen times on its way. What is larger than this falls out of the processor's cache, and each copy is paged in anew.
-local MOST_BYTES = 524288
+-- A batch is copied half a dozen times on its way. Where a copy is larger than this the memory of each is given back to the system, and paged in anew: a task costs several times as much.
+local MOST_BYTES = 65536
 
 -- Appends messages to a batch that is being made.
 local function add(made, frames, count)
@@ -88,11 +88,11 @@ local function pop(k, max, made)
 end
 
 local function newBatch()
-  return { count = 0, bytes = 0, parts = {} }
+  return { count = 0, bytes = 0, parts = { '\1' } }
 end
 
 local function hold(k, batch, made, ends)
-  local value = '\1' .. table.concat(made.parts)
+  local value = table.concat(made.parts)
   redis.call('HSET', KEYS[k + 2], batch, value)
   redis.call('ZADD', KEYS[k + 3], ends, batch)
   return value
