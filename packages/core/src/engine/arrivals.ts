@@ -14,8 +14,8 @@ export interface Arrived {
   readonly done?: () => void
 }
 
-/** Inputs in one commit. Enough to make a commit's fixed cost small, few enough to keep it short. */
-export const MOST_INPUTS = 1_000
+/** Inputs in one commit, if the transport takes so many items. Enough to make a commit's fixed cost small, few enough to keep it short. */
+export const MOST_INPUTS = 2_000
 
 /** Inbox messages in memory: above the first of each no more are asked for, until there are fewer than the second. */
 const MOST_WAITING = { count: 4 * MOST_INPUTS, bytes: 32 << 20 }
