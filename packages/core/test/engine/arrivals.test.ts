@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Arrivals } from '../../src/engine/arrivals'
+import { Arrivals, MOST_INPUTS } from '../../src/engine/arrivals'
 import type { Capabilities, InboxMessage } from '../../src/transport'
 
 const capabilities = { maxCommitItems: 10_000, maxCommitBytes: 8 << 20 } as Capabilities
@@ -7,7 +7,7 @@ const messages = (count: number, bytes: number): InboxMessage[] =>
   Array.from({ length: count }, (_, index) => ({ position: `${index}`, id: `${index}`, body: new Uint8Array(bytes) }))
 
 test.each([
-  ['many', 1_100, 1],
+  ['many', MOST_INPUTS + 100, 1],
   ['large', 20, 1 << 20],
 ])('no more is asked for while too much waits here: %s messages', async (_, count, bytes) => {
   const arrivals = new Arrivals()
