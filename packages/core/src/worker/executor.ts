@@ -25,6 +25,8 @@ const SOON_MS = 5
 const TOO_LONG_MS = 10
 /** The most that waits here, however quick the tasks: what two commits start, so that one runs while the other is stored. */
 const MOST_AHEAD = 2 * MOST_INPUTS
+/** The most of it that comes from queues: what waits here waits in no other process. */
+const MOST_RECEIVED = 2_000
 /** How many late ends are remembered. */
 const MOST_LATE = 1_000
 const MOST_CANCELLED = 10_000
@@ -183,7 +185,7 @@ export class Executor implements LocalLane {
     const free = this.concurrency - this.#active
     const ahead = this.#ahead()
     const fair = ahead > 0 ? Math.max(free, this.concurrency >> 2) + ahead : free
-    return Math.max(0, Math.min(MOST_AHEAD, fair) - this.#receivedWaiting)
+    return Math.max(0, Math.min(MOST_RECEIVED, fair) - this.#receivedWaiting)
   }
 
   /**
