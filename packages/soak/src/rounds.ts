@@ -1,5 +1,6 @@
 // Servers and workers that are killed and stopped while pipelines run: what was accepted ends right, and once.
 import { createClient, TaskError, type Client, type PipelineStatus, type Transport } from '@tasks/core'
+import { systemClock, waitAtMost } from '@tasks/core/adapter'
 import { virtualClock } from '@tasks/core/testing'
 import type { Server } from '@tasks/dev-config/brokers'
 import type { Proxy } from '@tasks/dev-config/brokers/proxy'
@@ -177,11 +178,11 @@ export async function soak(options: SoakOptions): Promise<number> {
   if (apart)
     for (const role of ['owner', 'worker'] as const) workers.push(supervise(place, { ...settings, roles: [role] }))
   try {
-    const haveStarted = await Promise.race([
-      Promise.all(workers.map(({ started }) => started)).then(() => true),
-      sleep(PATIENCE_MS, false, { ref: false }),
-    ])
-    assert.ok(haveStarted, `a worker had not started after ${PATIENCE_MS / 1000} s`)
+    const started = Promise.all(workers.map((worker) => worker.started))
+    assert.ok(
+      await waitAtMost(systemClock, PATIENCE_MS, started),
+      `a worker had not started after ${PATIENCE_MS / 1000} s`,
+    )
     const history = new History(client)
     const names = options.only ?? (network === undefined ? harmsOfServers : (Object.keys(harms) as HarmName[]))
     let submitted = 0

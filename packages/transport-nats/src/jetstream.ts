@@ -110,9 +110,8 @@ export class JetStream {
 
   /** From any replica: of what is written once. One that has not heard of it yet is no reason to miss it. */
   async findDirect(stream: string, what: Sought): Promise<Uint8Array | undefined> {
-    const request = json(what)
     const get = (): Promise<Msg | undefined> =>
-      this.connection.call(`${API}.DIRECT.GET.${stream}`, request).catch((error: unknown) => {
+      this.#getDirect(stream, what).catch((error: unknown) => {
         // Nobody answers for a stream that does not allow it.
         if (error instanceof Refusal) return undefined
         throw error
@@ -180,8 +179,11 @@ export class JetStream {
    * Resolves when the stream, which allows direct reading, answers. Of one that another connection is just making nats-server 2.9 says that it is there, with nothing in it, and dies of a `find`.
    */
   async untilThere(stream: string): Promise<void> {
-    const read = (): Promise<Msg> => this.connection.call(`${API}.DIRECT.GET.${stream}`, json({ seq: 1 }))
-    await this.connection.insist(`stream ${stream}`, true, read)
+    await this.connection.insist(`stream ${stream}`, true, () => this.#getDirect(stream, { seq: 1 }))
+  }
+
+  #getDirect(stream: string, what: Sought): Promise<Msg> {
+    return this.connection.call(`${API}.DIRECT.GET.${stream}`, json(what))
   }
 
   async consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo | undefined> {

@@ -266,8 +266,7 @@ export class Group {
       stored = this.#store(batch)
     } catch (error) {
       if (isBusy(error)) return this.#waitForLock(batch, error)
-      this.#tries = 0
-      this.#blockedSince = undefined
+      this.#forgetLock()
       if (concernsFile(error) || batch.length === 1) {
         const reason = failure(error, this.#options.path, this.#inDoubt)
         for (const each of batch) each.reject(reason)
@@ -278,8 +277,7 @@ export class Group {
       return left
     }
     if (this.#tries > 0) this.#streakSince = this.#options.clock.monotonic()
-    this.#tries = 0
-    this.#blockedSince = undefined
+    this.#forgetLock()
     this.checkFile()
     if (this.#over) {
       const reason = replaced(this.#options.path, 'unknown')
@@ -288,6 +286,12 @@ export class Group {
     }
     this.#settle(batch, stored)
     return batch.slice(stored.outcomes.length)
+  }
+
+  /** It is waited for no longer. */
+  #forgetLock(): void {
+    this.#tries = 0
+    this.#blockedSince = undefined
   }
 
   #waitForLock(batch: readonly Pending[], error: unknown): readonly Pending[] {
@@ -303,8 +307,7 @@ export class Group {
       else each.reject(failure(error, this.#options.path))
     }
     if (left.length === 0) {
-      this.#blockedSince = undefined
-      this.#tries = 0
+      this.#forgetLock()
     }
     return left
   }

@@ -5,13 +5,13 @@ import type { Server } from '@tasks/dev-config/brokers'
 import { Proxy } from '@tasks/dev-config/brokers/proxy'
 import type { RedisOptions } from 'ioredis'
 import { Redis } from 'ioredis'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { redisTransport } from '../../src/index'
 import { commit } from '../../src/scripts/commit'
 import { heartbeat } from '../../src/scripts/ownership'
 import { send } from '../../src/scripts/send'
 import { settle } from '../../src/scripts/settle'
 import type { Script } from '../../src/script'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A client whose heartbeats do not leave, while it is stalled. */
 class StallingRedis extends Redis {
