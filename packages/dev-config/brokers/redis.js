@@ -42,8 +42,9 @@ export async function startRedis(options = {}) {
       ...settings,
     ],
     async ready({ port }) {
-      const [, version] = /(?:valkey|redis)_version:(\S+)/.exec(await ask(port, 'INFO server\r\n')) ?? []
-      if (version === undefined) throw new Error('it is loading')
+      const facts = await ask(port, 'INFO\r\n')
+      const [, version] = /(?:valkey|redis)_version:(\S+)/.exec(facts) ?? []
+      if (version === undefined || !/^loading:0\r$/m.test(facts)) throw new Error('it is loading')
       return version
     },
     url: (port) => `redis://127.0.0.1:${port}`,

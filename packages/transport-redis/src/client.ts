@@ -17,6 +17,8 @@ function ours(clock: Clock) {
     reconnectOnError: null,
     replyMapping: 'legacy',
     stringNumbers: false,
+    // Else as long as a server that starts thinks it needs to load its data, which at first is nonsense: up to ten seconds, for two.
+    maxLoadingRetryTime: 100,
     // For ever, soon at first.
     retryStrategy: (times: number) => Math.min(20 * 2 ** Math.min(times, 7), 2_000) * (0.5 + clock.random() / 2),
   } as const satisfies RedisOptions

@@ -1,5 +1,6 @@
 import { createClient, createTasks, hueyEvent, startWorker, type HueyEvent, type Logger } from '@tasks/core'
 import { silentLogger } from '@tasks/core/testing'
+import { Redis } from 'ioredis'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { redisTransport } from '../src/index'
@@ -46,6 +47,26 @@ test('while the server is down each failure to receive is an event, which is pub
     expect(event).toEqual({ status: 'error-dequeueing', error: true, traceback: expect.any(String) as string })
   expect(events.filter(({ id }) => id === 'p/0').map(({ status }) => status)).toEqual(['started', 'finished'])
   expect(worker.droppedEvents).toBe(0)
+}, 60_000)
+
+test('a server that starts again is asked soon, and not when it first thinks that its data will be loaded', async (ctx) => {
+  // Small keys first, at half a millisecond each: after a second it says that the rest will take thirty more, and ioredis would wait for ten.
+  const slow = ['--key-load-delay', '500', '--loading-process-events-interval-bytes', '1024']
+  const server = await newServer(ctx, { appendfsync: 'always', settings: [...slow, '--aof-use-rdb-preamble', 'no'] })
+  const transport = redisTransport({ url: server.url, patienceMs: 8_000 })
+  onTestFinished(() => transport.close())
+  const space = await transport.open({ namespace: 'n', partitions: 1 })
+  const client = new Redis(server.port)
+  await client.eval(`for i = 1, 4000 do redis.call('set', 'small' .. i, string.rep('x', 200)) end`, 0)
+  await client.eval(`for i = 1, 30 do redis.call('set', 'large' .. i, string.rep('x', 1000000)) end`, 0)
+  client.disconnect()
+  server.kill('SIGKILL')
+  const restarted = server.restart()
+  // Nothing is under way that could be in doubt.
+  await sleep(200)
+  const sent = space.send([{ target: { to: 'task', queue: 'q' }, id: 'a', body: Buffer.from('a') }])
+  await restarted
+  expect(await sent).toEqual([{ ok: true }])
 }, 60_000)
 
 test('a worker closes while the server is down, and does not wait for its leases to run out', async (ctx) => {
