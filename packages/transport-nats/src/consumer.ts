@@ -16,6 +16,7 @@ import { LEVELS } from './names'
 import type { Outbox } from './outbox'
 import { encodeLetter } from './outbox'
 import { Pulls } from './pulls'
+import { Stalls } from './stalls'
 import { checkConsumer, CONSUMER_SETTINGS } from './settings'
 
 export interface ConsumerParts {
@@ -57,6 +58,7 @@ export class Consumer implements TaskConsumer {
   readonly #shelves: readonly Stocked[]
   readonly #holdings: Holdings
   readonly #pulls: Pulls<Stocked>
+  readonly #stalls: Stalls<Stocked>
   readonly #closing = new AbortController()
   readonly #waiting = new Set<() => void>()
   readonly #stopListening: () => void
@@ -89,6 +91,8 @@ export class Consumer implements TaskConsumer {
       onChange: () => this.#wakeAll(),
       onMissing: (shelf) => (shelf.ackWaitMs = undefined),
     })
+    this.#stalls = new Stalls<Stocked>({ jetstream, clock: parts.clock, sources: this.#shelves, pulls: this.#pulls })
+    this.#stalls.start()
     this.#stopListening = jetstream.connection.onGap(() => {
       this.#pulls.forget()
       this.#wakeAll()
@@ -171,6 +175,7 @@ export class Consumer implements TaskConsumer {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
     this.#stopListening()
+    this.#stalls.stop()
     this.#cancelIdle()
     this.#wakeAll()
     await this.#pulls.stop()

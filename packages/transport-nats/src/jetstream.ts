@@ -57,6 +57,8 @@ export interface ConsumerInfo {
   readonly delivered: { readonly stream_seq: number }
   /** Not handed out yet. */
   readonly num_pending: number
+  /** Handed out, and not settled yet. */
+  readonly num_ack_pending: number
 }
 
 interface Answer {

@@ -25,6 +25,8 @@ interface Request {
 /** Of a request that waits: whoever has asked may have his hands full when something comes. */
 const LONGEST_MS = 1_000
 const GRACE_MS = 2_000
+/** In the place of a request's number. */
+const NUDGE = 'nudge'
 
 export interface PullsOptions<S extends Source> {
   readonly jetstream: JetStream
@@ -77,6 +79,14 @@ export class Pulls<S extends Source> {
     const request = { batch, no_wait: true, ...(expiresMs > 0 && { expires: expiresMs * NANOS }) }
     if (!this.#options.jetstream.pull(source.stream, source.consumer, inbox, request)) end()
     return over
+  }
+
+  /** Has the server look whether there is something for the request that waits. */
+  nudge({ stream, consumer }: S): void {
+    if (this.#subscription === undefined) return
+    // What it says of this request nobody hears. It is over before anything is handed out to it.
+    const reply = `${this.#subscription.inbox}.${NUDGE}`
+    this.#options.jetstream.pull(stream, consumer, reply, { batch: 1, expires: NANOS })
   }
 
   /** Nobody is there any more. What the server has sent before it hears of this still comes; resolves when all of it has. */

@@ -2,6 +2,9 @@
 import type { Send, Space, TaskConsumer } from '@tasks/core'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@nats-io/transport-node'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Server } from '@tasks/dev-config/brokers'
 import { natsTransport } from '../src/index'
@@ -121,3 +124,38 @@ test('a note of what is settled says nothing of another message that was given t
   const next = other.consume({ queues: ['q'], leaseMs: 20_000 })
   expect(await receiveAll(next, 64, true)).toEqual(ids.map((id) => `new ${id}`))
 }, 60_000)
+
+test('what is new comes although the server looks for messages that are gone', async (ctx) => {
+  const server = await newServer(ctx)
+  const space = await openOn(server)
+  // The server would know that what is older than its first message is gone.
+  await space.send([{ target: { to: 'task', queue: 'other' }, id: 'first', body: Buffer.from('first') }])
+  for (let i = 0; i < 40; i++) await space.send([toTask(`${i}`)])
+  const consumer = space.consume({ queues: ['q'], leaseMs: 2_000 })
+  const leases = []
+  while (leases.length < 40) leases.push(...(await consumer.receive({ max: 100, waitMs: 10_000, suspects: false })))
+  // As after a crash: the server writes what a consumer knows ten times a second, and removes messages at once.
+  await sleep(300)
+  const state = join(server.folder, 'data/jetstream/$G/streams', QUEUE, 'obs/q+0/o.dat')
+  const before = readFileSync(state)
+  await consumer.settle(
+    leases.map((lease) => ({ lease, op: 'ack' })),
+    [],
+  )
+  server.kill('SIGTERM')
+  while (isAlive(server.pid())) await sleep(10)
+  writeFileSync(state, before)
+  await server.restart()
+  // All of them have run out.
+  await sleep(2_000)
+  await space.send([toTask('new')])
+  expect((await consumer.receive({ max: 1, waitMs: 20_000, suspects: true })).map(({ id }) => id)).toEqual(['new'])
+}, 60_000)
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
