@@ -229,14 +229,13 @@ export class Consumer implements TaskConsumer, Claimant {
     const bodies = await log.bodiesOf(tasks)
     // What was read in the middle of a log that is read anew may be past.
     await log.started()
-    return tasks.map(({ queue, offset, index, deliveries }, i): Lease => ({
-      id: bodies[i]!.id,
-      queue,
-      // What a caller does to it must not change what another is given.
-      body: Buffer.from(bodies[i]!.body),
-      deliveries,
-      token: { log, grant, offset, index } satisfies Token,
-    }))
+    return tasks.flatMap(({ queue, offset, from, deliveries }, i) =>
+      bodies[i]!.map(({ id, body }, nth): Lease => {
+        const token: Token = { log, grant, offset, index: from + nth }
+        // What a caller does to it must not change what another is given.
+        return { id, queue, body: Buffer.from(body), deliveries, token }
+      }),
+    )
   }
 
   async #offer(leases: readonly Lease[]): Promise<void> {
@@ -280,9 +279,13 @@ export class Consumer implements TaskConsumer, Claimant {
     }
     const suspect = this.#given.findIndex(({ lease }) => lease.deliveries > 1)
     if (suspects && suspect >= 0) return this.#given.splice(suspect, 1).map(({ lease }) => lease)
-    const taken = this.#given.filter(({ lease }) => lease.deliveries === 1).slice(0, max)
-    this.#given = this.#given.filter((each) => !taken.includes(each))
-    return taken.map(({ lease }) => lease)
+    const taken: Lease[] = []
+    this.#given = this.#given.filter(({ lease }) => {
+      const isTaken = lease.deliveries === 1 && taken.length < max
+      if (isTaken) taken.push(lease)
+      return !isTaken
+    })
+    return taken
   }
 
   /** The log that has the most urgent; of several another one each time. */

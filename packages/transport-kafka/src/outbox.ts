@@ -84,11 +84,7 @@ export class Outbox {
     for (const [partition, items] of ofTasks) {
       // Those of one queue and priority lie together: they are one entry of the state.
       items.sort((a, b) => b.framed.priority - a.framed.priority || compare(a.framed.queue, b.framed.queue))
-      packed.push(
-        ...this.#packItems(this.#place(tasks, partition), items, (framed) =>
-          encodeQueueRecord({ sayings: [], tasks: framed }),
-        ),
-      )
+      packed.push(...this.#packItems(this.#place(tasks, partition), items, (framed) => encodeQueueRecord([], framed)))
     }
     for (const [partition, items] of ofInboxes)
       packed.push(...this.#packItems(this.#place('inbox', partition), items, (framed) => encodeFrames(framed)))

@@ -10,8 +10,8 @@ import { inRecords } from './frame'
 import { MAX_BATCH_BYTES } from './limits'
 import { Log } from './log'
 import type { QueueRecord, Saying, Want } from './queue-record'
-import { decodeQueueRecord, encodeQueueRecord } from './queue-record'
-import type { Grant, GrantedTask } from './queue-state'
+import { decodeQueueRecord, decodeTasks, encodeQueueRecord } from './queue-record'
+import type { Grant, GrantedTasks } from './queue-state'
 import { QueueState } from './queue-state'
 import { readKnown } from './read-known'
 import { UntilPicture } from './until-picture'
@@ -130,10 +130,11 @@ export class QueueLog {
     return this.say({ op: 'want', want: { ...want, saidAt } })
   }
 
-  async bodiesOf(tasks: readonly GrantedTask[]): Promise<readonly Framed[]> {
+  /** Of each of these, in order. */
+  async bodiesOf(granted: readonly GrantedTasks[]): Promise<readonly (readonly Framed[])[]> {
     const records = new Map<number, Promise<readonly Framed[]>>()
-    for (const { offset } of tasks) if (!records.has(offset)) records.set(offset, this.#tasksAt(offset))
-    return Promise.all(tasks.map(async ({ offset, index }) => (await records.get(offset)!)[index]!))
+    for (const { offset } of granted) if (!records.has(offset)) records.set(offset, this.#tasksAt(offset))
+    return Promise.all(granted.map(async ({ offset, from, to }) => (await records.get(offset)!).slice(from, to)))
   }
 
   stop(): void {
@@ -154,7 +155,7 @@ export class QueueLog {
   /** Answers the offset behind it. */
   async #append(sayings: readonly Saying[]): Promise<number> {
     const { driver } = this.#options
-    const encode = (said: readonly Saying[]): Buffer => encodeQueueRecord({ sayings: said, tasks: [] })
+    const encode = (said: readonly Saying[]): Buffer => encodeQueueRecord(said, [])
     let values = [encode(sayings)]
     if (values[0]!.length > MAX_RECORD_BYTES)
       values = inRecords(sayings.flatMap(partsOf), sayingBytes, MAX_PART_BYTES, Infinity).map(encode)
@@ -181,7 +182,7 @@ export class QueueLog {
   #fold({ offset, time, value }: LogRecord): void {
     if (value === null) return
     const record = decodeQueueRecord(value)
-    if (record.tasks.length > 0) this.#remember(offset, value)
+    if (record.runs.length > 0) this.#remember(offset, value)
     this.#brokerClock.heard(time)
     const picture = record.sayings.find((saying) => saying.op === 'picture')
     this.#untilPicture.take(
@@ -205,7 +206,7 @@ export class QueueLog {
 
   async #tasksAt(offset: number): Promise<readonly Framed[]> {
     if (this.#open?.offset === offset) return this.#open.tasks
-    const { tasks } = decodeQueueRecord(this.#cache.get(offset) ?? (await this.#valueAt(offset)))
+    const tasks = decodeTasks(this.#cache.get(offset) ?? (await this.#valueAt(offset)))
     this.#open = { offset, tasks }
     return tasks
   }

@@ -1,6 +1,6 @@
 // What a record of a queue's log says: tasks that are sent, and what consumers say of theirs.
 //
-//   1  format   4  length of what consumers say   that, as JSON   tasks, as frames
+//   1  format   4  length of what consumers say   that, as JSON   4  length of the runs of the tasks   those, as JSON   tasks, as frames
 import type { Framed } from './frame'
 import { decodeFrames, encodeFrames, headEnd } from './frame'
 
@@ -70,25 +70,61 @@ export interface Picture {
   }[]
 }
 
+/** How many tasks one behind the other are of one queue and priority. */
+export type RunOfTasks = readonly [queue: string, priority: number, count: number]
+
+/** What everybody wants to know of a record: its tasks are for those who are given them. */
 export interface QueueRecord {
   readonly sayings: readonly Saying[]
-  readonly tasks: readonly Framed[]
+  readonly runs: readonly RunOfTasks[]
 }
 
 const FORMAT = 1
 
-export function encodeQueueRecord({ sayings, tasks }: QueueRecord): Buffer {
-  const said = sayings.length === 0 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(sayings))
-  const head = Buffer.allocUnsafe(5 + said.length)
+export function encodeQueueRecord(sayings: readonly Saying[], tasks: readonly Framed[]): Buffer {
+  const said = encodeJson(sayings)
+  const runs = encodeJson(runsOf(tasks))
+  const head = Buffer.allocUnsafe(1 + 4 + said.length + 4 + runs.length)
   head[0] = FORMAT
   head.writeUInt32BE(said.length, 1)
   said.copy(head, 5)
+  head.writeUInt32BE(runs.length, 5 + said.length)
+  runs.copy(head, 9 + said.length)
   return encodeFrames(tasks, head)
 }
 
 export function decodeQueueRecord(record: Buffer): QueueRecord {
-  const saidAt = headEnd(record) + 4
-  const tasksAt = saidAt + record.readUInt32BE(saidAt - 4)
-  const sayings = tasksAt === saidAt ? [] : (JSON.parse(record.toString('utf8', saidAt, tasksAt)) as readonly Saying[])
-  return { sayings, tasks: decodeFrames(record, tasksAt) }
+  const { sayingsAt, runsAt, tasksAt } = partsOf(record)
+  return {
+    sayings: decodeJson<readonly Saying[]>(record, sayingsAt, runsAt - 4),
+    runs: decodeJson<readonly RunOfTasks[]>(record, runsAt, tasksAt),
+  }
+}
+
+export function decodeTasks(record: Buffer): readonly Framed[] {
+  return decodeFrames(record, partsOf(record).tasksAt)
+}
+
+function partsOf(record: Buffer): { readonly sayingsAt: number; readonly runsAt: number; readonly tasksAt: number } {
+  const sayingsAt = headEnd(record) + 4
+  const runsAt = sayingsAt + record.readUInt32BE(sayingsAt - 4) + 4
+  return { sayingsAt, runsAt, tasksAt: runsAt + record.readUInt32BE(runsAt - 4) }
+}
+
+function runsOf(tasks: readonly Framed[]): RunOfTasks[] {
+  const runs: [string, number, number][] = []
+  let last: [string, number, number] | undefined
+  for (const { queue, priority } of tasks) {
+    if (last !== undefined && last[0] === queue && last[1] === priority) last[2]++
+    else runs.push((last = [queue, priority, 1]))
+  }
+  return runs
+}
+
+function encodeJson(list: readonly unknown[]): Buffer {
+  return list.length === 0 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(list))
+}
+
+function decodeJson<T extends readonly unknown[]>(record: Buffer, from: number, to: number): T {
+  return (from === to ? [] : JSON.parse(record.toString('utf8', from, to))) as T
 }

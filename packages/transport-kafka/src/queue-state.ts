@@ -9,12 +9,16 @@
 import type { Due } from '@tasks/core/adapter'
 import { Heap } from '@tasks/core/adapter'
 import { PRIORITIES } from './limits'
+import type { Run } from './lot'
+import { Lot, Lots } from './lot'
 import type { FreshPicture, KnownPicture, Members, Phase, Picture, QueueRecord, Waiting, Want } from './queue-record'
 
-export interface GrantedTask {
+/** Tasks of one record that lie together. */
+export interface GrantedTasks {
   readonly queue: string
   readonly offset: number
-  readonly index: number
+  readonly from: number
+  readonly to: number
   /** This time included. */
   readonly deliveries: number
 }
@@ -23,7 +27,7 @@ export interface Grant {
   /** Of the want. */
   readonly name: string
   readonly grant: string
-  readonly tasks: readonly GrantedTask[]
+  readonly tasks: readonly GrantedTasks[]
 }
 
 export interface Answers {
@@ -32,15 +36,12 @@ export interface Answers {
   readonly missed: readonly string[]
 }
 
-/** Tasks that were sent in one record, to one queue with one priority, and were never handed out. */
-interface Fresh {
-  readonly offset: number
+/** Of a run: what was never handed out. */
+interface Fresh extends Run {
   from: number
-  readonly to: number
-  readonly at: number
 }
 
-/** One that was handed out. */
+/** One that was handed out, and of which something was said alone. */
 interface Known {
   readonly queue: Queue
   readonly offset: number
@@ -71,13 +72,18 @@ interface DueTask extends Due {
   readonly task: Known
 }
 
+/** What is held: a task, or a lot. */
+interface DueHeld extends Due {
+  readonly held: Known | Lot<Queue>
+}
+
 class Queue {
   readonly name: string
   /** By priority. */
   readonly fresh: Fresh[][] = Array.from({ length: PRIORITIES }, () => [])
   readonly returned: Turn[][] = Array.from({ length: PRIORITIES }, () => [])
   readonly suspects: Turn[] = []
-  readonly held = new Heap<DueTask>()
+  readonly held = new Heap<DueHeld>()
   readonly later = new Heap<DueTask>()
 
   constructor(name: string) {
@@ -94,16 +100,17 @@ export const MOST_TASKS_OF_A_RECORD = 4096
 export class QueueState {
   readonly #queues = new Map<string, Queue>()
   readonly #known = new Map<number, Known>()
+  readonly #lots = new Lots<Queue>()
   /** How many tasks of a record are not done, in the order of the records. */
   readonly #live = new Map<number, number>()
   readonly #wants = new Map<string, Waiting>()
   /** By the broker's clock, of the last record. */
   #time = 0
 
-  fold(offset: number, time: number, { sayings, tasks }: QueueRecord): Answers {
+  fold(offset: number, time: number, { sayings, runs }: QueueRecord): Answers {
     // The leader of a partition may change to a broker whose clock is behind.
     this.#time = Math.max(this.#time, time)
-    this.#add(offset, tasks)
+    this.#add(offset, runs)
     const asked: string[] = []
     const late: string[] = []
     for (const saying of sayings) {
@@ -126,7 +133,7 @@ export class QueueState {
           this.#bury(saying.prefix)
           break
         case 'done':
-          this.#each(saying.members, (task) => this.#remove(task))
+          this.#done(saying.members)
           break
         case 'back':
           this.#each(saying.members, (task) => this.#giveBack(task, saying.delayMs))
@@ -135,7 +142,7 @@ export class QueueState {
         case 'picture':
           break
         case 'keep':
-          this.#each(saying.members, (task) => this.#keep(task, saying.leaseMs))
+          this.#keepAll(saying.members, saying.leaseMs)
           break
       }
     }
@@ -157,7 +164,10 @@ export class QueueState {
         const inOrder = [...queue.returned.flat(), ...queue.suspects]
           .filter((turn) => this.#isNext(turn))
           .map(({ task }) => task)
-        const others = [...this.#known.values()].filter((task) => task.queue === queue && task.phase !== 'ready')
+        // Of a lot, each task for itself: whether it is known as one of a lot makes no difference to anything.
+        const inLots = [...this.#lots].filter((lot) => lot.queue === queue).flatMap(tasksOf)
+        const alone = [...this.#known.values()].filter((task) => task.queue === queue && task.phase !== 'ready')
+        const others = [...inLots, ...alone]
         const fresh = queue.fresh.flatMap((some, priority) =>
           some.map(({ offset, from, to, at }): FreshPicture => [priority, offset, from, to, at]),
         )
@@ -194,7 +204,7 @@ export class QueueState {
     for (const { name, fresh, known } of queues) {
       const queue = state.#queue(name)
       for (const [priority, offset, from, to, at] of fresh) {
-        queue.fresh[priority]!.push({ offset, from, to, at })
+        queue.fresh[priority]!.push({ offset, from, to, at, priority })
         count(offset, to - from)
       }
       for (const [offset, index, at, priority, deliveries, isCounted, grant, until, graceMs, phase] of known) {
@@ -202,7 +212,7 @@ export class QueueState {
         const task: Known = { queue, offset, index, at, priority, grant, until, graceMs, phase, ...counts }
         state.#known.set(numberOf(task), task)
         count(offset, 1)
-        if (phase === 'held') queue.held.push(dueOf(task))
+        if (phase === 'held') queue.held.push(heldOf(task))
         else if (phase === 'later') queue.later.push(dueOf(task))
         else state.#queueUp(task)
       }
@@ -246,6 +256,7 @@ export class QueueState {
     if (queue === undefined) return undefined
     let oldest = Infinity
     for (const fresh of queue.fresh) oldest = Math.min(oldest, fresh[0]?.at ?? Infinity)
+    for (const lot of this.#lots) if (lot.queue === queue && lot.until <= now) oldest = Math.min(oldest, lot.at)
     for (const task of this.#known.values())
       if (task.queue === queue && (task.phase !== 'held' || task.until <= now)) oldest = Math.min(oldest, task.at)
     return oldest === Infinity ? undefined : oldest
@@ -253,48 +264,100 @@ export class QueueState {
 
   /** Until when a task is this grant's; it goes on being so until somebody else gets it. Undefined if it is not. */
   heldUntil(offset: number, index: number, grant: string): number | undefined {
-    const task = this.#known.get(numberOf({ offset, index }))
-    return task?.grant === grant ? task.until : undefined
+    const held = this.#lots.of(offset, index) ?? this.#known.get(numberOf({ offset, index }))
+    return held?.grant === grant ? held.until : undefined
   }
 
   // ---- What records say
 
-  #add(offset: number, tasks: QueueRecord['tasks']): void {
-    if (tasks.length === 0) return
-    this.#live.set(offset, tasks.length)
-    for (let from = 0; from < tasks.length;) {
-      const { queue, priority } = tasks[from]!
-      let to = from + 1
-      while (to < tasks.length && tasks[to]!.queue === queue && tasks[to]!.priority === priority) to++
-      const level = Math.min(priority, PRIORITIES - 1)
-      this.#queue(queue).fresh[level]!.push({ offset, from, to, at: this.#time })
+  #add(offset: number, runs: QueueRecord['runs']): void {
+    let from = 0
+    for (const [queue, level, count] of runs) {
+      const to = from + count
+      const priority = Math.min(level, PRIORITIES - 1)
+      this.#queue(queue).fresh[priority]!.push({ offset, from, to, at: this.#time, priority })
       from = to
+    }
+    if (from > 0) this.#live.set(offset, from)
+  }
+
+  #done(members: readonly Members[]): void {
+    for (const { grant, offset, indexes } of members) {
+      let done = 0
+      for (const index of indexes) {
+        const lot = this.#lots.of(offset, index)
+        const task = lot ?? this.#known.get(numberOf({ offset, index }))
+        // Given back, it is nobody's.
+        if (task?.grant !== grant) continue
+        if (lot !== undefined) this.#lots.takeOut(lot, index)
+        else this.#known.delete(numberOf({ offset, index }))
+        done++
+      }
+      if (done === 0) continue
+      const left = this.#live.get(offset)! - done
+      if (left === 0) this.#live.delete(offset)
+      else this.#live.set(offset, left)
     }
   }
 
+  #keepAll(members: readonly Members[], leaseMs: number): void {
+    for (const { grant, offset, indexes } of members) {
+      const named = new Map<Lot<Queue>, Set<number>>()
+      for (const index of indexes) {
+        const lot = this.#lots.of(offset, index)
+        const indexesOfLot = lot && (named.get(lot) ?? new Set())
+        if (lot !== undefined && lot.grant === grant) named.set(lot, indexesOfLot!.add(index))
+      }
+      // The usual: all that is left of it.
+      for (const [lot, { size }] of named) if (size === lot.left) this.#extend(lot, leaseMs)
+      const alone = indexes.filter((index) => {
+        const lot = this.#lots.of(offset, index)
+        return lot === undefined || named.get(lot)?.size !== lot.left
+      })
+      this.#each([{ grant, offset, indexes: alone }], (task) => this.#keep(task, leaseMs))
+    }
+  }
+
+  /** One by one. */
   #each(members: readonly Members[], apply: (task: Known) => void): void {
     for (const { grant, offset, indexes } of members) {
       for (const index of indexes) {
-        const task = this.#known.get(numberOf({ offset, index }))
-        // Given back, it is nobody's.
-        if (task?.grant === grant) apply(task)
+        const task = this.#alone(offset, index, grant)
+        if (task !== undefined) apply(task)
       }
     }
   }
 
+  /** A task of a grant, out of its lot if it is in one. Undefined if it is not this grant's any more; given back, it is nobody's. */
+  #alone(offset: number, index: number, grant: string): Known | undefined {
+    const lot = this.#lots.of(offset, index)
+    if (lot === undefined) {
+      const task = this.#known.get(numberOf({ offset, index }))
+      return task?.grant === grant ? task : undefined
+    }
+    if (lot.grant !== grant) return undefined
+    const task = taskOf(lot, index)
+    this.#lots.takeOut(lot, index)
+    this.#known.set(numberOf(task), task)
+    task.queue.held.push(heldOf(task))
+    return task
+  }
+
   #bury(prefix: string): void {
     for (const name of this.#wants.keys()) if (name.startsWith(prefix)) this.#wants.delete(name)
-    const held = [...this.#known.values()].filter(({ phase, grant }) => phase === 'held' && grant.startsWith(prefix))
+    const alone = [...this.#known.values()].filter(({ phase, grant }) => phase === 'held' && grant.startsWith(prefix))
+    const lots = [...this.#lots].filter(({ grant }) => grant.startsWith(prefix))
+    const held = [...alone, ...lots.flatMap((lot) => this.#dissolve(lot))]
     // In an order that does not depend on where a reader began.
     for (const task of held.sort((a, b) => numberOf(a) - numberOf(b))) this.#makeReady(task)
   }
 
-  #remove(task: Known): void {
-    task.grant = ''
-    this.#known.delete(numberOf(task))
-    const left = this.#live.get(task.offset)! - 1
-    if (left === 0) this.#live.delete(task.offset)
-    else this.#live.set(task.offset, left)
+  /** Its tasks, each for itself; what holds them is for the caller to say. */
+  #dissolve(lot: Lot<Queue>): readonly Known[] {
+    const tasks = tasksOf(lot)
+    this.#lots.dissolve(lot)
+    for (const task of tasks) this.#known.set(numberOf(task), task)
+    return tasks
   }
 
   #giveBack(task: Known, delayMs: number): void {
@@ -326,12 +389,16 @@ export class QueueState {
 
   #hold(task: Known, grant: string, leaseMs: number): void {
     task.grant = grant
-    task.until = this.#time + leaseMs
-    task.graceMs = Math.min(MOST_GRACE_MS, Math.ceil(leaseMs / 6))
+    this.#extend(task, leaseMs)
     // Extended, it is in the heap already, by an earlier time.
     if (task.phase === 'held') return
     task.phase = 'held'
-    task.queue.held.push(dueOf(task))
+    task.queue.held.push(heldOf(task))
+  }
+
+  #extend(held: Known | Lot<Queue>, leaseMs: number): void {
+    held.until = this.#time + leaseMs
+    held.graceMs = graceOf(leaseMs)
   }
 
   // ---- Handing out
@@ -352,18 +419,22 @@ export class QueueState {
   }
 
   #expire({ held, later }: Queue): void {
+    const over: Known[] = []
     for (let due = held.peek(); due !== undefined && due.dueAt <= this.#time; due = held.peek()) {
       held.pop()
-      const { task } = due
-      if (!this.#isStill(task, 'held')) continue
+      const { held: task } = due
+      if (!this.#isHeld(task)) continue
       // Extended, or handed out again: its turn is that of its own time.
-      if (task.until > due.dueAt) held.push(dueOf(task))
+      if (task.until > due.dueAt) held.push(heldOf(task))
       else if (task.graceMs > 0) {
         task.until = this.#time + task.graceMs
         task.graceMs = 0
-        held.push(dueOf(task))
-      } else this.#makeReady(task)
+        held.push(heldOf(task))
+      } else if (task instanceof Lot) over.push(...this.#dissolve(task))
+      else over.push(task)
     }
+    // As if there were no lots.
+    for (const task of over.sort((a, b) => a.until - b.until || numberOf(a) - numberOf(b))) this.#makeReady(task)
     for (let due = later.peek(); due !== undefined && due.dueAt <= this.#time; due = later.peek()) {
       later.pop()
       if (this.#isStill(due.task, 'later') && due.task.until === due.dueAt) this.#makeReady(due.task)
@@ -373,10 +444,10 @@ export class QueueState {
   /** Lets go of what has no effect any more: at any time, since it changes nothing of what follows. */
   #trim({ held, later, suspects }: Queue): void {
     for (let due = held.peek(); due !== undefined; due = held.peek()) {
-      const still = this.#isStill(due.task, 'held')
-      if (still && due.task.until <= due.dueAt) break
+      const still = this.#isHeld(due.held)
+      if (still && due.held.until <= due.dueAt) break
       held.pop()
-      if (still) held.push(dueOf(due.task))
+      if (still) held.push(heldOf(due.held))
     }
     while (later.size > 0 && !this.#isStill(later.peek()!.task, 'later')) later.pop()
     while (suspects.length > 0 && !this.#isNext(suspects[0]!)) suspects.shift()
@@ -386,11 +457,15 @@ export class QueueState {
     return task.turns === turn && this.#isStill(task, 'ready')
   }
 
+  #isHeld(held: Known | Lot<Queue>): boolean {
+    return held instanceof Lot ? held.left > 0 : this.#isStill(held, 'held')
+  }
+
   #isStill(task: Known, phase: Phase): boolean {
     return task.phase === phase && this.#known.get(numberOf(task)) === task
   }
 
-  #take({ name, queues: names, max, suspects, leaseMs }: Want, offset: number): GrantedTask[] {
+  #take({ name, queues: names, max, suspects, leaseMs }: Want, offset: number): GrantedTasks[] {
     const grant = grantOf(name, offset)
     // In their places: whether one is known that has nothing must make no difference.
     const queues = names.map((each) => this.#queues.get(each))
@@ -402,25 +477,30 @@ export class QueueState {
         }
       }
     }
-    const taken: GrantedTask[] = []
+    const taken: GrantedTasks[] = []
+    let left = max
     // Another queue is the first each time, so that a full one cannot keep the others waiting; a count would depend on what was before the floor.
     const first = offset
-    for (let priority = PRIORITIES - 1; priority >= 0 && taken.length < max; priority--) {
-      for (let i = 0; i < queues.length && taken.length < max; i++) {
+    for (let priority = PRIORITIES - 1; priority >= 0 && left > 0; priority--) {
+      for (let i = 0; i < queues.length && left > 0; i++) {
         const queue = queues[(first + i) % queues.length]
         if (queue === undefined) continue
         const returned = queue.returned[priority]!
-        for (let turn = returned[0]; turn !== undefined && taken.length < max; turn = returned[0]) {
+        for (let turn = returned[0]; turn !== undefined && left > 0; turn = returned[0]) {
           returned.shift()
-          if (this.#isNext(turn)) taken.push(this.#grant(turn.task, grant, leaseMs))
+          if (!this.#isNext(turn)) continue
+          taken.push(this.#grant(turn.task, grant, leaseMs))
+          left--
         }
         const fresh = queue.fresh[priority]!
         let used = 0
-        while (used < fresh.length && taken.length < max) {
+        while (used < fresh.length && left > 0) {
           const some = fresh[used]!
-          while (some.from < some.to && taken.length < max)
-            taken.push(this.#grantFresh(queue, priority, some, some.from++, grant, leaseMs))
-          if (some.from === some.to) used++
+          const to = Math.min(some.to, some.from + left)
+          left -= to - some.from
+          taken.push(this.#grantFresh(queue, { ...some, to }, grant, leaseMs))
+          some.from = to
+          if (to === some.to) used++
         }
         if (used > 0) fresh.splice(0, used)
       }
@@ -428,26 +508,20 @@ export class QueueState {
     return taken
   }
 
-  #grantFresh(
-    queue: Queue,
-    priority: number,
-    { offset, at }: Fresh,
-    index: number,
-    grant: string,
-    leaseMs: number,
-  ): GrantedTask {
-    const counts = { deliveries: 0, isCounted: false, turns: 0 }
-    const task: Known = { queue, offset, index, at, priority, grant, until: 0, graceMs: 0, phase: 'ready', ...counts }
-    this.#known.set(numberOf(task), task)
-    return this.#grant(task, grant, leaseMs)
+  #grantFresh(queue: Queue, run: Run, grant: string, leaseMs: number): GrantedTasks {
+    const lot = new Lot(queue, run, grant, this.#time + leaseMs, graceOf(leaseMs))
+    this.#lots.add(lot)
+    queue.held.push(heldOf(lot))
+    const { offset, from, to } = run
+    return { queue: queue.name, offset, from, to, deliveries: 1 }
   }
 
-  #grant(task: Known, grant: string, leaseMs: number): GrantedTask {
+  #grant(task: Known, grant: string, leaseMs: number): GrantedTasks {
     task.isCounted = task.deliveries === 0
     if (task.isCounted) task.deliveries = 1
     this.#hold(task, grant, leaseMs)
     const deliveries = task.isCounted ? 1 : task.deliveries + 1
-    return { queue: task.queue.name, offset: task.offset, index: task.index, deliveries }
+    return { queue: task.queue.name, offset: task.offset, from: task.index, to: task.index + 1, deliveries }
   }
 
   #queue(name: string): Queue {
@@ -457,7 +531,7 @@ export class QueueState {
   }
 }
 
-function isDue(heap: Heap<DueTask>, now: number): boolean {
+function isDue<T extends Due>(heap: Heap<T>, now: number): boolean {
   const next = heap.peek()
   return next !== undefined && next.dueAt <= now
 }
@@ -478,4 +552,22 @@ function numberOf({ offset, index }: { readonly offset: number; readonly index: 
 
 function dueOf(task: Known): DueTask {
   return { dueAt: task.until, number: numberOf(task), task }
+}
+
+function heldOf(held: Known | Lot<Queue>): DueHeld {
+  return { dueAt: held.until, held }
+}
+
+function graceOf(leaseMs: number): number {
+  return Math.min(MOST_GRACE_MS, Math.ceil(leaseMs / 6))
+}
+
+/** One of a lot as it is known when something is said of it alone. */
+function taskOf({ queue, offset, at, priority, grant, until, graceMs }: Lot<Queue>, index: number): Known {
+  const counts = { deliveries: 1, isCounted: true, turns: 0 }
+  return { queue, offset, index, at, priority, grant, until, graceMs, phase: 'held', ...counts }
+}
+
+function tasksOf(lot: Lot<Queue>): readonly Known[] {
+  return [...lot.indexes()].map((index) => taskOf(lot, index))
 }

@@ -30,7 +30,7 @@ function newConsumer(log: CutLog, name: string, clock: Clock = systemClock) {
 }
 
 const send = (log: CutLog, id: string): number =>
-  log.append(encodeQueueRecord({ sayings: [], tasks: [{ queue: 'q', priority: 0, id, body: Buffer.from(id) }] }))
+  log.append(encodeQueueRecord([], [{ queue: 'q', priority: 0, id, body: Buffer.from(id) }]))
 
 test('what is given by a lease that is over when it is read is run by whoever has it now, and by nobody else', async () => {
   const log = new CutLog()

@@ -39,12 +39,12 @@ function newProcess(log: CutLog, name: string) {
 const send = (log: CutLog, ...ids: readonly string[]): number => {
   const tasks = ids.map((id) => ({ queue: 'q', priority: 0, id, body: Buffer.from(id) }))
   log.time = Date.now()
-  return log.append(encodeQueueRecord({ sayings: [], tasks }))
+  return log.append(encodeQueueRecord([], tasks))
 }
 
 const done = ({ grant, tasks }: Grant): Saying => ({
   op: 'done',
-  members: tasks.map(({ offset, index }) => ({ grant, offset, indexes: [index] })),
+  members: tasks.map(({ offset, from }) => ({ grant, offset, indexes: [from] })),
 })
 
 /** What all records before an offset have led to, as one who has read them writes it. */
@@ -71,7 +71,7 @@ test('a process that was away while the log was cut knows who holds what when it
   await away.queue.started()
   expect(await away.want()).toBeUndefined()
   const offset = send(log, 'three')
-  expect((await away.want())?.tasks).toMatchObject([{ offset, index: 0, deliveries: 1 }])
+  expect((await away.want())?.tasks).toMatchObject([{ offset, from: 0, to: 1, deliveries: 1 }])
   expect(await awake.want()).toBeUndefined()
 })
 

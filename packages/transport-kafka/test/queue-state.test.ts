@@ -1,8 +1,8 @@
 // Who holds which task, as any reader of the log knows it: whatever has happened before the floor, and wherever a reader began.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Picture, QueueRecord, Saying, Want } from '../src/queue-record'
-import { decodeQueueRecord, encodeQueueRecord } from '../src/queue-record'
+import type { Members, Picture, QueueRecord, Saying, Want } from '../src/queue-record'
+import { decodeQueueRecord, decodeTasks, encodeQueueRecord } from '../src/queue-record'
 import type { Grant } from '../src/queue-state'
 import { QueueState } from '../src/queue-state'
 
@@ -21,6 +21,8 @@ interface Step {
   readonly gone?: string | undefined
   /** What becomes of the oldest grant that is out. */
   readonly outcome: 'nothing' | 'done' | 'back' | 'later' | 'keep'
+  /** Of that grant: all of its tasks, or every other one of them. */
+  readonly whole: boolean
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -39,6 +41,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   ),
   gone: fc.option(fc.constantFrom('x.', 'y.'), { nil: undefined, freq: 10 }),
   outcome: fc.constantFrom('nothing', 'done', 'back', 'later', 'keep'),
+  whole: fc.boolean(),
 })
 
 interface Entry {
@@ -58,23 +61,25 @@ function play(steps: readonly Step[]): {
   const grants: Grant[] = []
   const out: Grant[] = []
   let time = 0
-  steps.forEach(({ afterMs, tasks, want, outcome, gone }, offset) => {
+  steps.forEach(({ afterMs, tasks, want, outcome, gone, whole }, offset) => {
     time += afterMs
     const sayings: Saying[] = []
     const grant = outcome === 'nothing' ? undefined : out.shift()
     if (grant !== undefined) {
-      const members = grant.tasks.map((task) => ({ grant: grant.grant, offset: task.offset, indexes: [task.index] }))
+      const members = membersOf(grant, whole ? 1 : 2)
+      if (!whole) out.push(grant)
       if (outcome === 'done') sayings.push({ op: 'done', members })
       else if (outcome === 'keep') {
         sayings.push({ op: 'keep', members, leaseMs: LEASE_MS })
-        out.push(grant)
+        if (whole) out.push(grant)
       } else sayings.push({ op: 'back', members, delayMs: outcome === 'later' ? 30 : 0 })
     }
     if (gone !== undefined) sayings.push({ op: 'gone', prefix: gone })
     if (want !== undefined)
       sayings.push({ op: 'want', want: { ...want, queues: QUEUES, leaseMs: LEASE_MS, saidAt: time } })
     const framed = tasks.map((task, i) => ({ ...task, id: `${offset}.${i}`, body: new Uint8Array() }))
-    const record = { sayings, tasks: framed.sort((a, b) => b.priority - a.priority || (a.queue < b.queue ? -1 : 1)) }
+    framed.sort((a, b) => b.priority - a.priority || (a.queue < b.queue ? -1 : 1))
+    const record = decodeQueueRecord(encodeQueueRecord(sayings, framed))
     log.push({ offset, time, record })
     const answers = state.fold(offset, time, record)
     grants.push(...answers.grants)
@@ -83,13 +88,34 @@ function play(steps: readonly Step[]): {
   return { log, grants, state }
 }
 
+interface Task {
+  readonly offset: number
+  readonly index: number
+  readonly deliveries: number
+}
+
+function tasksOf({ tasks }: Grant): Task[] {
+  return tasks.flatMap(({ offset, from, to, deliveries }) =>
+    Array.from({ length: to - from }, (_, nth) => ({ offset, index: from + nth, deliveries })),
+  )
+}
+
+/** What a saying names: every so many of each run of its tasks. */
+function membersOf({ grant, tasks }: Grant, every = 1): Members[] {
+  return tasks.map(({ offset, from, to }) => ({
+    grant,
+    offset,
+    indexes: Array.from({ length: Math.ceil((to - from) / every) }, (_, nth) => from + nth * every),
+  }))
+}
+
 const key = ({ offset, index }: { readonly offset: number; readonly index: number }): string => `${offset}.${index}`
 
 test('a want gets no more than it asked for, of its queues, and a suspect alone', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const { grants } = play(steps)
-      for (const { tasks } of grants) {
+      for (const tasks of grants.map(tasksOf)) {
         expect(tasks.length).toBeLessThanOrEqual(3)
         const suspects = tasks.filter(({ deliveries }) => deliveries > 1)
         expect(suspects.length).toBeLessThanOrEqual(1)
@@ -104,8 +130,8 @@ test('a task is never said to have been delivered more often than it was handed 
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const handed = new Map<string, number>()
-      for (const { tasks } of play(steps).grants) {
-        for (const task of tasks) {
+      for (const grant of play(steps).grants) {
+        for (const task of tasksOf(grant)) {
           const times = (handed.get(key(task)) ?? 0) + 1
           handed.set(key(task), times)
           expect(task.deliveries).toBeLessThanOrEqual(times)
@@ -126,17 +152,16 @@ test('nothing is lost: what is not done is handed out again in the end', () => {
       let time = (log.at(-1)?.time ?? 0) + 1_000
       for (let idle = 0; idle < 3; offset++, time += 100) {
         const want = { ...ANY, name: 'end.1', max: 10, leaseMs: LEASE_MS, saidAt: time }
-        const { grants } = state.fold(offset, time, { sayings: [{ op: 'want', want }], tasks: [] })
+        const { grants } = state.fold(offset, time, { sayings: [{ op: 'want', want }], runs: [] })
         const mine = grants.filter(({ name }) => name === 'end.1')
         idle = mine.length === 0 ? idle + 1 : 0
-        for (const { grant, tasks } of mine) {
-          for (const task of tasks) {
+        for (const grant of mine) {
+          for (const task of tasksOf(grant)) {
             expect(done).not.toContain(key(task))
             done.add(key(task))
             seen.add(key(task))
           }
-          const members = tasks.map((task) => ({ grant, offset: task.offset, indexes: [task.index] }))
-          state.fold(++offset, time, { sayings: [{ op: 'done', members }], tasks: [] })
+          state.fold(++offset, time, { sayings: [{ op: 'done', members: membersOf(grant) }], runs: [] })
         }
       }
       // What is not seen at the end was done before; then nothing is left.
@@ -165,15 +190,14 @@ test('whoever begins with a picture comes to the same as whoever has read everyt
 test('what the dead wanted goes to others, and what they held comes back as suspects', () => {
   const state = new QueueState()
   const want = { ...ANY, waitMs: 1_000 }
-  const tasks = ['one', 'two'].map((id) => ({ queue: 'a', priority: 0, id, body: new Uint8Array() }))
-  const send = (index: number): QueueRecord => ({ sayings: [], tasks: [tasks[index]!] })
-  state.fold(0, 0, { sayings: [{ op: 'want', want: { ...want, name: 'dead-1.1' } }], tasks: [] })
-  expect(state.fold(1, 1, send(0)).grants.map(({ name }) => name)).toEqual(['dead-1.1'])
-  state.fold(2, 2, { sayings: [{ op: 'want', want: { ...want, name: 'dead-1.2' } }], tasks: [] })
-  state.fold(3, 3, { sayings: [{ op: 'gone', prefix: 'dead-' }], tasks: [] })
-  expect(state.fold(4, 4, send(1)).grants).toEqual([])
+  const send: QueueRecord = { sayings: [], runs: [['a', 0, 1]] }
+  state.fold(0, 0, { sayings: [{ op: 'want', want: { ...want, name: 'dead-1.1' } }], runs: [] })
+  expect(state.fold(1, 1, send).grants.map(({ name }) => name)).toEqual(['dead-1.1'])
+  state.fold(2, 2, { sayings: [{ op: 'want', want: { ...want, name: 'dead-1.2' } }], runs: [] })
+  state.fold(3, 3, { sayings: [{ op: 'gone', prefix: 'dead-' }], runs: [] })
+  expect(state.fold(4, 4, send).grants).toEqual([])
   const ask = (name: string): readonly Grant[] =>
-    state.fold(5, 5, { sayings: [{ op: 'want', want: { ...want, name } }], tasks: [] }).grants
+    state.fold(5, 5, { sayings: [{ op: 'want', want: { ...want, name } }], runs: [] }).grants
   expect(ask('alive-1.1')[0]!.tasks).toMatchObject([{ offset: 1, deliveries: 2 }])
   expect(ask('alive-1.2')[0]!.tasks).toMatchObject([{ offset: 4, deliveries: 1 }])
 })
@@ -183,13 +207,12 @@ class Teller {
   readonly state = new QueueState()
   #offset = 0
 
-  send(time: number, ...ids: readonly string[]): readonly Grant[] {
-    const tasks = ids.map((id) => ({ queue: 'a', priority: 0, id, body: new Uint8Array() }))
-    return this.state.fold(this.#offset++, time, { sayings: [], tasks }).grants
+  send(time: number): readonly Grant[] {
+    return this.state.fold(this.#offset++, time, { sayings: [], runs: [['a', 0, 1]] }).grants
   }
 
   say(time: number, saying: Saying): readonly Grant[] {
-    return this.state.fold(this.#offset++, time, { sayings: [saying], tasks: [] }).grants
+    return this.state.fold(this.#offset++, time, { sayings: [saying], runs: [] }).grants
   }
 
   want(time: number, name: string, more: Partial<Want> = {}): readonly Grant[] {
@@ -206,13 +229,9 @@ class Teller {
   }
 }
 
-function membersOf({ grant, tasks }: Grant) {
-  return tasks.map(({ offset, index }) => ({ grant, offset, indexes: [index] }))
-}
-
 test('a keep that comes late costs no delivery, however often', () => {
   const log = new Teller()
-  log.send(0, 'one')
+  log.send(0)
   const [grant] = log.want(0, 'x.1')
   let time = 0
   for (let i = 0; i < 5; i++) {
@@ -227,7 +246,7 @@ test('a keep that comes late costs no delivery, however often', () => {
 
 test('a want that finds a lease over is not given its task before the holder has had the time to say that it is there', () => {
   const log = new Teller()
-  log.send(0, 'one')
+  log.send(0)
   const [grant] = log.want(0, 'x.1')
   // All have stood still, and the holder is not the first to speak.
   expect(log.want(60_000, 'y.1')).toEqual([])
@@ -238,7 +257,7 @@ test('a want that finds a lease over is not given its task before the holder has
 
 test('what is given to the dead again and again is a suspect, and is not condemned', () => {
   const log = new Teller()
-  log.send(0, 'one')
+  log.send(0)
   log.want(0, 'dead-0.1')
   let time = 0
   for (let i = 1; i < 10; i++) {
@@ -254,21 +273,26 @@ test('what is given to the dead again and again is a suspect, and is not condemn
 
 test('a want that comes a lease late is void', () => {
   const log = new Teller()
-  log.send(5_000, 'one')
+  log.send(5_000)
   const want = { ...ANY, name: 'late.1', saidAt: 3_999, waitMs: 60_000 }
-  const answers = log.state.fold(7, 5_000, { sayings: [{ op: 'want', want }], tasks: [] })
+  const answers = log.state.fold(7, 5_000, { sayings: [{ op: 'want', want }], runs: [] })
   expect(answers).toEqual({ grants: [], missed: ['late.1'] })
-  expect(log.send(5_001, 'two')).toEqual([])
+  expect(log.send(5_001)).toEqual([])
   expect(log.want(5_001, 'x.1', { saidAt: 4_500 })).toHaveLength(1)
 })
 
 test('records are read as they were written', () => {
-  const record: QueueRecord = {
-    sayings: [{ op: 'done', members: [{ grant: 'é', offset: 2 ** 40, indexes: [0, 4095] }] }],
-    tasks: [
-      { queue: 'q', priority: 9, id: 'é', body: Buffer.from([0, 0, 0, 0]) },
-      { queue: '', priority: 0, id: '', body: Buffer.alloc(0) },
-    ],
-  }
-  expect(decodeQueueRecord(encodeQueueRecord(record))).toEqual(record)
+  const sayings: Saying[] = [{ op: 'done', members: [{ grant: 'é', offset: 2 ** 40, indexes: [0, 4095] }] }]
+  const tasks = [
+    { queue: 'é', priority: 9, id: 'é', body: Buffer.from([0, 0, 0, 0]) },
+    { queue: 'é', priority: 9, id: '', body: Buffer.alloc(0) },
+    { queue: '', priority: 0, id: '', body: Buffer.alloc(0) },
+  ]
+  const record = encodeQueueRecord(sayings, tasks)
+  const runs = [
+    ['é', 9, 2],
+    ['', 0, 1],
+  ]
+  expect(decodeQueueRecord(record)).toEqual({ sayings, runs })
+  expect(decodeTasks(record)).toEqual(tasks)
 })
