@@ -95,6 +95,8 @@ export class Consumer implements TaskConsumer {
     this.#stalls.start()
     this.#stopListening = jetstream.connection.onGap(() => {
       this.#pulls.forget()
+      // The server may have lost what its consumers were told of.
+      for (const shelf of this.#shelves) shelf.ackWaitMs = undefined
       this.#wakeAll()
     })
     // One for each receive that waits; Node 20 warns of more than ten.
@@ -344,10 +346,19 @@ export class Consumer implements TaskConsumer {
   /** Answers how long it leaves a message with whoever has it. */
   async #ensureShelf({ queue, stream, consumer, subject }: Shelf): Promise<number> {
     const { jetstream } = this.#parts
-    const found =
-      (await jetstream.consumerInfo(stream, consumer)) ?? (await this.#create(queue, stream, consumer, subject))
+    let found = await jetstream.consumerInfo(stream, consumer)
+    // It outlived the end of its stream: what gets these numbers now it would never hand out, or take for acknowledged. A new one begins with what is there.
+    if (found !== undefined && found.delivered.stream_seq > (await this.#lastOf(stream))) {
+      await jetstream.deleteConsumer(stream, consumer)
+      found = undefined
+    }
+    found ??= await this.#create(queue, stream, consumer, subject)
     checkConsumer(found, stream, subject)
     return (found.config.ack_wait ?? 0) / NANOS
+  }
+
+  async #lastOf(stream: string): Promise<number> {
+    return (await this.#parts.jetstream.streamInfo(stream))?.state.last_seq ?? Infinity
   }
 
   async #create(queue: string, stream: string, consumer: string, subject: string): Promise<ConsumerInfo> {

@@ -5,7 +5,7 @@ import type { Msg } from '@nats-io/transport-node'
 import { isRefusal, unavailable } from './failure'
 import type { Frame } from './frame'
 import { decodeFrames, encodeFrame } from './frame'
-import type { JetStream } from './jetstream'
+import type { JetStream, Stored } from './jetstream'
 import { deliveryOf, NANOS } from './jetstream'
 import type { Level, Names } from './names'
 import type { Source } from './pulls'
@@ -27,8 +27,10 @@ export interface Held {
   readonly storedAt: number
   /** How often the server has handed it out. */
   readonly count: number
-  /** The subject that settles it. */
+  /** The subject that settles it. It says its number in the stream, and the server looks at nothing else. */
   readonly reply: string
+  /** The number of the connection by which it is known to be that message: behind another the server may have lost it, and given the number to another. */
+  connection: number
   readonly tasks: readonly HeldTask[]
   /** By the clock of this process. */
   until: number
@@ -68,10 +70,12 @@ export class Holdings {
 
   /** What has just come. */
   take(shelf: Shelf, { reply = '', data }: Msg): Held {
+    const { clock, jetstream } = this.#parts
     const { count, stream: sequence, at: storedAt } = deliveryOf(reply)
     const tasks: HeldTask[] = []
-    const until = this.#parts.clock.monotonic() + this.#leaseMs
-    const message: Held = { shelf, sequence, storedAt, count, reply, tasks, until, isNoted: false }
+    const until = clock.monotonic() + this.#leaseMs
+    const connection = jetstream.connection.number
+    const message: Held = { shelf, sequence, storedAt, count, reply, connection, tasks, until, isNoted: false }
     for (const frame of decodeFrames(data))
       tasks.push({ message, place: tasks.length, frame, until: undefined, isDone: false, isSettled: false })
     return message
@@ -79,24 +83,44 @@ export class Holdings {
 
   /** For the time of a lease from now on. False if the server was not told. */
   extend(message: Held): boolean {
-    const { jetstream, clock } = this.#parts
+    const { clock } = this.#parts
     const isTold =
-      message.shelf.ackWaitMs === this.#leaseMs
-        ? jetstream.connection.say(message.reply, WORKING)
-        : this.postpone(message, this.#leaseMs)
+      message.shelf.ackWaitMs === this.#leaseMs ? this.#say(message, WORKING) : this.postpone(message, this.#leaseMs)
     if (isTold) message.until = clock.monotonic() + this.#leaseMs
     return isTold
   }
 
   /** The server hands it out again after this time, unless it is acknowledged before. */
-  postpone({ reply }: Held, ms: number): boolean {
-    return this.#parts.jetstream.connection.say(reply, Buffer.from(`-NAK {"delay": ${Math.ceil(ms) * NANOS}}`))
+  postpone(message: Held, ms: number): boolean {
+    return this.#say(message, Buffer.from(`-NAK {"delay": ${Math.ceil(ms) * NANOS}}`))
   }
 
   /** What it consists of, as the server has it: whoever was given a task may have changed its bytes. Nothing if others have settled it. */
-  async stored({ shelf, sequence }: Held): Promise<readonly Frame[]> {
-    const found = await this.#parts.jetstream.find(shelf.stream, { seq: sequence })
+  async stored(message: Held): Promise<readonly Frame[]> {
+    const found = await this.#find(message)
     return found === undefined ? [] : decodeFrames(found.data)
+  }
+
+  async #find({ shelf, sequence, storedAt }: Held): Promise<Stored | undefined> {
+    const found = await this.#parts.jetstream.find(shelf.stream, { seq: sequence })
+    return found?.at === storedAt ? found : undefined
+  }
+
+  /** Whether the server still means this message by its number. */
+  async #isStill(message: Held): Promise<boolean> {
+    const { number } = this.#parts.jetstream.connection
+    if (message.connection === number) return true
+    if ((await this.#find(message)) === undefined) return false
+    message.connection = number
+    return true
+  }
+
+  /** Says something of it that nobody answers. Not before it is known to be the same message: the next time, then. */
+  #say(message: Held, what: Uint8Array): boolean {
+    const { connection } = this.#parts.jetstream
+    if (message.connection === connection.number) return connection.say(message.reply, what)
+    this.#isStill(message).catch(() => {})
+    return false
   }
 
   /** As a new message, so that this delivery does not count; alone, so that each goes to whoever is free. */
@@ -146,9 +170,11 @@ export class Holdings {
     for (const task of tasks) task.isSettled = true
   }
 
-  /** The server confirms the last of each consumer, which it hears after the others. */
-  async #acknowledge(messages: readonly Held[]): Promise<void> {
+  /** The server confirms the last of each consumer, which it hears after the others. What it has lost needs no acknowledgement. */
+  async #acknowledge(settled: readonly Held[]): Promise<void> {
     const { jetstream, names } = this.#parts
+    const still = await Promise.all(settled.map((message) => this.#isStill(message)))
+    const messages = settled.filter((_, i) => still[i])
     const { connection } = jetstream
     const last = new Map(messages.map((message) => [message.shelf, message]))
     await Promise.all(
@@ -170,14 +196,13 @@ export class Holdings {
   /** Made anew with each try: the last one that is stored says everything. */
   async #note(message: Held): Promise<void> {
     const { jetstream, clock, names } = this.#parts
-    const { shelf, sequence } = message
-    const subject = names.settled(sequence)
+    const subject = names.settled(message.sequence)
     message.isNoted = true
     await jetstream.connection.insist(subject, true, async () => {
       if (isEmpty(message)) return this.#acknowledge([message])
       // When others have taken it over nobody asks for the note any more.
       const isLate = message.until <= clock.monotonic()
-      if (isLate && (await jetstream.find(shelf.stream, { seq: sequence })) === undefined) return
+      if (isLate && (await this.#find(message)) === undefined) return
       await jetstream.store(subject, encodeNote(message))
     })
   }

@@ -54,7 +54,8 @@ export interface ConsumerConfig {
 export interface ConsumerInfo {
   readonly name: string
   readonly config: ConsumerConfig & { readonly ack_wait?: number }
-  readonly delivered: { readonly stream_seq: number }
+  /** The last that was handed out, as counted by the consumer and by the stream. */
+  readonly delivered: { readonly consumer_seq: number; readonly stream_seq: number }
   /** Not handed out yet. */
   readonly num_pending: number
   /** Handed out, and not settled yet. */
@@ -226,6 +227,15 @@ export class JetStream {
     const request = { stream_name: stream, config: { name, ...config }, action: 'create' }
     const subject = `${API}.CONSUMER.CREATE.${stream}.${name}.${config.filter_subject}`
     return parsed<ConsumerInfo>(await this.connection.call(subject, json(request)))
+  }
+
+  /** Also if it is gone already. */
+  async deleteConsumer(stream: string, consumer: string): Promise<void> {
+    try {
+      await this.api(`CONSUMER.DELETE.${stream}.${consumer}`, {})
+    } catch (error) {
+      if (!hasCause(error, ERROR.consumerNotFound)) throw error
+    }
   }
 
   /** Nobody waits for it: it would go by itself, later. */
