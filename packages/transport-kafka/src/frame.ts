@@ -52,8 +52,9 @@ export function decodeFrames(record: Buffer, from = headEnd(record)): Framed[] {
   return messages
 }
 
-export function headEnd(record: Buffer): number {
-  if (record[0] !== FORMAT)
+/** @param format of records of this kind */
+export function headEnd(record: Buffer, format = FORMAT): number {
+  if (record[0] !== format)
     throw new TaskError('TASKS_STORE_NEWER', `a record has format ${record[0]}; upgrade @tasks/transport-kafka`)
   return 1
 }

@@ -8,7 +8,7 @@ import { encodeFrames, frameBytes, inRecords } from './frame'
 import { keyOfLetter, letterRecord } from './letter'
 import { MAX_BATCH_BYTES, PRIORITIES } from './limits'
 import { placeOfAddress } from './mailbox'
-import { encodeQueueRecord } from './queue-record'
+import { encodeQueueRecord, taskBytes } from './queue-record'
 import { MOST_TASKS_OF_A_RECORD } from './queue-state'
 import type { PartName, Topics } from './topics'
 
@@ -84,12 +84,13 @@ export class Outbox {
     for (const [partition, items] of ofTasks) {
       // Those of one queue and priority lie together: they are one entry of the state.
       items.sort((a, b) => b.framed.priority - a.framed.priority || compare(a.framed.queue, b.framed.queue))
-      packed.push(...this.#packItems(this.#place(tasks, partition), items, (framed) => encodeQueueRecord([], framed)))
+      const encode = (framed: readonly Framed[]): Buffer => encodeQueueRecord([], framed)
+      packed.push(...this.#packItems(this.#place(tasks, partition), items, taskBytes, encode))
     }
     for (const [partition, items] of ofInboxes)
-      packed.push(...this.#packItems(this.#place('inbox', partition), items, (framed) => encodeFrames(framed)))
+      packed.push(...this.#packItems(this.#place('inbox', partition), items, frameBytes, encodeFrames))
     for (const [partition, items] of ofEvents)
-      packed.push(...this.#packItems(this.#place(events, partition), items, (framed) => encodeFrames(framed)))
+      packed.push(...this.#packItems(this.#place(events, partition), items, frameBytes, encodeFrames))
     for (const members of inRecords(letters, ({ record }) => recordSize(record), MAX_BATCH_BYTES, letters.length))
       packed.push(
         this.#pack(
@@ -111,19 +112,16 @@ export class Outbox {
   #packItems(
     place: Place,
     items: readonly { readonly index: number; readonly framed: Framed }[],
+    bytesOf: (framed: Framed) => number,
     encode: (framed: readonly Framed[]) => Buffer,
   ): Packed[] {
-    return inRecords(
-      items,
-      ({ framed }) => frameBytes(framed),
-      MAX_BATCH_BYTES - HEAD_BYTES,
-      MOST_TASKS_OF_A_RECORD,
-    ).map((members) =>
-      this.#pack(
-        place,
-        [{ key: null, value: encode(members.map(({ framed }) => framed)) }],
-        members.map(({ index }) => index),
-      ),
+    return inRecords(items, ({ framed }) => bytesOf(framed), MAX_BATCH_BYTES - HEAD_BYTES, MOST_TASKS_OF_A_RECORD).map(
+      (members) =>
+        this.#pack(
+          place,
+          [{ key: null, value: encode(members.map(({ framed }) => framed)) }],
+          members.map(({ index }) => index),
+        ),
     )
   }
 

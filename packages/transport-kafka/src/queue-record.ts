@@ -2,7 +2,7 @@
 //
 //   1  format   4  length of what consumers say   that, as JSON   4  length of the runs of the tasks   those, as JSON   tasks, as frames
 import type { Framed } from './frame'
-import { decodeFrames, encodeFrames, headEnd } from './frame'
+import { decodeFrames, encodeFrames, frameBytes, headEnd } from './frame'
 
 /** Give me tasks: at once, or as soon as there are any. */
 export interface Want {
@@ -79,7 +79,10 @@ export interface QueueRecord {
   readonly runs: readonly RunOfTasks[]
 }
 
-const FORMAT = 1
+/** 1 had no runs. */
+const FORMAT = 2
+/** Of one run, beside its queue's name: JSON makes six bytes of one at worst. */
+const RUN_BYTES = 16
 
 export function encodeQueueRecord(sayings: readonly Saying[], tasks: readonly Framed[]): Buffer {
   const said = encodeJson(sayings)
@@ -91,6 +94,11 @@ export function encodeQueueRecord(sayings: readonly Saying[], tasks: readonly Fr
   head.writeUInt32BE(runs.length, 5 + said.length)
   runs.copy(head, 9 + said.length)
   return encodeFrames(tasks, head)
+}
+
+/** What a task adds to a record, at most. */
+export function taskBytes(task: Framed): number {
+  return frameBytes(task) + RUN_BYTES + 6 * Buffer.byteLength(task.queue)
 }
 
 export function decodeQueueRecord(record: Buffer): QueueRecord {
@@ -106,7 +114,7 @@ export function decodeTasks(record: Buffer): readonly Framed[] {
 }
 
 function partsOf(record: Buffer): { readonly sayingsAt: number; readonly runsAt: number; readonly tasksAt: number } {
-  const sayingsAt = headEnd(record) + 4
+  const sayingsAt = headEnd(record, FORMAT) + 4
   const runsAt = sayingsAt + record.readUInt32BE(sayingsAt - 4) + 4
   return { sayingsAt, runsAt, tasksAt: runsAt + record.readUInt32BE(runsAt - 4) }
 }
