@@ -65,7 +65,12 @@ function checkStory(id: string, events: readonly CloudEvent[], tasks: number): v
 }
 
 function transitionsOf(events: readonly CloudEvent[]): readonly CloudEvent[] {
-  return events.filter(({ type }) => !type.startsWith(WORKER))
+  return events.filter((event) => !isOfWorker(event))
+}
+
+/** Said by a worker, who may say it again. */
+export function isOfWorker({ type }: Pick<CloudEvent, 'type'>): boolean {
+  return type.startsWith(WORKER)
 }
 
 /** What may happen to a pipeline, or to an attempt of one of its tasks, only once. */

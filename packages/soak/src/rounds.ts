@@ -6,6 +6,7 @@ import type { Server } from '@tasks/dev-config/brokers'
 import type { Proxy } from '@tasks/dev-config/brokers/proxy'
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Commits } from './commits'
 import { History } from './history'
 import type { Place } from './place'
 import { NAMESPACE, pairOf } from './tasks'
@@ -184,6 +185,7 @@ export async function soak(options: SoakOptions): Promise<number> {
       `a worker had not started after ${PATIENCE_MS / 1000} s`,
     )
     const history = new History(client)
+    const commits = new Commits(await transport.open({ namespace: NAMESPACE }))
     const names = options.only ?? (network === undefined ? harmsOfServers : (Object.keys(harms) as HarmName[]))
     let submitted = 0
     for (let round = 0; round < rounds && signal?.aborted !== true; round++) {
@@ -211,6 +213,7 @@ export async function soak(options: SoakOptions): Promise<number> {
         tasks.set(run.id, work.tasks)
       }
       await answered(() => history.check(tasks))
+      await answered(() => commits.check())
       const total = [...tasks.values()].reduce((sum, count) => sum + count)
       onRound?.({ round, harm, tasks: total, seconds: (performance.now() - since) / 1000 })
     }
