@@ -24,6 +24,9 @@ function ours(clock: Clock) {
   } as const satisfies RedisOptions
 }
 
+/** Unless the user says otherwise: one that takes a connection and does not answer must not keep the others from being asked. */
+const SENTINEL_MS = 1_000
+
 /** `messages`: the one on which messages arrive. By RESP3 it takes calls too, if ioredis and the user's settings have that. */
 export type NewClient = (messages: boolean) => Redis
 
@@ -39,13 +42,14 @@ export function likeClient(client: Redis, clock: Clock): NewClient {
   // A Cluster, of any copy of ioredis.
   if ((client as { isCluster?: boolean }).isCluster === true) throw noCluster()
   refuseKeyPrefix(client.options)
-  return (messages) => client.duplicate({ ...ours(clock), ...(messages ? {} : forCalls) })
+  const { sentinelCommandTimeout = SENTINEL_MS } = client.options
+  return (messages) => client.duplicate({ sentinelCommandTimeout, ...ours(clock), ...(messages ? {} : forCalls) })
 }
 
 export function withOptions(options: RedisOptions, url: string | undefined, clock: Clock): NewClient {
   refuseKeyPrefix(options)
   return (messages) => {
-    const all = { ...options, ...ours(clock), ...(messages ? {} : forCalls) }
+    const all = { sentinelCommandTimeout: SENTINEL_MS, ...options, ...ours(clock), ...(messages ? {} : forCalls) }
     return url === undefined ? new Redis(all) : new Redis(url, all)
   }
 }

@@ -30,6 +30,8 @@ const RETRY_MS = 50
 /** The slowest network that is waited for while a large call is on its way: 2 Mbit/s. What the kernel has of it cannot be seen. */
 const LEAST_BYTES_PER_MS = 256
 const LARGE_BYTES = 256 * 1024
+/** The event loop has been around by then. */
+const SECOND_LOOK_MS = 10
 
 export interface ConnectionOptions {
   readonly client: Redis
@@ -82,6 +84,7 @@ export class Connection {
     this.#name = name
     this.#onSilence = onSilence
     client.on('error', (error: unknown) => (this.#lastError = error))
+    client.on('connect', () => this.#watchGreeting())
     client.on('ready', () => {
       this.#lastError = undefined
       this.#wakeAll()
@@ -258,19 +261,38 @@ export class Connection {
   #watch(): void {
     this.#hear()
     if (this.#cancelWatch !== undefined) return
-    const look = (): void => {
+    const look = (isSecond: boolean): void => {
       this.#cancelWatch = undefined
       if (this.#pending.size === 0) return
       // A part of a long answer.
       if (this.#client.stream?.bytesRead !== this.#heard) this.#hear()
       const left = this.#heardAt + this.#silenceMs + this.#sending / LEAST_BYTES_PER_MS - this.#clock.monotonic()
-      if (left <= 0) {
+      if (left > 0) lookIn(left, false)
+      // It may have been this process that did not listen: a task has kept the event loop to itself. What has come meanwhile is read first.
+      else if (!isSecond) lookIn(SECOND_LOOK_MS, true)
+      else {
         this.#failAll(`no answer for ${this.#silenceMs} ms`)
         this.reconnect()
         this.#onSilence()
-      } else this.#cancelWatch = this.#clock.after(left, look, { unref: true })
+      }
     }
-    this.#cancelWatch = this.#clock.after(this.#silenceMs, look, { unref: true })
+    const lookIn = (ms: number, isSecond: boolean): void => {
+      this.#cancelWatch = this.#clock.after(ms, () => look(isSecond), { unref: true })
+    }
+    lookIn(this.#silenceMs, false)
+  }
+
+  /** Nor is what ioredis asks before it is ready waited for without end: who has taken the connection may be a balancer whose server is gone. */
+  #watchGreeting(): void {
+    const { stream } = this.#client
+    let heard = stream.bytesRead
+    const look = (): void => {
+      if (this.#closed !== undefined || this.#client.stream !== stream || this.#client.status !== 'connect') return
+      if (stream.bytesRead === heard) return this.reconnect()
+      heard = stream.bytesRead
+      this.#clock.after(this.#silenceMs, look, { unref: true })
+    }
+    this.#clock.after(this.#silenceMs, look, { unref: true })
   }
 
   #failAll(why: string): void {

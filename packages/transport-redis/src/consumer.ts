@@ -230,7 +230,7 @@ export class Consumer implements TaskConsumer {
 
   /** Takes what was handed over until now; from then on nothing is. */
   async #stop(seat: Seat, how: RunOptions): Promise<Found> {
-    const args = [seat.waiter, ...seat.batches]
+    const args = [seat.waiter, this.#leaseMs, ...seat.batches]
     const answer = await this.#parts.connection.run(stopWaiting, this.#keysOf(this.#queues), args, how)
     const found = this.#found(answer as Answer, ['', ...seat.batches], this.#queues)
     seat.batches = []

@@ -3,6 +3,9 @@ import { createClient, createTasks, sleep, startWorker } from '@tasks/core'
 import { startSentinel } from '@tasks/dev-config/brokers'
 import * as brokers from '@tasks/dev-config/brokers/in-tests'
 import { Redis } from 'ioredis'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { redisTransport } from '../src/index'
 import { newServer } from './support/server'
@@ -24,8 +27,12 @@ test(
     const known = async (): Promise<unknown[]> => (await onSentinel.call('sentinel', 'replicas', 'main')) as unknown[]
     await expect.poll(known, { timeout: PATIENCE_MS, interval: 200 }).toHaveLength(1)
 
+    const mute = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void mute.close())
+    await once(mute, 'listening')
+    const ports = [(mute.address() as AddressInfo).port, sentinel.port]
     const transport = redisTransport({
-      connection: { sentinels: [{ host: '127.0.0.1', port: sentinel.port }], name: 'main' },
+      connection: { sentinels: ports.map((port) => ({ host: '127.0.0.1', port })), name: 'main' },
       patienceMs: PATIENCE_MS,
     })
     const tasks = createTasks({ namespace: 'sentinel' })

@@ -1,6 +1,7 @@
 // What goes wrong between a client library and a server, each through a network that does it on purpose.
 import { own } from '@tasks/conformance/vitest'
 import { Redis } from 'ioredis'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { commit } from '../src/scripts/commit'
 import { receive } from '../src/scripts/receive'
@@ -63,6 +64,60 @@ test('a receive whose answer was lost gets the same messages, not a lease later'
   const sprung = proxy.trap(receive.sha, 'unanswered')
   expect(await received(space)).toEqual(['a', 'b', 'c'])
   await sprung
+})
+
+test('a batch that a receive gets late, since the answer was lost, has a lease from then on', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx, SCRIPTS, { patienceMs: 10_000 })
+  await space.send([toTask('a'), toTask('b')])
+  const sprung = proxy.trap(receive.sha, 'unanswered')
+  const receiving = received(space, { leaseMs: 2_000 })
+  proxy.refuse()
+  await sprung
+  await sleep(1_500)
+  proxy.accept()
+  expect(await receiving).toEqual(['a', 'b'])
+  expect(await received(other, { suspects: true, waitMs: 1_000 })).toEqual([])
+})
+
+test('a batch of which others have taken a member since is not handed out again as a whole', async (ctx) => {
+  const { proxy, space, other } = await bench(ctx, SCRIPTS, { patienceMs: 10_000 })
+  await space.send([toTask('a'), toTask('b')])
+  const sprung = proxy.trap(receive.sha, 'unanswered')
+  const receiving = received(space, { leaseMs: 300 })
+  proxy.refuse()
+  await sprung
+  expect(await received(other, { suspects: true, waitMs: 5_000 })).toEqual(['a'])
+  proxy.accept()
+  expect(await receiving).toEqual([])
+  expect(await received(other, { suspects: true, waitMs: 5_000 })).toEqual(['b'])
+})
+
+test('a receive of few small messages before many large ones takes no more than it can carry', async (ctx) => {
+  const { space } = await bench(ctx, SCRIPTS)
+  await space.send([toTask('small')])
+  const large = Buffer.alloc(32 * 1024)
+  for (let i = 0; i < 30; i++) await space.send([{ ...toTask(`large ${i}`), body: large }])
+  // Some 64 KiB.
+  expect((await received(space)).length).toBeLessThan(6)
+})
+
+test('who accepts a connection and never says a word is not waited for', async (ctx) => {
+  const server = await newServer(ctx)
+  const proxy = await proxyTo(server)
+  void proxy.hold(() => true)
+  const space = await openOn(urlOf(proxy), { patienceMs: 4_000 })
+  expect(await space.now()).toBeGreaterThan(0)
+})
+
+test('an answer that has come while this process did not listen is heard', async (ctx) => {
+  const { space, other } = await bench(ctx, SCRIPTS, { patienceMs: 1_000 })
+  const sent = space.send([toTask('a')])
+  await new Promise(setImmediate)
+  // Longer than a server may be silent.
+  const until = performance.now() + 1_500
+  while (performance.now() < until);
+  expect(await sent).toEqual([{ ok: true }])
+  expect(await received(other)).toEqual(['a'])
 })
 
 test('what is called while there is no connection is not sent later', async (ctx) => {

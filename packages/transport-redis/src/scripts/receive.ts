@@ -8,12 +8,16 @@ local function give(k, value)
   answer[#answer + 1] = value
 end
 
--- One of the batches that are named from ARGV[from] on, if it is there. The others, if there are any, are nobody's: their leases run out.
-local function lookFor(from)
+-- One of the batches that are named from ARGV[from] on, if it is there, with a lease from now on: it may have waited for long. The others, if there are any, are
+-- nobody's: their leases run out. One that has run out is whole as long as no member of it has been taken.
+local function lookFor(from, ends)
   for i = from, #ARGV do
     for k = 2, #KEYS, 6 do
       local value = redis.call('HGET', KEYS[k + 2], ARGV[i])
-      if value then give(k, value) end
+      if value and redis.call('HEXISTS', KEYS[k + 2], ARGV[i] .. '!') == 0 then
+        redis.call('ZADD', KEYS[k + 3], 'XX', ends, ARGV[i])
+        give(k, value)
+      end
     end
     if #answer > 2 then
       answer[2] = i - from + 1
@@ -42,9 +46,9 @@ local batch, max, leaseMs, suspects, waiter = ARGV[1], tonumber(ARGV[2]), tonumb
 
 -- Also the write that needs no memory: what follows ends work, and is not refused when the server has none.
 redis.call('HDEL', WAITING, waiter)
-if lookFor(8) then return answer end
-
 local time = now()
+if lookFor(8, time + leaseMs) then return answer end
+
 local next
 
 -- Nobody waits for longer than a lease. What a process has left that was killed is removed by who sends; where nobody does, it goes with its key.
@@ -142,14 +146,14 @@ return answer
   { repeatable: true },
 )
 
-/** A receive waits no longer. KEYS: those of the receive. ARGV: waiter, then its batches. Answers as the receive: what has been handed over meanwhile. */
+/** A receive waits no longer. KEYS: those of the receive. ARGV: waiter, leaseMs, then its batches. Answers as the receive: what has been handed over meanwhile. */
 export const stopWaiting = script(
   'stop waiting',
   lua`
-${LOOK_FOR}
+${NOW}${LOOK_FOR}
 redis.call('HDEL', KEYS[1], ARGV[1])
 for k = 2, #KEYS, 6 do redis.call('ZREM', KEYS[k + 5], ARGV[1]) end
-lookFor(2)
+lookFor(3, now() + tonumber(ARGV[2]))
 return answer
 `,
   { repeatable: true },

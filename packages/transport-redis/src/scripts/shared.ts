@@ -39,10 +39,10 @@ local function add(made, frames, count)
   made.bytes = made.bytes + #frames
 end
 
--- How many to pop next for so many messages. The first tells how many are in one, and how large they are.
+-- How many to pop next for so many messages. Those before tell how many are in one, and how large they are; twice as many at most: the next may be larger by far.
 local function guess(popped, count, bytes, room, made)
   if popped == 0 then return 1 end
-  return math.ceil(math.min(room / count, (MOST_BYTES - made.bytes) / bytes) * popped)
+  return math.ceil(math.min(room / count, (MOST_BYTES - made.bytes) / bytes, 2) * popped)
 end
 
 local function popHigh(k, most, made)

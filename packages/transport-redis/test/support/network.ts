@@ -67,10 +67,18 @@ export function toInbox(id: string): Send {
 /** What is in the queue, and comes back to it within the time. */
 export async function received(
   space: Space,
-  options: { readonly suspects?: boolean; readonly waitMs?: number; readonly max?: number } = {},
+  {
+    leaseMs = 60_000,
+    ...options
+  }: {
+    readonly suspects?: boolean
+    readonly waitMs?: number
+    readonly max?: number
+    readonly leaseMs?: number
+  } = {},
 ): Promise<string[]> {
   const batch = await space
-    .consume({ queues: ['q'], leaseMs: 60_000 })
+    .consume({ queues: ['q'], leaseMs })
     .receive({ max: 100, waitMs: 0, suspects: false, ...options })
   return batch.map(({ id }) => id)
 }
