@@ -1,5 +1,5 @@
 // A real server of a broker, for tests, benchmarks and people: on a free port of 127.0.0.1, with a temporary folder, as a child of this process.
-// It is stopped with this process, however that ends, and nothing else ever is.
+// It is stopped with this process, unless that is killed by a signal which it does not hear, and nothing else ever is.
 import { spawn, spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
