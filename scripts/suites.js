@@ -47,7 +47,7 @@ export const suites = [
   },
   ...['2.10.27', '2.12.1', '2.15.2'].map((version) => ({
     ...vitest(`transport-nats-${version}`, 'packages/transport-nats'),
-    files: ['test/full', 'test/journal', 'test/kill', 'test/programs', 'test/traps'],
+    files: ['test/full', 'test/journal', 'test/kill', 'test/open', 'test/programs', 'test/queue', 'test/traps'],
     tier: /** @type {const} */ ('all'),
     env: { TASKS_NATS_VERSION: version },
   })),
