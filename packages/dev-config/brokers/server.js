@@ -57,19 +57,22 @@ export async function startServer(recipe) {
     /** @type {Error | undefined} */
     let failure
     child.once('error', (error) => (failure = error))
+    let lastly = ''
     const until = performance.now() + PATIENCE_MS
     for (;;) {
       const ended = child.exitCode ?? child.signalCode
       if (failure !== undefined || ended !== null || performance.now() > until) {
         killChild()
         const why =
-          failure?.message ?? (ended === null ? `not ready after ${PATIENCE_MS / 1000} s` : `ended with ${ended}`)
+          failure?.message ??
+          (ended === null ? `not ready after ${PATIENCE_MS / 1000} s (${lastly})` : `ended with ${ended}`)
         throw new Error(`${recipe.name} did not start: ${why}\n${output}`)
       }
       try {
         version = await recipe.ready({ folder, port })
         return
-      } catch {
+      } catch (error) {
+        lastly = String(error)
         await sleep(20)
       }
     }

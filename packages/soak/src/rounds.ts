@@ -222,6 +222,9 @@ export async function soak(options: SoakOptions): Promise<number> {
     assert.equal(ended.length, submitted, 'pipelines that are there in the end')
     assert.deepEqual(await answered(() => client.deadLetters.list()), [])
     const deaths = workers.map((worker) => worker.deaths)
+    for (const worker of workers) worker.stop()
+    // What one of them has said since, though it had lost its partition.
+    await answered(() => commits.check())
     assert.deepEqual(
       deaths,
       workers.map(() => 0),

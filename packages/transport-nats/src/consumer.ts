@@ -15,6 +15,7 @@ import type { Level, Names } from './names'
 import { LEVELS } from './names'
 import type { Outbox } from './outbox'
 import { encodeLetter } from './outbox'
+import { deleteOutlived } from './outlived'
 import { Pulls } from './pulls'
 import { Stalls } from './stalls'
 import { checkConsumer, CONSUMER_SETTINGS } from './settings'
@@ -141,6 +142,7 @@ export class Consumer implements TaskConsumer {
       return !isSettled && (op === 'ack' || until > now)
     })
     const stored = new Map<Held, Promise<readonly Frame[]>>()
+    const gone = new Set<HeldTask>()
     await Promise.all([
       outbox.sendAll(sends),
       ...due.map(async (settlement) => {
@@ -149,13 +151,14 @@ export class Consumer implements TaskConsumer {
         if (settlement.op === 'ack' || task.isDone) return
         if (!stored.has(message)) stored.set(message, this.#holdings.stored(message))
         const frame = (await stored.get(message)!)[place]
-        if (frame === undefined) return
+        // Others have settled it; or it is not there yet, for who leads since a moment: then it comes again.
+        if (frame === undefined) return void gone.add(task)
         if (settlement.op === 'return') return this.#holdings.putBack(task, frame, settlement.delayMs)
         const letter = encodeLetter(settlement.letter, frame.body)
         await jetstream.connection.insist(names.dead, true, () => jetstream.store(names.dead, letter))
       }),
     ])
-    await this.#holdings.settle(due.map(({ lease }) => lease.token as HeldTask))
+    await this.#holdings.settle(due.map(({ lease }) => lease.token as HeldTask).filter((task) => !gone.has(task)))
   }
 
   async extend(leases: readonly Lease[]): Promise<void> {
@@ -165,10 +168,12 @@ export class Consumer implements TaskConsumer {
     const live = leases
       .map(({ token }) => token as HeldTask)
       .filter(({ isSettled, until = 0 }) => !isSettled && until > now)
-    for (const message of new Set(live.map((task) => task.message))) this.#holdings.extend(message)
+    const messages = [...new Set(live.map((task) => task.message))]
+    await this.#holdings.recognize(messages)
+    for (const message of messages) this.#holdings.extend(message)
     for (const task of live) task.until = task.message.until
     // Of a message that is held on, what nobody extends runs out here: the server knows only of the whole.
-    for (const message of new Set(live.map((task) => task.message)))
+    for (const message of messages)
       for (const task of message.tasks)
         if (!task.isDone && (task.until ?? Infinity) <= now) this.#holdings.runOut(task).catch(() => {})
   }
@@ -344,21 +349,13 @@ export class Consumer implements TaskConsumer {
   }
 
   /** Answers how long it leaves a message with whoever has it. */
-  async #ensureShelf({ queue, stream, consumer, subject }: Shelf): Promise<number> {
-    const { jetstream } = this.#parts
-    let found = await jetstream.consumerInfo(stream, consumer)
-    // It outlived the end of its stream: what gets these numbers now it would never hand out, or take for acknowledged. A new one begins with what is there.
-    if (found !== undefined && found.delivered.stream_seq > (await this.#lastOf(stream))) {
-      await jetstream.deleteConsumer(stream, consumer)
-      found = undefined
-    }
+  async #ensureShelf(shelf: Shelf): Promise<number> {
+    const { queue, stream, consumer, subject } = shelf
+    let found = await this.#parts.jetstream.consumerInfo(stream, consumer)
+    if (found !== undefined && (await deleteOutlived(this.#parts, shelf, found))) found = undefined
     found ??= await this.#create(queue, stream, consumer, subject)
     checkConsumer(found, stream, subject)
     return (found.config.ack_wait ?? 0) / NANOS
-  }
-
-  async #lastOf(stream: string): Promise<number> {
-    return (await this.#parts.jetstream.streamInfo(stream))?.state.last_seq ?? Infinity
   }
 
   async #create(queue: string, stream: string, consumer: string, subject: string): Promise<ConsumerInfo> {

@@ -115,12 +115,15 @@ export class Holdings {
     return true
   }
 
-  /** Says something of it that nobody answers. Not before it is known to be the same message: the next time, then. */
+  /** Looks whether they are still there, behind a new connection. */
+  async recognize(messages: readonly Held[]): Promise<void> {
+    await Promise.all(messages.map((message) => this.#isStill(message)))
+  }
+
+  /** Says something of it that nobody answers. False if it was not said: also if the connection is another than that by which the message is known. */
   #say(message: Held, what: Uint8Array): boolean {
     const { connection } = this.#parts.jetstream
-    if (message.connection === connection.number) return connection.say(message.reply, what)
-    this.#isStill(message).catch(() => {})
-    return false
+    return message.connection === connection.number && connection.say(message.reply, what)
   }
 
   /** As a new message, so that this delivery does not count; alone, so that each goes to whoever is free. */
@@ -179,8 +182,15 @@ export class Holdings {
     const last = new Map(messages.map((message) => [message.shelf, message]))
     await Promise.all(
       messages.map(async (message) => {
-        if (last.get(message.shelf) === message) await connection.call(message.reply, ACK)
-        else if (!connection.say(message.reply, ACK)) throw unavailable('settle', 'there is no connection', 'unknown')
+        const isLast = last.get(message.shelf) === message
+        // By the connection by which it is known to be that message, or not at all.
+        if (
+          !connection.isConnected ||
+          connection.number !== message.connection ||
+          (!isLast && !this.#say(message, ACK))
+        )
+          throw unavailable('settle', 'the connection was lost', 'unknown')
+        if (isLast) await connection.call(message.reply, ACK)
       }),
     ).catch(async (error: unknown) => {
       if (!isRefusal(error)) throw error

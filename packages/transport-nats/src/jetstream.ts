@@ -53,6 +53,8 @@ export interface ConsumerConfig {
 
 export interface ConsumerInfo {
   readonly name: string
+  /** When: no two of one name have the same. */
+  readonly created: string
   readonly config: ConsumerConfig & { readonly ack_wait?: number }
   /** The last that was handed out, as counted by the consumer and by the stream. */
   readonly delivered: { readonly consumer_seq: number; readonly stream_seq: number }

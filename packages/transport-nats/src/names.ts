@@ -2,7 +2,7 @@
 //
 //   stream            subjects
 //   tasks+shop+state  tasks.shop.state.meta  tasks.shop.state.clock  tasks.shop.state.host.<host>  tasks.shop.state.subscription.<name>.<partition>
-//                     tasks.shop.state.settled.<sequence in the queue stream>  tasks.shop.state.lease.<queue>
+//                     tasks.shop.state.settled.<sequence in the queue stream>  tasks.shop.state.lease.<queue>  tasks.shop.state.outlived.<consumer>
 //   tasks+shop+inbox  tasks.shop.inbox.<partition>
 //   tasks+shop+log    tasks.shop.log.<partition>.record|part
 //   tasks+shop+queue  tasks.shop.queue.<queue>.0|1|many|suspect
@@ -95,6 +95,11 @@ export class Names {
   /** For how long the consumers of a queue leave a message with whoever has it. */
   lease(queue: string): string {
     return `${this.#root}.state.lease.${encode(queue)}`
+  }
+
+  /** Who makes a consumer of the queue stream anew, and which. */
+  outlived(consumer: string): string {
+    return `${this.#root}.state.outlived.${encode(consumer)}`
   }
 
   /** What is settled of a message of the queue stream that holds many tasks. */

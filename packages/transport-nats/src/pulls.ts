@@ -25,6 +25,8 @@ interface Request {
 /** Of a request that waits: whoever has asked may have his hands full when something comes. */
 const LONGEST_MS = 1_000
 const GRACE_MS = 2_000
+const PENDING = 'Requests Pending'
+const PENDING_MS = 20
 /** In the place of a request's number. */
 const NUDGE = 'nudge'
 
@@ -124,12 +126,26 @@ export class Pulls<S extends Source> {
     return { inbox, drain }
   }
 
+  #endLater(source: S, request: Request): void {
+    const { clock, onChange } = this.#options
+    clock.after(
+      PENDING_MS,
+      () => {
+        if (this.#requests.get(source) === request) request.end()
+        onChange()
+      },
+      { unref: true },
+    )
+  }
+
   /** The server says that a request is over. */
   #hear({ subject, headers }: Msg): void {
-    for (const [source, { inbox, end }] of this.#requests) {
-      if (inbox !== subject) continue
+    for (const [source, request] of this.#requests) {
+      if (request.inbox !== subject) continue
       if (headers?.code === 503) this.#options.onMissing(source)
-      return end()
+      // There is less than others have asked for before: it would say so again at once.
+      if (headers?.description === PENDING) return this.#endLater(source, request)
+      return request.end()
     }
   }
 }

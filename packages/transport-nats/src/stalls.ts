@@ -17,7 +17,7 @@ const LOOK_MS = 1_000
 /** The first that goes on to the next message. */
 const MENDED = [2, 10, 25] as const
 /** Turns that are given at a time: they wait there for a second, so this many messages may come at once. */
-const MOST_TURNS = 500
+const MOST_TURNS = 100
 /** Where it has not helped, what the server holds to be with somebody is: it is tried again after twice as many looks, up to this many. */
 const MOST_LOOKS = 32
 

@@ -267,32 +267,38 @@ export class Connection {
       // A part of a long answer.
       if (this.#client.stream?.bytesRead !== this.#heard) this.#hear()
       const left = this.#heardAt + this.#silenceMs + this.#sending / LEAST_BYTES_PER_MS - this.#clock.monotonic()
-      if (left > 0) lookIn(left, false)
-      // It may have been this process that did not listen: a task has kept the event loop to itself. What has come meanwhile is read first.
-      else if (!isSecond) lookIn(SECOND_LOOK_MS, true)
+      if (left > 0) lookIn(left)
+      else if (!isSecond) this.#cancelWatch = this.#whenRead(() => look(true))
       else {
         this.#failAll(`no answer for ${this.#silenceMs} ms`)
         this.reconnect()
         this.#onSilence()
       }
     }
-    const lookIn = (ms: number, isSecond: boolean): void => {
-      this.#cancelWatch = this.#clock.after(ms, () => look(isSecond), { unref: true })
+    const lookIn = (ms: number): void => {
+      this.#cancelWatch = this.#clock.after(ms, () => look(false), { unref: true })
     }
-    lookIn(this.#silenceMs, false)
+    lookIn(this.#silenceMs)
+  }
+
+  /** It may have been this process that did not listen: a task has kept the event loop to itself. What has come meanwhile is read first. */
+  #whenRead(look: () => void): () => void {
+    return this.#clock.after(SECOND_LOOK_MS, () => this.#clock.soon(look), { unref: true })
   }
 
   /** Nor is what ioredis asks before it is ready waited for without end: who has taken the connection may be a balancer whose server is gone. */
   #watchGreeting(): void {
     const { stream } = this.#client
-    let heard = stream.bytesRead
-    const look = (): void => {
+    let heard = -1
+    const look = (isSecond: boolean): void => {
       if (this.#closed !== undefined || this.#client.stream !== stream || this.#client.status !== 'connect') return
-      if (stream.bytesRead === heard) return this.reconnect()
-      heard = stream.bytesRead
-      this.#clock.after(this.#silenceMs, look, { unref: true })
+      if (stream.bytesRead !== heard) {
+        heard = stream.bytesRead
+        this.#clock.after(this.#silenceMs, () => look(false), { unref: true })
+      } else if (isSecond) this.reconnect()
+      else this.#whenRead(() => look(true))
     }
-    this.#clock.after(this.#silenceMs, look, { unref: true })
+    look(false)
   }
 
   #failAll(why: string): void {

@@ -7,6 +7,7 @@ import { newServer } from './support/server'
 const IS_LONG = process.env['TASKS_TIER'] === 'all'
 const QUICKLY: readonly HarmName[] = [
   'the server is killed and starts again',
+  'the server is stopped for a while',
   'answers are lost',
   'a worker is stopped for longer than its lease',
   'the network is away, silently, for longer than a lease',

@@ -94,11 +94,19 @@ test('a batch of which others have taken a member since is not handed out again 
 
 test('a receive of few small messages before many large ones takes no more than it can carry', async (ctx) => {
   const { space } = await bench(ctx, SCRIPTS)
-  await space.send([toTask('small')])
   const large = Buffer.alloc(32 * 1024)
-  for (let i = 0; i < 30; i++) await space.send([{ ...toTask(`large ${i}`), body: large }])
-  // Some 64 KiB.
-  expect((await received(space)).length).toBeLessThan(6)
+  for (const priority of [0, 1]) {
+    const send = (id: string, body: Buffer): Promise<unknown> =>
+      space.send([{ target: { to: 'task', queue: 'q', priority }, id, body }])
+    for (let i = 0; i < 40; i++) await send(`${i}`, Buffer.alloc(10))
+    for (let i = 40; i < 70; i++) await send(`${i}`, large)
+    // Some 64 KiB at a time, and all of them in the end, in their order.
+    const batches: string[][] = []
+    for (let count = 0; count < 70; count += batches.at(-1)!.length) batches.push(await received(space))
+    expect(Math.max(...batches.slice(1).map((batch) => batch.length))).toBeLessThan(6)
+    expect(batches[0]!.length).toBeLessThan(45)
+    expect(batches.flat()).toEqual(Array.from({ length: 70 }, (_, i) => `${i}`))
+  }
 })
 
 test('who accepts a connection and never says a word is not waited for', async (ctx) => {

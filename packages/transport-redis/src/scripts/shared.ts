@@ -42,22 +42,24 @@ end
 -- How many to pop next for so many messages. Those before tell how many are in one, and how large they are; twice as many at most: the next may be larger by far.
 local function guess(popped, count, bytes, room, made)
   if popped == 0 then return 1 end
-  return math.ceil(math.min(room / count, (MOST_BYTES - made.bytes) / bytes, 2) * popped)
+  return math.max(1, math.floor(math.min(room / count, (MOST_BYTES - made.bytes) / bytes, 2) * popped))
 end
 
+-- What is more than the batch may have goes back to where it was: the rest of what was popped, and of a bundle.
 local function popHigh(k, most, made)
   local count, bytes = 0, 0
   while made.bytes < MOST_BYTES and made.count < most do
     local popped = redis.call('ZPOPMIN', KEYS[k + 1], guess(count, count, bytes, most - made.count, made))
     if #popped == 0 then return end
     for i = 1, #popped, 2 do
-      count, bytes = count + 1, bytes + #popped[i]
-      add(made, popped[i], 1)
+      if made.bytes < MOST_BYTES then
+        count, bytes = count + 1, bytes + #popped[i]
+        add(made, popped[i], 1)
+      else redis.call('ZADD', KEYS[k + 1], popped[i + 1], popped[i]) end
     end
   end
 end
 
--- What of a bundle is not taken goes back to where it was.
 local function popReady(k, most, made)
   local bundles, messages, bytes = 0, 0, 0
   while made.bytes < MOST_BYTES and made.count < most do
@@ -65,12 +67,12 @@ local function popReady(k, most, made)
     if not popped then return end
     for i = 1, #popped do
       local bundle = popped[i]
-      local count, room = struct.unpack('>I2', bundle), most - made.count
+      local count, room = struct.unpack('>I2', bundle), made.bytes < MOST_BYTES and most - made.count or 0
       if count > room then
         for j = #popped, i + 1, -1 do redis.call('LPUSH', KEYS[k], popped[j]) end
         local to = 2
         for j = 1, room do to = to + struct.unpack('>I4', bundle, to + 1) end
-        redis.call('LPUSH', KEYS[k], struct.pack('>I2', count - room) .. string.sub(bundle, to + 1))
+        redis.call('LPUSH', KEYS[k], room == 0 and bundle or struct.pack('>I2', count - room) .. string.sub(bundle, to + 1))
         if room > 0 then add(made, string.sub(bundle, 3, to), room) end
         return
       end
