@@ -81,12 +81,10 @@ export class Lots<Q> {
     if (lot.left === 0) this.#remove(lot)
   }
 
-  /** Answers what was in it. */
-  dissolve(lot: Lot<Q>): readonly number[] {
-    const indexes = [...lot.indexes()]
-    for (const index of indexes) lot.takeOut(index)
+  /** Its tasks are in no lot from now on. */
+  dissolve(lot: Lot<Q>): void {
+    lot.left = 0
     this.#remove(lot)
-    return indexes
   }
 
   *[Symbol.iterator](): Generator<Lot<Q>> {

@@ -305,15 +305,12 @@ export class QueueState {
       const named = new Map<Lot<Queue>, Set<number>>()
       for (const index of indexes) {
         const lot = this.#lots.of(offset, index)
-        const indexesOfLot = lot && (named.get(lot) ?? new Set())
-        if (lot !== undefined && lot.grant === grant) named.set(lot, indexesOfLot!.add(index))
+        if (lot?.grant === grant) named.set(lot, (named.get(lot) ?? new Set()).add(index))
       }
       // The usual: all that is left of it.
-      for (const [lot, { size }] of named) if (size === lot.left) this.#extend(lot, leaseMs)
-      const alone = indexes.filter((index) => {
-        const lot = this.#lots.of(offset, index)
-        return lot === undefined || named.get(lot)?.size !== lot.left
-      })
+      const whole = [...named.keys()].filter((lot) => named.get(lot)!.size === lot.left)
+      for (const lot of whole) this.#extend(lot, leaseMs)
+      const alone = indexes.filter((index) => !whole.includes(this.#lots.of(offset, index)!))
       this.#each([{ grant, offset, indexes: alone }], (task) => this.#keep(task, leaseMs))
     }
   }

@@ -17,8 +17,8 @@ import type { Outbox } from './outbox'
 import { encodeLetter } from './outbox'
 import { deleteOutlived } from './outlived'
 import { Pulls } from './pulls'
-import { Stalls } from './stalls'
 import { checkConsumer, CONSUMER_SETTINGS } from './settings'
+import { Stalls } from './stalls'
 
 export interface ConsumerParts {
   readonly jetstream: JetStream

@@ -120,10 +120,15 @@ export class Holdings {
     await Promise.all(messages.map((message) => this.#isStill(message)))
   }
 
-  /** Says something of it that nobody answers. False if it was not said: also if the connection is another than that by which the message is known. */
-  #say(message: Held, what: Uint8Array): boolean {
+  /** Whether what is said now is said over the connection by which it is known to be that message. */
+  #isReachable(message: Held): boolean {
     const { connection } = this.#parts.jetstream
-    return message.connection === connection.number && connection.say(message.reply, what)
+    return connection.isConnected && message.connection === connection.number
+  }
+
+  /** Says something of it that nobody answers. False if it was not said. */
+  #say(message: Held, what: Uint8Array): boolean {
+    return this.#isReachable(message) && this.#parts.jetstream.connection.say(message.reply, what)
   }
 
   /** As a new message, so that this delivery does not count; alone, so that each goes to whoever is free. */
@@ -183,12 +188,7 @@ export class Holdings {
     await Promise.all(
       messages.map(async (message) => {
         const isLast = last.get(message.shelf) === message
-        // By the connection by which it is known to be that message, or not at all.
-        if (
-          !connection.isConnected ||
-          connection.number !== message.connection ||
-          (!isLast && !this.#say(message, ACK))
-        )
+        if (!(isLast ? this.#isReachable(message) : this.#say(message, ACK)))
           throw unavailable('settle', 'the connection was lost', 'unknown')
         if (isLast) await connection.call(message.reply, ACK)
       }),

@@ -10,10 +10,15 @@ export type Durability = Capabilities['durability']
 const ORDER: readonly Durability[] = ['none', 'process', 'fsync', 'replicated']
 const OLDEST = [2, 9] as const
 
+export function isBefore(version: string, least: readonly number[]): boolean {
+  const found = version.split('.').map(Number)
+  for (const [i, number] of least.entries()) if (found[i] !== number) return (found[i] ?? 0) < number
+  return false
+}
+
 /** Refuses a server on which nothing works. */
 export function checkServer({ info }: Connection): void {
-  const [major = 0, minor = 0] = info.version.split('.').map(Number)
-  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
+  if (isBefore(info.version, OLDEST))
     throw new TaskError(
       'TASKS_UNSUPPORTED',
       `nats-server ${info.version} is too old; ${OLDEST.join('.')} or newer is needed`,

@@ -5,6 +5,7 @@
 import type { Clock } from '@tasks/core/adapter'
 import type { JetStream } from './jetstream'
 import type { Pulls, Source } from './pulls'
+import { isBefore } from './server'
 
 export interface StallsOptions<S extends Source> {
   readonly jetstream: JetStream
@@ -45,7 +46,8 @@ export class Stalls<S extends Source> {
     this.#cancel = clock.after(
       LOOK_MS,
       () => {
-        const looks = mayStall(jetstream.connection.info.version) ? sources.map((source) => this.#look(source)) : []
+        const mayStall = isBefore(jetstream.connection.info.version, MENDED)
+        const looks = mayStall ? sources.map((source) => this.#look(source)) : []
         // What could not be looked at is looked at the next time.
         void Promise.allSettled(looks).then(() => this.#isOver || this.start())
       },
@@ -76,10 +78,4 @@ export class Stalls<S extends Source> {
       await jetstream.connection.flush()
     }
   }
-}
-
-function mayStall(version: string): boolean {
-  const found = version.split('.').map(Number)
-  for (const [i, least] of MENDED.entries()) if (found[i] !== least) return (found[i] ?? 0) < least
-  return false
 }
