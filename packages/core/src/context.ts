@@ -84,6 +84,10 @@ export function taskContext<State extends object = Record<string, unknown>>(): T
 }
 
 /** Runs `fn` with this context. */
-export function runInContext<R>(context: TaskContext, fn: () => R): R {
-  return storage.run(context, fn)
+export function runInContext<Args extends unknown[], R>(
+  context: TaskContext,
+  fn: (...args: Args) => R,
+  ...args: Args
+): R {
+  return storage.run(context, fn, ...args)
 }

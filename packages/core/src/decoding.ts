@@ -15,7 +15,7 @@ export function decodeValue(codec: Codec, value: Value): unknown {
       return codec.decode(value.bytes)
     case Kind.set: {
       const results: unknown[] = []
-      for (const reader = new FrameReader(value.bytes); !reader.done;) results.push(decodeValue(codec, reader.value()))
+      for (const reader = new FrameReader(value.bytes); !reader.done;) results.push(decodeNext(codec, reader))
       return results
     }
     case Kind.error:
@@ -26,6 +26,12 @@ export function decodeValue(codec: Codec, value: Value): unknown {
     case Kind.state:
       throw new TaskError('TASKS_UNDECODABLE', 'a reference or a definition stands where a value belongs')
   }
+}
+
+/** A small text, as most results are, needs no object for its bytes. */
+function decodeNext(codec: Codec, reader: FrameReader): unknown {
+  const text = codec.decodeText !== undefined && reader.kind === Kind.one ? reader.text() : undefined
+  return text === undefined ? decodeValue(codec, reader.value()) : codec.decodeText!(text)
 }
 
 /** The arguments that a value passes on. */

@@ -93,6 +93,8 @@ class Encoder {
 
   readonly #steps: string[] = []
   readonly #stepByText = new Map<string, number>()
+  /** How an entry of a step with arguments begins. */
+  readonly #heads: string[] = []
   // Two objects often mean the same step; one object always does.
   readonly #stepByUse = new Map<
     TaskRef,
@@ -179,12 +181,7 @@ class Encoder {
     const { use, before } = plan
     const most = this.#most(tight)
     // Most chains of large groups.
-    if (before === undefined && isTaskUse(use)) {
-      this.#mix('[')
-      const only = `[${this.#task(use, most)}]`
-      this.#mix(']')
-      return only
-    }
+    if (before === undefined && isTaskUse(use)) return `[${this.#task(use, most, true)}]`
     let text = '['
     this.#mix('[')
     for (const use of entriesOf(plan)) {
@@ -253,9 +250,9 @@ class Encoder {
       chunk = ''
       chunkBytes = 0
     }
-    for (const [i, chain] of chains.entries()) {
+    for (let i = 0; i < chains.length; i++) {
       // Pages of groups inside come first, so that a page names lower ones only: a definition cannot contain itself.
-      const text = this.#fitted(chain, tight, pageBytes - 2, 'a page')
+      const text = this.#fitted(chains[i]!, tight, pageBytes - 2, 'a page')
       const bytes = Buffer.byteLength(text)
       if (chunk !== '' && chunkBytes + bytes + 3 > pageBytes) flush(i)
       chunk += chunk === '' ? text : `,${text}`
@@ -297,45 +294,51 @@ class Encoder {
     return index
   }
 
-  /** @param most arguments of more bytes become blobs */
-  #task(use: TaskUse, most: number): string {
+  /**
+   * @param most arguments of more bytes become blobs
+   * @param isChain it is all of a chain, whose brackets are hashed with it: one piece of text costs less than three
+   */
+  #task(use: TaskUse, most: number, isChain = false): string {
     const { task, args, overrides } = use
     const step = this.#step(use)
     if (overrides?.taskId !== undefined) this.#claim(overrides.taskId, task.name)
     if (args.length === 0) {
-      this.#mix(`${step};`)
+      this.#mix(isChain ? `[${step};]` : `${step};`)
       return `[${step}]`
     }
-    this.#mix(`${step},`)
-    const what = `the arguments of task "${task.name}"`
     const largest = task.step.largeArguments === false ? this.#options.inlineBytes : Infinity
-    const data = this.#data(args, what, most, largest)
-    return `[${step},${data}]`
+    const head = (this.#heads[step] ??= `[${step},`)
+    const data = this.#data(args, task, most, largest, isChain ? head : `${step},`, isChain ? ']' : '')
+    return `${head}${data}]`
   }
 
   /**
+   * @param what it is; a task has it as its arguments
    * @param most of more bytes it becomes a blob
    * @param largest of more it is refused
+   * @param before hashed before it, and `behind` behind it
    */
-  #data(value: unknown, what: string, most: number, largest = Infinity): string {
+  #data(value: unknown, what: string | TaskRef, most: number, largest = Infinity, before = '', behind = ''): string {
     const { codec } = this.#options
-    if (codec.encodeText !== undefined) {
-      const text = encoded(what, () => codec.encodeText!(value))
-      const length = Buffer.byteLength(text)
-      checkLength(what, length, largest)
-      this.#mix(`${length}:${text}`)
+    let text: string | undefined
+    let bytes: Uint8Array | undefined
+    try {
+      if (codec.encodeText !== undefined) text = codec.encodeText(value)
+      else bytes = codec.encode(value)
+    } catch (cause) {
+      throw unencodable(what, cause)
+    }
+    const length = bytes?.length ?? Buffer.byteLength(text!)
+    if (length > largest) checkLength(nameOf(what), length, largest)
+    if (bytes !== undefined && codec.text && length <= most) text = asBuffer(bytes).toString()
+    if (text !== undefined) {
+      this.#mix(`${before}${length}:${text}${behind}`)
       return length <= most ? JSON.stringify(text) : this.#apart(Buffer.from(text))
     }
-    const bytes = encoded(what, () => codec.encode(value))
-    checkLength(what, bytes.length, largest)
-    if (codec.text && bytes.length <= most) {
-      const text = asBuffer(bytes).toString()
-      this.#mix(`${bytes.length}:${text}`)
-      return JSON.stringify(text)
-    }
-    this.#mix(`${bytes.length}:`)
-    this.#mixBytes(bytes)
-    return bytes.length <= most ? `{"b64":"${asBuffer(bytes).toString('base64')}"}` : this.#apart(bytes)
+    this.#mix(`${before}${length}:`)
+    this.#mixBytes(bytes!)
+    this.#mix(behind)
+    return length <= most ? `{"b64":"${asBuffer(bytes!).toString('base64')}"}` : this.#apart(bytes!)
   }
 
   #apart(bytes: Uint8Array): string {
@@ -419,14 +422,13 @@ function parallel({ returnExceptions, maxParallelism, unordered, pauseAfter }: P
   return text
 }
 
-function encoded<T>(what: string, encode: () => T): T {
-  try {
-    return encode()
-  } catch (cause) {
-    if (!TaskError.is(cause)) throw cause
-    const details = cause.details === undefined ? {} : { details: cause.details }
-    throw new TaskError(cause.code, `${what} (as $): ${cause.message}`, { cause, ...details })
-  }
+const nameOf = (what: string | TaskRef): string =>
+  typeof what === 'string' ? what : `the arguments of task "${what.name}"`
+
+function unencodable(what: string | TaskRef, cause: unknown): unknown {
+  if (!TaskError.is(cause)) return cause
+  const details = cause.details === undefined ? {} : { details: cause.details }
+  return new TaskError(cause.code, `${nameOf(what)} (as $): ${cause.message}`, { cause, ...details })
 }
 
 const oneIf = (flag: true | undefined): 1 | undefined => (flag === true ? 1 : undefined)

@@ -66,6 +66,15 @@ export function decodeReference(value: Value): Reference {
 
 // ---- Frames: values one behind the other. Kind (1 byte), length (varint), bytes. -----------------------------------
 
+const FEW = 16
+
+/** A frame among others. */
+export interface Part {
+  readonly bytes: Bytes
+  readonly from: number
+  readonly to: number
+}
+
 /** Grows as frames are added. */
 export class FrameWriter {
   #bytes: Buffer
@@ -85,8 +94,7 @@ export class FrameWriter {
     this.#reserve(bytes.length + 6)
     this.#bytes[this.#length++] = kind
     this.#varint(bytes.length)
-    this.#bytes.set(bytes, this.#length)
-    this.#length += bytes.length
+    this.#copy(bytes)
     this.count++
   }
 
@@ -100,14 +108,29 @@ export class FrameWriter {
   /** Copies frames that are already encoded. */
   addRaw(bytes: Bytes, count: number): void {
     this.#reserve(bytes.length)
-    this.#bytes.set(bytes, this.#length)
-    this.#length += bytes.length
+    this.#copy(bytes)
     this.count += count
   }
 
   /** The frames so far. The writer may go on; the returned bytes do not change. */
   bytes(): Bytes {
     return Buffer.from(this.#bytes.subarray(0, this.#length))
+  }
+
+  /** The same of a part of these bytes. */
+  addPart({ bytes, from, to }: Part): void {
+    this.#reserve(to - from)
+    this.#copy(bytes, from, to)
+    this.count++
+  }
+
+  #copy(bytes: Bytes, from = 0, to = bytes.length): void {
+    const into = this.#bytes
+    let at = this.#length
+    this.#length += to - from
+    // To ask for it to be copied costs more than to copy a few bytes.
+    if (to - from > FEW) into.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), at)
+    else for (let i = from; i < to; i++) into[at++] = bytes[i]!
   }
 
   #varint(number: number): void {
@@ -161,6 +184,23 @@ export class FrameReader {
     const { kind } = this
     const from = this.skip()
     return { kind, bytes: this.#bytes.subarray(from, this.#at) }
+  }
+
+  /** The bytes of the next value as text. Undefined, and nothing is passed over, if they may not be UTF-8. */
+  text(): string | undefined {
+    const before = this.#at
+    const from = this.skip()
+    const text = asBuffer(this.#bytes).utf8Slice(from, this.#at)
+    if (!text.includes('\ufffd')) return text
+    this.#at = before
+    return undefined
+  }
+
+  /** The frame of the next value. */
+  part(): Part {
+    const from = this.#at
+    this.skip()
+    return { bytes: this.#bytes, from, to: this.#at }
   }
 
   /** Passes over a value, without an object for it. Returns where its bytes begin. */

@@ -151,8 +151,8 @@ export const mutants: readonly Mutant[] = [
     'an outcome counts whatever entry its chain is at: a result is applied twice',
     300,
     'engine/places.ts',
-    'row.hop !== hop || row.at !== entry.index',
-    'row.hop !== hop',
+    'row.hop !== at.hop || row.at !== at.index',
+    'row.hop !== at.hop',
   ),
   mutant(
     'a tail call keeps its caller’s name',
@@ -174,20 +174,19 @@ export const mutants: readonly Mutant[] = [
     'the second pipeline that a task returns takes the place of the first',
     1_000,
     'engine/places.ts',
-    "phase === 'sent' || phase === 'waiting' || phase === 'held'",
-    "phase === 'sent' || phase === 'waiting' || phase === 'held' || phase === 'frame'",
+    "phase !== 'sent' && phase !== 'waiting' && phase !== 'held'",
+    "phase !== 'sent' && phase !== 'waiting' && phase !== 'held' && phase !== 'frame'",
   ),
   mutant(
     'a child created by the worker: a returned pipeline is submitted, too',
     300,
     'worker/runner.ts',
-    ').then((packed) => ({ kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }))',
-    `).then((packed) => {
-        const [id, run] = [message.id + message.path, message.run + message.path]
-        const body = encodeInbox({ type: 'submit', id, run, options: {}, definition: packed })
-        void space.send([{ target: { to: 'inbox', partition: partitionOf(id, space.partitions) }, id: run, body }])
-        return { kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }
-      })`,
+    'return { kind: Kind.pipeline, bytes: encodeDefinitionValue(await this.#patiently(running, pack)) }',
+    `const packed = await this.#patiently(running, pack)
+    const [child, childRun] = [id + running.message.path, run + running.message.path]
+    const body = encodeInbox({ type: 'submit', id: child, run: childRun, options: {}, definition: packed })
+    void space.send([{ target: { to: 'inbox', partition: partitionOf(child, space.partitions) }, id: childRun, body }])
+    return { kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }`,
     {
       file: 'worker/runner.ts',
       from: "import { asBuffer } from '../record'",

@@ -53,14 +53,6 @@ const MOST_PATH = 4_096
 const MOST_CAUGHT = 100
 
 type Next =
-  /** Entry `index` is to be started with this upstream value. */
-  | {
-      readonly do: 'start'
-      readonly place: Place
-      readonly row: ChainRow
-      readonly index: number
-      readonly value: Value
-    }
   /** The entry at hand has ended with this value: the next one is to be started. */
   | { readonly do: 'go on'; readonly place: Place; readonly row: ChainRow; readonly value: Value }
   /** The entry at hand has failed. */
@@ -68,12 +60,9 @@ type Next =
   /** There is nothing left to do but to end. */
   | { readonly do: 'end'; readonly place: Place; readonly row: ChainRow; readonly outcome: Value }
 
-function run(draft: Draft, view: RunView, first: Next): void {
-  for (let next: Next | undefined = first; next !== undefined;) {
+function run(draft: Draft, view: RunView, first: Next | undefined): void {
+  for (let next = first; next !== undefined;) {
     switch (next.do) {
-      case 'start':
-        next = start(draft, view, next.place, next.row, next.index, next.value)
-        break
       case 'go on':
         next = start(draft, view, next.place, next.row, next.row.at + 1, next.value, true)
         break
@@ -95,17 +84,17 @@ export function startEntry(
   index: number,
   value: Value,
 ): void {
-  run(draft, view, { do: 'start', place, row, index, value })
+  run(draft, view, start(draft, view, place, row, index, value))
 }
 
 /** The chain's entry has ended well. */
 export function goOn(draft: Draft, view: RunView, place: Place, row: ChainRow, value: Value): void {
-  run(draft, view, { do: 'go on', place, row, value })
+  run(draft, view, start(draft, view, place, row, row.at + 1, value, true))
 }
 
 /** The chain's entry has failed for good. */
 export function failEntry(draft: Draft, view: RunView, place: Place, row: ChainRow, failure: Value): void {
-  run(draft, view, { do: 'fail', place, row, failure })
+  run(draft, view, fail(draft, view, place, row, failure))
 }
 
 /** The chain's finally has ended, with a failure of its own or well. */

@@ -3,7 +3,7 @@ import { DEFAULT_QUEUE } from '../task-options'
 import type { Bytes, PartitionSession, RowKey, Send } from '../transport'
 import { encodeReply } from '../wire/reply'
 import type { Attached } from './attached'
-import type { Dispatch, Draft } from './draft'
+import type { Draft } from './draft'
 import { encodeDispatch } from './dispatch'
 import { mayGoLocal, type HeadStart } from './head-start'
 import type { LocalItem, LocalLane } from './local-lane'
@@ -36,12 +36,12 @@ export function planCommit(
   const dispatches = headStart.notEnded(draft)
   if (dispatches.length === 0) return { sends: [...sends, ...replies], local: [], window: undefined, open: 0 }
   const local: LocalItem[] = []
-  const lanes: (readonly [Dispatch, Lane])[] = []
+  const lanes: Lane[] = []
   const queues = new Set<string>()
   let room = lane?.room() ?? 0
   for (const dispatch of dispatches) {
     if (headStart.hasBegun(dispatch)) {
-      lanes.push([dispatch, 'local'])
+      lanes.push('local')
       continue
     }
     const { step } = dispatch
@@ -49,11 +49,11 @@ export function planCommit(
     if (room > 0 && mayGoLocal(dispatch, lane!)) {
       room--
       local.push({ partition: session.partition, dispatch })
-      lanes.push([dispatch, 'local'])
+      lanes.push('local')
       continue
     }
     queues.add(queue)
-    lanes.push([dispatch, 'queue'])
+    lanes.push('queue')
     sends.push({
       target: step.priority === undefined ? { to: 'task', queue } : { to: 'task', queue, priority: step.priority },
       id: prefix + sends.length,
@@ -66,7 +66,7 @@ export function planCommit(
     epoch: session.epoch,
     sentAt: draft.now,
     queues: [...queues],
-    items: windowItems(lanes),
+    items: windowItems(dispatches, lanes),
   }
   const key = keyOfClosed(closing) ?? windowKey(draft.seq)
   draft.put(key, row)

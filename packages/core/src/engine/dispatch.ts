@@ -15,7 +15,7 @@ import {
   type ValueEntry,
 } from '../definition'
 import { encodeReference, Kind, NONE, type Value } from '../value'
-import { encodeTask, NO_OPTIONS, type TaskMessage, type TaskMessageOptions } from '../wire/task-message'
+import { encodeTask, NO_OPTIONS, type TaskMessageOptions } from '../wire/task-message'
 import type { Bytes } from '../transport'
 import type { Dispatch } from './draft'
 
@@ -52,9 +52,10 @@ export function taskOptions({
 }
 
 /** An entry's own arguments for a worker of this process: text stays text, which the codec may take as it is. */
-export function argsInMemory(args: ArgsData | undefined): Pick<TaskMessage, 'args' | 'argsText'> {
-  return typeof args === 'string' ? { args: NONE, argsText: args } : { args: argsValue(args), argsText: undefined }
-}
+export const textOfArgs = (args: ArgsData | undefined): string | undefined =>
+  typeof args === 'string' ? args : undefined
+/** The same, if they are no text. */
+export const argsBesideText = (args: ArgsData | undefined): Value => (typeof args === 'string' ? NONE : argsValue(args))
 
 /** The task that every worker knows: gives the group that an `each` entry stands for. */
 export const EACH_TASK = '@tasks/each'

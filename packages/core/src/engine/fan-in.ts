@@ -13,6 +13,7 @@ import {
   isFailure,
   Kind,
   type Cause,
+  type Part,
   type Value,
 } from '../value'
 import { groupEnded } from './chains'
@@ -72,7 +73,7 @@ export async function joinResults(
   const states = new StateMerge()
   let refusal: TaskError | undefined
   let more = false
-  let slots: Value[] = []
+  let slots: Part[] = []
   let chunk = 0
 
   const write = async (bytes: Bytes): Promise<void> => {
@@ -89,7 +90,7 @@ export async function joinResults(
     if (failed) causes = firstOf(causes)
     else if (refusal === undefined && slots.length > 0) {
       const writer = new FrameWriter(4096)
-      for (const value of slots) writer.add(value)
+      for (const part of slots) writer.addPart(part)
       await write(writer.bytes())
     }
     slots = []
@@ -109,12 +110,12 @@ export async function joinResults(
       const reader = new FrameReader(bytes)
       while (!reader.done) {
         const index = reader.number()
-        const value = reader.value()
         if (failed) {
+          const value = reader.value()
           if (isFailure(value)) causes.push({ index, failure: value })
-        } else if (value.kind === Kind.state) states.add(value.bytes)
-        else if (group.unordered) slots.push(value)
-        else slots[index - chunk * CHUNK] = value
+        } else if (reader.kind === Kind.state) states.add(reader.value().bytes)
+        else if (group.unordered) slots.push(reader.part())
+        else slots[index - chunk * CHUNK] = reader.part()
       }
     }
     // Those of an unordered group are in the order that is wanted: nothing of them need be kept.

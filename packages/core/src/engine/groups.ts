@@ -37,6 +37,8 @@ export class GroupView {
   #chunk: ChunkRow | undefined
   #chunkEdited = false
   #resultsKey: RowKey = ''
+  /** The state of all chains that have no row. */
+  #firstStep: ChainRow | undefined
 
   constructor(draft: Draft, run: RunView, entry: string) {
     this.#draft = draft
@@ -76,7 +78,8 @@ export class GroupView {
     const chunk = this.#chunkOf(index, false)
     const bit = index % CHUNK
     if (chunk === undefined || hasBit(chunk.ended, bit)) return undefined
-    return hasBit(chunk.live, bit) ? this.#draft.get<ChainRow>(this.#run.keys.chain(base)) : firstStep(group.input)
+    if (hasBit(chunk.live, bit)) return this.#draft.get<ChainRow>(this.#run.keys.chain(base))
+    return (this.#firstStep ??= firstStep(group.input))
   }
 
   /** A chain that failed is to run again, because the pipeline is retried. */

@@ -12,6 +12,9 @@ export const ROOT = ''
 
 export const entryPath = (chain: string, index: number): string => `${chain}/${index}`
 export const childPath = (group: string, index: number): string => `${group}.${index}`
+/** Of the first entry of chain `index`, where there are many: `before` is what all of them begin with. */
+export const firstEntryPath = (before: string, index: number): string => `${before}${index}/0`
+export const firstEntriesBefore = (group: string): string => `${group}.`
 export const framePath = (entry: string): string => `${entry}:`
 export const hopPath = (base: string, hop: number): string => (hop === 0 ? base : `${base}~${hop}`)
 
@@ -19,16 +22,50 @@ export const hopPath = (base: string, hop: number): string => (hop === 0 ? base 
 export function splitEntry(path: string): { readonly chain: string; readonly index: number } | undefined {
   const slash = path.lastIndexOf('/')
   if (slash < 0) return undefined
-  const index = Number(path.slice(slash + 1))
-  return Number.isInteger(index) && index >= 0 ? { chain: path.slice(0, slash), index } : undefined
+  const index = numberBehind(path, slash)
+  return index < 0 ? undefined : { chain: path.slice(0, slash), index }
+}
+
+/** Where an entry is: which one of its chain, which is named without its tail calls, and what that answers to. */
+export interface PlaceInPath {
+  readonly base: string
+  readonly parent: ChainParent
+  readonly hop: number
+  readonly index: number
+}
+
+/** All that a path says, read for each outcome: what is not needed is not made. Undefined if it is not the path of an entry. */
+export function placeInPath(path: string): PlaceInPath | undefined {
+  const slash = path.lastIndexOf('/')
+  if (slash < 0) return undefined
+  const index = numberBehind(path, slash)
+  if (index < 0) return undefined
+  const chain = path.slice(0, slash)
+  const tilde = path.lastIndexOf('~', slash)
+  // Those of a frame that it is in are no tail calls of its own.
+  if (tilde < 0 || path.indexOf('/', tilde) < slash) return { base: chain, parent: parentOf(chain), hop: 0, index }
+  const { base, hop } = splitHop(chain)
+  return { base, parent: parentOf(base), hop, index }
 }
 
 /** A chain without its tail calls, and how many there were. */
 export function splitHop(chain: string): { readonly base: string; readonly hop: number } {
   const tilde = chain.lastIndexOf('~')
   if (tilde < 0 || chain.indexOf('/', tilde) >= 0 || chain.endsWith(':')) return { base: chain, hop: 0 }
-  const hop = Number(chain.slice(tilde + 1))
-  return Number.isInteger(hop) && hop > 0 ? { base: chain.slice(0, tilde), hop } : { base: chain, hop: 0 }
+  const hop = numberBehind(chain, tilde)
+  return hop > 0 ? { base: chain.slice(0, tilde), hop } : { base: chain, hop: 0 }
+}
+
+/** The number that a text ends with, behind `at`; -1 if there is something else. A path is read for each outcome: nothing is made for it. */
+function numberBehind(text: string, at: number): number {
+  if (at + 1 === text.length) return -1
+  let number = 0
+  for (let i = at + 1; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return -1
+    number = number * 10 + digit
+  }
+  return number
 }
 
 export type ChainParent =
@@ -36,12 +73,16 @@ export type ChainParent =
   | { readonly kind: 'group'; readonly entry: string; readonly index: number }
   | { readonly kind: 'frame'; readonly entry: string }
 
+/** Thousands of chains in a row are of one group: one text names it for all of them. */
+let lastGroup = ''
+
 /** What a chain (without hops) answers to when it ends. */
 export function parentOf(base: string): ChainParent {
   if (base === ROOT) return { kind: 'root' }
   if (base.endsWith(':')) return { kind: 'frame', entry: base.slice(0, -1) }
   const dot = base.lastIndexOf('.')
-  return { kind: 'group', entry: base.slice(0, dot), index: Number(base.slice(dot + 1)) }
+  if (dot !== lastGroup.length || !base.startsWith(lastGroup)) lastGroup = base.slice(0, dot)
+  return { kind: 'group', entry: lastGroup, index: numberBehind(base, dot) }
 }
 
 /** The frame whose definition a chain is part of, as the frame's own path. */

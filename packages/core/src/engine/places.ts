@@ -4,7 +4,17 @@ import { mergeState, type State } from '../state'
 import type { Draft, RunView } from './draft'
 import { readPage } from './frames'
 import { viewGroup, type GroupChains } from './groups'
-import { frameOf, hopPath, parentOf, splitEntry, splitHop, wayTo, entryPath, type ChainParent } from './paths'
+import {
+  entryPath,
+  frameOf,
+  hopPath,
+  parentOf,
+  placeInPath,
+  splitEntry,
+  splitHop,
+  wayTo,
+  type ChainParent,
+} from './paths'
 import { isOver, type ChainRow, type Note } from './rows'
 
 const MOST_NOTES = 20
@@ -137,14 +147,13 @@ export interface OpenEntry extends Place {
 
 /** The chain that is at this entry, if the entry is open (C1). */
 export function openEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefined {
-  const entry = splitEntry(path)
-  if (entry === undefined || isOver(run.row.status)) return undefined
-  const { base, hop } = splitHop(entry.chain)
-  const parent = parentOf(base)
-  const row = readChain(draft, run, { base, parent })
-  if (row === undefined || row.hop !== hop || row.at !== entry.index) return undefined
+  const at = placeInPath(path)
+  if (at === undefined || isOver(run.row.status)) return undefined
+  const row = readChain(draft, run, at)
+  if (row === undefined || row.hop !== at.hop || row.at !== at.index) return undefined
   const { phase } = row
-  return phase === 'sent' || phase === 'waiting' || phase === 'held' ? { base, parent, path, row } : undefined
+  if (phase !== 'sent' && phase !== 'waiting' && phase !== 'held') return undefined
+  return { base: at.base, parent: at.parent, path, row }
 }
 
 /** The same of an entry whose attempt is with a worker. */

@@ -6,7 +6,7 @@ import type { Dispatch, Draft } from './draft'
 import { emitSent } from './emit'
 import { followingOf } from './following'
 import { viewGroup } from './groups'
-import { childPath, entryPath } from './paths'
+import { childPath, firstEntriesBefore, firstEntryPath } from './paths'
 import { groupAt, placeOf } from './places'
 import { RunKeys } from './row-keys'
 import { firstStep, isOver, type GroupRow, type JobRow, type PipelineRow } from './rows'
@@ -37,14 +37,14 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
   const run = draft.run(id)!
   const group = viewGroup(draft, run, path).edit()!
   const { definition, group: chains, page } = groupAt(draft, run, path)
+  const before = firstEntriesBefore(path)
   for (let index = group.next; index < to; index++) {
     const chain = childChain(chains, index, page)
     const first = chain[0]!
-    const base = childPath(path, index)
     group.next = index + 1
     // Whatever does not begin with a task has a row at once. So has all that follows an entry by which the pipeline is paused.
     if (!isTask(first) || run.row.status !== 'RUNNING') {
-      startEntry(draft, run, placeOf(base), firstStep(group.input), 0, group.input)
+      startEntry(draft, run, placeOf(childPath(path, index)), firstStep(group.input), 0, group.input)
       continue
     }
     const [step, args] = first
@@ -52,7 +52,7 @@ export function pump(draft: Draft, job: JobRow & { kind: 'pump' }, count: number
     const dispatch: Dispatch = {
       id,
       run: run.row.run,
-      path: entryPath(base, 0),
+      path: firstEntryPath(before, index),
       attempt: 1,
       resends: 0,
       step: definition.steps[step]!,

@@ -6,11 +6,11 @@
 import { noPipeline, TaskError } from '../errors'
 import type { RowKey } from '../transport'
 import { isFailure } from '../value'
-import type { Question, WaiterName } from '../wire/inbox-message'
+import type { Outcome, PassedEntry, Question, WaiterName } from '../wire/inbox-message'
 import { finalsDue, startFinals } from './cancel'
 import { entryDue, entryFailed, entryPassed, entrySucceeded, requeueEntry, resendEntry } from './chains'
 import { command, released } from './control'
-import { forEachRow, type Dispatch, type Draft } from './draft'
+import { forEachRow, type Dispatch, type Draft, type RunView } from './draft'
 import { eventAddress } from './event-address'
 import { answered, eventSent, forgotten, sought, unwaited, waited, woken } from './event-box'
 import { offered, unwait, waitTimedOut } from './event-waits'
@@ -47,7 +47,7 @@ function take(draft: Draft, input: Input, remote: boolean): void {
       return forEachRow(input.outcomes, ({ id, run: runId, path, attempt, value, verdict, state, passed }) => {
         const run = draft.run(id)
         if (run === undefined || run.row.run !== runId) return
-        passed?.forEach((one, at) => entryPassed(draft, run, one.path, one.value, passed[at + 1]?.path ?? path))
+        if (passed !== undefined) allPassed(draft, run, passed, path)
         if (!isFailure(value)) entrySucceeded(draft, run, path, value, state)
         else entryFailed(draft, run, path, attempt, value, verdict ?? { retryable: false })
       })
@@ -119,6 +119,10 @@ function take(draft: Draft, input: Input, remote: boolean): void {
       input satisfies never
       throw new TaskError('TASKS_UNDECODABLE', 'an inbox message has an unknown type')
   }
+}
+
+function allPassed(draft: Draft, run: RunView, passed: readonly PassedEntry[], last: string): void {
+  passed.forEach((one, at) => entryPassed(draft, run, one.path, one.value, passed[at + 1]?.path ?? last))
 }
 
 const nameOfWaiter = ({ id, run, path }: WaiterName): WaiterName => ({ id, run, path })
@@ -202,13 +206,24 @@ export function newRow(input: Input): RowKey | undefined {
   return input.type === 'submit' && input.run === input.id ? pipelineKey(input.id) : undefined
 }
 
+/** A thousand outcomes in a row may be of one pipeline. */
+function pipelinesOf(outcomes: readonly Outcome[]): readonly RowKey[] {
+  const keys: RowKey[] = []
+  let last: string | undefined
+  for (const { id } of outcomes) {
+    if (id !== last) keys.push(pipelineKey(id))
+    last = id
+  }
+  return keys
+}
+
 /** The rows that an input is sure, or likely, to need: so that a batch is loaded in one go. What it misses, `MissingRow` finds. */
 export function needs(input: Input): readonly RowKey[] {
   switch (input.type) {
     case 'submit':
       return [TALLY, pipelineKey(input.id)]
     case 'outcomes':
-      return input.outcomes.map(({ id }) => pipelineKey(id))
+      return pipelinesOf(input.outcomes)
     case 'timer':
       return input.timer.kind === 'forget' ? [] : [TALLY, pipelineKey(input.timer.id)]
     case 'pump':

@@ -199,11 +199,13 @@ function firstOfChild({ path, attempt }: EntryName): { readonly entry: string; r
   return parent.kind === 'group' ? parent : undefined
 }
 
-/** Names what was dispatched: neighbours of one group and lane as a range. */
-export function windowItems(dispatched: Iterable<readonly [Dispatch, Lane]>): WindowItem[] {
+/** Names what was dispatched, each by its lane: neighbours of one group and lane as a range. */
+export function windowItems(dispatches: readonly Dispatch[], lanes: readonly Lane[]): WindowItem[] {
   const items: WindowItem[] = []
   let range: { lane: Lane; id: string; run: string; group: string; from: number; to: number } | undefined
-  for (const [{ id, run, path, attempt, group, child, shared }, lane] of dispatched) {
+  for (let at = 0; at < dispatches.length; at++) {
+    const { id, run, path, attempt, group, child, shared } = dispatches[at]!
+    const lane = lanes[at]!
     // An entry that has been in a window before is named alone, so that it is counted off the window it is in now.
     if (group === undefined || shared) {
       items.push({ lane, id, run, path, attempt })

@@ -6,7 +6,7 @@
 import type { Clock } from '../clock'
 import { MOST_INPUTS } from '../engine/arrivals'
 import type { EntryName, Dispatch } from '../engine/draft'
-import { argsInMemory, taskOptions } from '../engine/dispatch'
+import { argsBesideText, taskOptions, textOfArgs } from '../engine/dispatch'
 import { sentEntryOf } from '../engine/following'
 import type { LaneOwner, LocalItem, LocalLane } from '../engine/local-lane'
 import { failureValue, isFailure, NONE } from '../value'
@@ -51,8 +51,8 @@ interface Running {
   readonly since: number
   /** Of what an owner has handed over: where it came from. */
   readonly local: LocalItem | undefined
-  /** Of what was received. */
-  readonly giveBack: (() => void) | undefined
+  /** Of what came from a queue. */
+  readonly received: Received | undefined
   /** It was given back: others run it. */
   abandoned: boolean
 }
@@ -281,7 +281,7 @@ export class Executor implements LocalLane {
     const local = new Map<number, Dispatch[]>()
     for (const entry of left) {
       entry.abandoned = true
-      entry.giveBack?.()
+      entry.received?.giveBack()
       if (entry.local === undefined) continue
       const { partition, dispatch } = entry.local
       const dispatches = local.get(partition)
@@ -353,7 +353,7 @@ export class Executor implements LocalLane {
         this.#received = []
         this.#receivedAt = 0
       }
-      this.#start(item.task, item.message, undefined, item.giveBack, item.done)
+      this.#start(item.task, item.message, undefined, item)
       return true
     }
     if (this.#localWaiting === 0) return false
@@ -371,7 +371,7 @@ export class Executor implements LocalLane {
   }
 
   #startLocal(item: LocalItem): void {
-    const { partition, dispatch } = item
+    const { dispatch } = item
     const { id, run, path, attempt, resends, step, input, args, state } = dispatch
     // In the order of those that come from queues: objects of one shape are read faster.
     const message: TaskMessage = {
@@ -385,51 +385,61 @@ export class Executor implements LocalLane {
       sentAt: 0,
       options: taskOptions(dispatch),
       input: step.open === 1 ? input : NONE,
-      ...argsInMemory(args),
+      args: argsBesideText(args),
+      argsText: textOfArgs(args),
       state,
     }
-    this.#start(this.#tasks.find(step.task)!, message, item, undefined, (finished) => {
-      const owner = this.#owners.get(partition)
-      const outcome = outcomeOf(message, finished)
-      if (owner === undefined) this.toInbox([outcome])
-      else owner.outcome(outcome, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
-    })
+    this.#start(this.#tasks.find(step.task)!, message, item, undefined)
   }
 
-  #start(
-    task: AnyTask,
-    message: TaskMessage,
-    local: LocalItem | undefined,
-    giveBack: (() => void) | undefined,
-    report: (finished: Finished) => void,
-  ): void {
-    if (this.#cancelled.size > 0 && this.#cancelled.has(message.run) && !isFinal(message)) {
-      const announced = this.#runner.revoked(task, message)
-      if (announced === undefined) report(CANCELLED)
-      else void announced.then(() => report(CANCELLED))
-      return
-    }
+  #start(task: AnyTask, message: TaskMessage, local: LocalItem | undefined, received: Received | undefined): void {
+    if (this.#cancelled.size > 0 && this.#cancelled.has(message.run) && !isFinal(message))
+      return this.#revoke(task, message, local, received)
     const since = this.#clock.monotonic()
     const running = this.#runner.take(task, message)
     this.#active++
     const finished = this.#runner.run(task, running)
-    if (!(finished instanceof Promise)) {
-      this.#ended(since, message, finished)
-      return report(finished)
-    }
-    // Only what is still running when the code at hand has ended can be asked for.
+    if (finished instanceof Promise) return this.#await(finished, { running, since, local, received, abandoned: false })
+    this.#ended(since, message, finished)
+    this.#report(message, local, received, finished)
+  }
+
+  #revoke(task: AnyTask, message: TaskMessage, local: LocalItem | undefined, received: Received | undefined): void {
+    const announced = this.#runner.revoked(task, message)
+    const report = (): void => this.#report(message, local, received, CANCELLED)
+    if (announced === undefined) report()
+    else void announced.then(report)
+  }
+
+  /** Only what is still running when the code at hand has ended can be asked for. */
+  #await(finished: Promise<Finished | typeof UNFINISHED>, entry: Running): void {
+    const { running, since, local, received } = entry
+    const { message } = running
     const key = keyOf(message)
-    const entry: Running = { running, since, local, giveBack, abandoned: false }
     this.#running.set(key, entry)
     void finished.then((how) => {
       if (this.#running.get(key) === entry) this.#running.delete(key)
       this.#ended(since, message, how)
       if (how === UNFINISHED) {
         if (!entry.abandoned) this.#giveBack(entry)
-      } else if (!entry.abandoned || !isFailure(how.value)) report(how)
+      } else if (!entry.abandoned || !isFailure(how.value)) this.#report(message, local, received, how)
       if (this.#active === 0) this.#onIdle?.()
       this.#drain()
     })
+  }
+
+  /** To who handed it over, or to the queue that it came from. */
+  #report(
+    message: TaskMessage,
+    local: LocalItem | undefined,
+    received: Received | undefined,
+    finished: Finished,
+  ): void {
+    if (local === undefined) return received!.done(finished)
+    const owner = this.#owners.get(local.partition)
+    const outcome = outcomeOf(message, finished)
+    if (owner === undefined) this.toInbox([outcome])
+    else owner.outcome(outcome, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
   }
 
   #ended(since: number, message: TaskMessage, how: Finished | typeof UNFINISHED): void {
@@ -468,8 +478,8 @@ export class Executor implements LocalLane {
   }
 
   /** It had a slot, and others are to run it. */
-  #giveBack({ local, giveBack }: Running): void {
-    giveBack?.()
+  #giveBack({ local, received }: Running): void {
+    received?.giveBack()
     if (local === undefined) return
     const owner = this.#owners.get(local.partition)
     if (owner === undefined) this.#onOrphanAbandoned(local.dispatch)

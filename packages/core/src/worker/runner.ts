@@ -1,17 +1,18 @@
 // Runs one task: decode → check → call → encode. Everything that can go wrong with it becomes its outcome; nothing escapes. Only trouble with the
 // transport is not the task's: what is fetched and stored apart is tried again, and at last the task is left for others, uncounted.
-// It stays synchronous for a function that is: a promise per task is a tenth of what a small one costs.
+// It stays synchronous for a function that is: a promise per task is a tenth of what a small one costs. What needs a closure is in a method of its own: where
+// one may be made, its variables are put into an object at each call.
 import { sleep } from '../clock'
 import { runInContext } from '../context'
 import { decodeArguments, decodeArgumentsText } from '../decoding'
 import type { ArgsData, Step } from '../definition'
-import { argsInMemory, EACH_TASK, taskOptions } from '../engine/dispatch'
+import { argsBesideText, EACH_TASK, taskOptions, textOfArgs } from '../engine/dispatch'
 import { entryPath, splitEntry } from '../engine/paths'
 import { blobPrefix } from '../engine/row-keys'
 import { RetryAfterError, TaskError, TaskVetoError } from '../errors'
 import { encodeFailure, toFailure } from '../failure'
 import { packPipeline } from '../packing'
-import { isPipeline } from '../pipeline'
+import { isPipeline, type Submittable } from '../pipeline'
 import { isRetryable, type RetryData } from '../retry'
 import { validateArguments, validateState } from '../schema'
 import { isSpread } from '../spread'
@@ -19,7 +20,7 @@ import { asBuffer } from '../record'
 import { isThenable } from '../thenable'
 import type { AnyTask } from '../tasks'
 import { isFailure, Kind, NONE, type Value } from '../value'
-import { encodeDefinitionValue } from '../wire/packed-definition'
+import { encodeDefinitionValue, type PackedDefinition } from '../wire/packed-definition'
 import type { Following, TaskMessage } from '../wire/task-message'
 import type { PassedEntry } from '../wire/inbox-message'
 import type { Announced, Announcer } from './announcer'
@@ -66,20 +67,22 @@ export class Runner {
     if (announcer !== undefined || hooks?.any === true) return this.#observed(task, running)
     try {
       const args = this.#argumentsOf(task, running)
-      const result =
-        args instanceof Promise ? args.then((list) => this.#call(task, running, list)) : this.#call(task, running, args)
-      if (!isThenable(result)) {
-        const value = this.#encode(running, result)
-        return value instanceof Promise ? this.#settle(task, running, value) : running.finished(value)
-      }
-      return this.#settle(
-        task,
-        running,
-        Promise.resolve(result).then((settled) => this.#encode(running, settled)),
-      )
+      if (args instanceof Promise) return this.#settle(task, running, this.#callLater(task, running, args))
+      const result = this.#call(task, running, args)
+      if (isThenable(result)) return this.#settle(task, running, this.#encodeLater(running, result))
+      const value = this.#encode(running, result)
+      return value instanceof Promise ? this.#settle(task, running, value) : running.finished(value)
     } catch (error) {
       return failed(task, running, error, this.#options.values.limits.inlineBytes)
     }
+  }
+
+  async #callLater(task: AnyTask, running: RunningTask, args: Promise<unknown[]>): Promise<Value> {
+    return this.#encode(running, await this.#call(task, running, await args))
+  }
+
+  async #encodeLater(running: RunningTask, result: PromiseLike<unknown>): Promise<Value> {
+    return this.#encode(running, await result)
   }
 
   /** What follows runs at once, with what the task before it gave, as far as it can. */
@@ -219,6 +222,11 @@ export class Runner {
     // What is decoded from one message needs no I/O, mostly.
     if (input.kind !== Kind.reference && input.kind !== Kind.set && args.kind !== Kind.reference)
       return this.#checked(task, running, input, args)
+    return this.#fetched(task, running, input, args)
+  }
+
+  #fetched(task: AnyTask, running: RunningTask, input: Value, args: Value): unknown[] | Promise<unknown[]> {
+    const { message } = running
     const { values } = this.#options
     const prefix = message.run === '' ? '' : blobPrefix(message.id, message.run)
     const up = values.fetch(prefix, input)
@@ -252,13 +260,17 @@ export class Runner {
 
   #checked(task: AnyTask, running: RunningTask, input: Value, args: Value): unknown[] | Promise<unknown[]> {
     const { codec } = this.#options
-    const upstream = decodeArguments(codec, input)
     const { argsText } = running.message
     const own = argsText === undefined ? decodeArguments(codec, args) : decodeArgumentsText(codec, argsText)
+    const upstream = input.kind === Kind.none ? undefined : decodeArguments(codec, input)
     // The upstream result first, then the entry's own arguments.
-    const list = own.length === 0 ? upstream : upstream.length === 0 ? own : [...upstream, ...own]
+    const list = upstream === undefined ? own : own.length === 0 ? upstream : [...upstream, ...own]
     const { inputs, state } = task.options
-    if (inputs === undefined && state === undefined) return list
+    return inputs === undefined && state === undefined ? list : this.#validated(task, running, list)
+  }
+
+  #validated(task: AnyTask, running: RunningTask, list: unknown[]): unknown[] | Promise<unknown[]> {
+    const { inputs, state } = task.options
     const { taskName } = running
     const check = (): unknown[] | Promise<unknown[]> =>
       inputs === undefined ? list : validateArguments(inputs, list, taskName)
@@ -268,11 +280,11 @@ export class Runner {
 
   #call(task: AnyTask, running: RunningTask, args: readonly unknown[]): unknown {
     const { timeoutMs } = running
-    if (timeoutMs === undefined) return runInContext(running, () => task.fn(...args))
+    if (timeoutMs === undefined) return runInContext(running, callWith, task, args)
     const now = this.#options.clock.now()
     running.deadline = task.deadlineOf?.(args, running) ?? now + timeoutMs
     const leftMs = Math.max(0, running.deadline - now)
-    const result: unknown = runInContext(running, () => task.fn(...args))
+    const result: unknown = runInContext(running, callWith, task, args)
     return isThenable(result) ? this.#withTimeout(running, leftMs, result) : result
   }
 
@@ -302,7 +314,7 @@ export class Runner {
 
   #encode(running: RunningTask, result: unknown): Value | Promise<Value> {
     if (result === undefined) return NONE
-    const { codec, values, space } = this.#options
+    const { codec } = this.#options
     const { message } = running
     if (isPipeline(result)) {
       if (message.run === '') {
@@ -311,9 +323,7 @@ export class Runner {
           `the lone task "${message.task}" returned a pipeline: submit it as a pipeline instead of enqueueing it`,
         )
       }
-      return this.#patiently(running, () =>
-        packPipeline(result, codec, space, values, blobPrefix(message.id, message.run)),
-      ).then((packed) => ({ kind: Kind.pipeline, bytes: encodeDefinitionValue(packed) }))
+      return this.#pack(running, result)
     }
     const spread = isSpread(result)
     const value: Value = spread
@@ -323,10 +333,20 @@ export class Runner {
     return message.options.following === undefined ? this.#store(running, value) : value
   }
 
+  async #pack(running: RunningTask, pipeline: Submittable<unknown, never>): Promise<Value> {
+    const { codec, values, space } = this.#options
+    const { id, run } = running.message
+    const pack = (): Promise<PackedDefinition> => packPipeline(pipeline, codec, space, values, blobPrefix(id, run))
+    return { kind: Kind.pipeline, bytes: encodeDefinitionValue(await this.#patiently(running, pack)) }
+  }
+
   #store(running: RunningTask, value: Value): Value | Promise<Value> {
+    return value.bytes.length <= this.#options.values.limits.inlineBytes ? value : this.#storeApart(running, value)
+  }
+
+  #storeApart(running: RunningTask, value: Value): Promise<Value> {
     const { values } = this.#options
     const { message } = running
-    if (value.bytes.length <= values.limits.inlineBytes) return value
     const what = `the result of the task "${message.task}"`
     return this.#patiently(running, async () =>
       message.run === ''
@@ -335,6 +355,8 @@ export class Runner {
     )
   }
 }
+
+const callWith = (task: AnyTask, args: readonly unknown[]): unknown => task.fn(...args)
 
 /** A result of its own, and nothing beside it. */
 const isPassedOn = ({ value: { kind }, state }: Finished): boolean =>
@@ -360,7 +382,8 @@ function messageAfter(
     sentAt,
     options: taskOptions({ step, meta, final: false, following: rest?.length === 0 ? undefined : rest }),
     input: step.open === 1 ? input : NONE,
-    ...argsInMemory(args),
+    args: argsBesideText(args),
+    argsText: textOfArgs(args),
     state,
   }
 }
