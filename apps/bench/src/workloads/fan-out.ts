@@ -10,7 +10,7 @@ export const fanOut: Workload = {
   async run(bed) {
     const children = bed.size(20_000, 500)
     const { client, worker } = await bed.start()
-    const turns = await bed.takeTurns(6, 'items', children, () => runFanOut(bed, client, children))
+    const turns = await bed.takeTurns(10, 'items', children, () => runFanOut(bed, client, children))
     bed.noteTurns('children', children, 'items', turns, {
       memory: { most: 5 },
       sqlite: { most: 2 },

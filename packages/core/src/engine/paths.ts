@@ -36,6 +36,28 @@ export interface PlaceInPath {
 
 /** All that a path says, read for each outcome: what is not needed is not made. Undefined if it is not the path of an entry. */
 export function placeInPath(path: string): PlaceInPath | undefined {
+  return placeInLastGroup(path) ?? placeInAny(path)
+}
+
+/** Thousands of chains in a row are of one group: one text names it for all of them, and what is behind it is read in one go. */
+let lastGroup = ''
+
+/** Undefined if it is not `<last group>.<chain>/<entry>`. */
+function placeInLastGroup(path: string): PlaceInPath | undefined {
+  if (lastGroup === '' || !path.startsWith(lastGroup)) return undefined
+  let at = lastGroup.length
+  if (path.charCodeAt(at++) !== 46 /* . */) return undefined
+  let chain = 0
+  let code = path.charCodeAt(at)
+  if (!(code >= 48 && code <= 57)) return undefined
+  for (; code >= 48 && code <= 57; code = path.charCodeAt(++at)) chain = chain * 10 + code - 48
+  if (code !== 47 /* / */) return undefined
+  const index = numberBehind(path, at)
+  if (index < 0) return undefined
+  return { base: path.slice(0, at), parent: { kind: 'group', entry: lastGroup, index: chain }, hop: 0, index }
+}
+
+function placeInAny(path: string): PlaceInPath | undefined {
   const slash = path.lastIndexOf('/')
   if (slash < 0) return undefined
   const index = numberBehind(path, slash)
@@ -72,9 +94,6 @@ export type ChainParent =
   | { readonly kind: 'root' }
   | { readonly kind: 'group'; readonly entry: string; readonly index: number }
   | { readonly kind: 'frame'; readonly entry: string }
-
-/** Thousands of chains in a row are of one group: one text names it for all of them. */
-let lastGroup = ''
 
 /** What a chain (without hops) answers to when it ends. */
 export function parentOf(base: string): ChainParent {

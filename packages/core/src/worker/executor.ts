@@ -96,6 +96,8 @@ export class Executor implements LocalLane {
   /** Runs of which nothing is to be started any more: the latest that were cancelled. */
   readonly #cancelled = new Set<string>()
   #turn = 0
+  /** The time at which the latest task has begun or ended, while tasks are started one behind the other: to ask for it costs as much as to start one. */
+  #at = 0
   /** How long a task takes, on average; in milliseconds. */
   #averageMs = 0.5
   /** What waited for a slot was given back: nothing is taken ahead until a task has ended, or it would come and go. */
@@ -323,9 +325,9 @@ export class Executor implements LocalLane {
     if (this.#draining) return
     this.#draining = true
     const began = this.#clock.monotonic()
-    let started = 0
+    this.#at = began
     while (this.#active < this.concurrency && this.#startNext()) {
-      if ((++started & 15) === 0 && this.#clock.monotonic() - began > SLICE_MS) {
+      if (this.#at - began > SLICE_MS) {
         this.#clock.soon(() => {
           this.#draining = false
           this.#drain()
@@ -395,12 +397,13 @@ export class Executor implements LocalLane {
   #start(task: AnyTask, message: TaskMessage, local: LocalItem | undefined, received: Received | undefined): void {
     if (this.#cancelled.size > 0 && this.#cancelled.has(message.run) && !isFinal(message))
       return this.#revoke(task, message, local, received)
-    const since = this.#clock.monotonic()
+    const since = this.#at
     const running = this.#runner.take(task, message)
     this.#active++
     const finished = this.#runner.run(task, running)
+    this.#at = this.#clock.monotonic()
     if (finished instanceof Promise) return this.#await(finished, { running, since, local, received, abandoned: false })
-    this.#ended(since, message, finished)
+    this.#ended(this.#at - since, message, finished)
     this.#report(message, local, received, finished)
   }
 
@@ -419,7 +422,7 @@ export class Executor implements LocalLane {
     this.#running.set(key, entry)
     void finished.then((how) => {
       if (this.#running.get(key) === entry) this.#running.delete(key)
-      this.#ended(since, message, how)
+      this.#ended(this.#clock.monotonic() - since, message, how)
       if (how === UNFINISHED) {
         if (!entry.abandoned) this.#giveBack(entry)
       } else if (!entry.abandoned || !isFailure(how.value)) this.#report(message, local, received, how)
@@ -442,10 +445,9 @@ export class Executor implements LocalLane {
     else owner.outcome(outcome, this.#active === 0 && this.#localWaiting === 0 && this.#receivedWaiting === 0)
   }
 
-  #ended(since: number, message: TaskMessage, how: Finished | typeof UNFINISHED): void {
+  #ended(tookMs: number, message: TaskMessage, how: Finished | typeof UNFINISHED): void {
     this.#active--
     this.#stalled = false
-    const tookMs = this.#clock.monotonic() - since
     this.#averageMs += (tookMs - this.#averageMs) / 32
     // A failure may be that of a task that was told to stop; and a lone task's is settled with its lease, which another may have by now.
     if (tookMs >= this.#leaseMs && how !== UNFINISHED && !isFailure(how.value)) this.rememberEnded(message)
