@@ -18,7 +18,7 @@ export interface Codec {
    * @throws TaskError TASKS_UNDECODABLE, TASKS_VALUE_TOO_LARGE
    */
   decode(bytes: Uint8Array): unknown
-  /** For a codec of text, optional: `encode` as text, `decode` of text. Saves two copies where text is what is kept: in a definition. */
+  /** For a codec of text, optional: `encode` as text, `decode` of text. Saves copies of arguments in definitions, and of small results of groups. Who makes a codec of another by changing its `encode` or `decode` changes these, too, or leaves them out. */
   encodeText?(value: unknown): string
   decodeText?(text: string): unknown
 }

@@ -28,9 +28,9 @@ export function decodeValue(codec: Codec, value: Value): unknown {
   }
 }
 
-/** A small text, as most results are, needs no object for its bytes. */
+/** A short text, as most results are, needs no object for its bytes. */
 function decodeNext(codec: Codec, reader: FrameReader): unknown {
-  const text = codec.decodeText !== undefined && reader.kind === Kind.one ? reader.text() : undefined
+  const text = codec.decodeText !== undefined && reader.kind === Kind.one ? reader.shortText() : undefined
   return text === undefined ? decodeValue(codec, reader.value()) : codec.decodeText!(text)
 }
 

@@ -313,7 +313,7 @@ class Encoder {
   }
 
   /**
-   * @param what it is; a task has it as its arguments
+   * @param what its name in an error; of a task, the arguments
    * @param most of more bytes it becomes a blob
    * @param largest of more it is refused
    * @param before hashed before it, and `behind` behind it
@@ -329,6 +329,7 @@ class Encoder {
       throw unencodable(what, cause)
     }
     const length = bytes?.length ?? Buffer.byteLength(text!)
+    // Only an error needs the name.
     if (length > largest) checkLength(nameOf(what), length, largest)
     if (bytes !== undefined && codec.text && length <= most) text = asBuffer(bytes).toString()
     if (text !== undefined) {

@@ -328,7 +328,9 @@ function decode(bytes: Uint8Array, maxDepth: number, maxBytes: number): unknown 
 }
 
 function decodeText(text: string, maxDepth: number, maxBytes: number): unknown {
-  return text.length > 2 * maxDepth ? decode(Buffer.from(text), maxDepth, maxBytes) : parse(text, 0, maxDepth)
+  // Neither too deep nor too long, whatever it holds: a UTF-16 unit is at most three bytes.
+  const isSmall = text.length <= 2 * maxDepth && 3 * text.length <= maxBytes
+  return isSmall ? parse(text, 0, maxDepth) : decode(Buffer.from(text), maxDepth, maxBytes)
 }
 
 function parse(text: string, depth: number, maxDepth: number): unknown {
@@ -343,7 +345,7 @@ function parse(text: string, depth: number, maxDepth: number): unknown {
   return value
 }
 
-// Only such texts can hold a tag or an unsafe key; \u may spell either. Most numbers hold no text at all.
+// Only such texts can hold a tag or an unsafe key; \u may spell either. A text without a quote holds neither.
 function isSuspect(text: string): boolean {
   if (!text.includes('"')) return false
   return text.includes('$t"') || text.includes('__proto__') || text.includes('constructor"') || text.includes('\\u')

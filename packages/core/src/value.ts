@@ -66,7 +66,10 @@ export function decodeReference(value: Value): Reference {
 
 // ---- Frames: values one behind the other. Kind (1 byte), length (varint), bytes. -----------------------------------
 
+/** So many bytes are copied one by one: to ask for it to be done costs more. */
 const FEW = 16
+/** Of so many bytes a value is short. */
+const SHORT = 64
 
 /** A frame among others. */
 export interface Part {
@@ -112,23 +115,22 @@ export class FrameWriter {
     this.count += count
   }
 
-  /** The frames so far. The writer may go on; the returned bytes do not change. */
-  bytes(): Bytes {
-    return Buffer.from(this.#bytes.subarray(0, this.#length))
-  }
-
-  /** The same of a part of these bytes. */
+  /** A frame of others, as it stands there. */
   addPart({ bytes, from, to }: Part): void {
     this.#reserve(to - from)
     this.#copy(bytes, from, to)
     this.count++
   }
 
+  /** The frames so far. The writer may go on; the returned bytes do not change. */
+  bytes(): Bytes {
+    return Buffer.from(this.#bytes.subarray(0, this.#length))
+  }
+
   #copy(bytes: Bytes, from = 0, to = bytes.length): void {
     const into = this.#bytes
     let at = this.#length
     this.#length += to - from
-    // To ask for it to be copied costs more than to copy a few bytes.
     if (to - from > FEW) into.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), at)
     else for (let i = from; i < to; i++) into[at++] = bytes[i]!
   }
@@ -186,12 +188,14 @@ export class FrameReader {
     return { kind, bytes: this.#bytes.subarray(from, this.#at) }
   }
 
-  /** The bytes of the next value as text. Undefined, and nothing is passed over, if they may not be UTF-8. */
-  text(): string | undefined {
+  /** The bytes of the next value as text, if they are short and certain to be UTF-8. Otherwise undefined, and nothing is passed over. */
+  shortText(): string | undefined {
     const before = this.#at
     const from = this.skip()
-    const text = asBuffer(this.#bytes).utf8Slice(from, this.#at)
-    if (!text.includes('\ufffd')) return text
+    if (this.#at - from <= SHORT) {
+      const text = asBuffer(this.#bytes).utf8Slice(from, this.#at)
+      if (!text.includes('\ufffd')) return text
+    }
     this.#at = before
     return undefined
   }

@@ -16,6 +16,14 @@ test('a set gives its values, however they are encoded', () => {
   expect(decodeValue(codec, { kind: Kind.set, bytes: new Uint8Array(set.bytes) })).toEqual(values)
 })
 
+test('a value of a set is held to the limits of the codec', () => {
+  const set = setOf([one(Buffer.from('"123456789"'))])
+  expect(() => decodeValue(jsonCodec({ maxBytes: 10 }), set)).toThrow(
+    expect.objectContaining({ code: 'TASKS_VALUE_TOO_LARGE' }),
+  )
+  expect(decodeValue(jsonCodec({ maxBytes: 11 }), set)).toEqual(['123456789'])
+})
+
 test('a value of a set that is not UTF-8 is refused', () => {
   const set = setOf([one(codec.encode(1)), one(new Uint8Array([0x22, 0xff, 0x22]))])
   expect(() => decodeValue(codec, set)).toThrow(expect.objectContaining({ code: 'TASKS_UNDECODABLE' }))

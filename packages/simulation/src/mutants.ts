@@ -151,8 +151,8 @@ export const mutants: readonly Mutant[] = [
     'an outcome counts whatever entry its chain is at: a result is applied twice',
     300,
     'engine/places.ts',
-    'row.hop !== at.hop || row.at !== at.index',
-    'row.hop !== at.hop',
+    'row.hop !== place.hop || row.at !== place.index',
+    'row.hop !== place.hop',
   ),
   mutant(
     'a tail call keeps its caller’s name',

@@ -51,10 +51,10 @@ export function taskOptions({
   }
 }
 
-/** An entry's own arguments for a worker of this process: text stays text, which the codec may take as it is. */
+/** An entry's own arguments for a worker of this process, if they are text: the codec may take it as it is. */
 export const textOfArgs = (args: ArgsData | undefined): string | undefined =>
   typeof args === 'string' ? args : undefined
-/** The same, if they are no text. */
+/** The same of arguments that are no text. */
 export const argsBesideText = (args: ArgsData | undefined): Value => (typeof args === 'string' ? NONE : argsValue(args))
 
 /** The task that every worker knows: gives the group that an `each` entry stands for. */

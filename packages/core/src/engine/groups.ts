@@ -37,7 +37,7 @@ export class GroupView {
   #chunk: ChunkRow | undefined
   #chunkEdited = false
   #resultsKey: RowKey = ''
-  /** The state of all chains that have no row. */
+  /** The state of all chains that have no row: theirs together, and never changed in place. */
   #firstStep: ChainRow | undefined
 
   constructor(draft: Draft, run: RunView, entry: string) {

@@ -12,7 +12,7 @@ export const ROOT = ''
 
 export const entryPath = (chain: string, index: number): string => `${chain}/${index}`
 export const childPath = (group: string, index: number): string => `${group}.${index}`
-/** Of the first entry of chain `index`, where there are many: `before` is what all of them begin with. */
+/** `entryPath(childPath(group, index), 0)`, where there are many: `before` is what all of them begin with, by `firstEntriesBefore`. */
 export const firstEntryPath = (before: string, index: number): string => `${before}${index}/0`
 export const firstEntriesBefore = (group: string): string => `${group}.`
 export const framePath = (entry: string): string => `${entry}:`
@@ -39,35 +39,26 @@ export function placeInPath(path: string): PlaceInPath | undefined {
   return placeInLastGroup(path) ?? placeInAny(path)
 }
 
-/** Thousands of chains in a row are of one group: one text names it for all of them, and what is behind it is read in one go. */
+/** Thousands of chains in a row are of one group: one text names it for all of them, and what is behind it is read in one go. Whatever it is, it changes no answer. */
 let lastGroup = ''
 
 /** Undefined if it is not `<last group>.<chain>/<entry>`. */
 function placeInLastGroup(path: string): PlaceInPath | undefined {
-  if (lastGroup === '' || !path.startsWith(lastGroup)) return undefined
-  let at = lastGroup.length
-  if (path.charCodeAt(at++) !== 46 /* . */) return undefined
-  let chain = 0
-  let code = path.charCodeAt(at)
-  if (!(code >= 48 && code <= 57)) return undefined
-  for (; code >= 48 && code <= 57; code = path.charCodeAt(++at)) chain = chain * 10 + code - 48
-  if (code !== 47 /* / */) return undefined
-  const index = numberBehind(path, at)
+  const dot = lastGroup.length
+  if (dot === 0 || path.charCodeAt(dot) !== 46 /* . */ || !path.startsWith(lastGroup)) return undefined
+  const slash = path.indexOf('/', dot)
+  const chain = slash < 0 ? -1 : numberIn(path, dot + 1, slash)
+  const index = chain < 0 ? -1 : numberIn(path, slash + 1, path.length)
   if (index < 0) return undefined
-  return { base: path.slice(0, at), parent: { kind: 'group', entry: lastGroup, index: chain }, hop: 0, index }
+  return { base: path.slice(0, slash), parent: { kind: 'group', entry: lastGroup, index: chain }, hop: 0, index }
 }
 
 function placeInAny(path: string): PlaceInPath | undefined {
-  const slash = path.lastIndexOf('/')
-  if (slash < 0) return undefined
-  const index = numberBehind(path, slash)
-  if (index < 0) return undefined
-  const chain = path.slice(0, slash)
-  const tilde = path.lastIndexOf('~', slash)
-  // Those of a frame that it is in are no tail calls of its own.
-  if (tilde < 0 || path.indexOf('/', tilde) < slash) return { base: chain, parent: parentOf(chain), hop: 0, index }
-  const { base, hop } = splitHop(chain)
-  return { base, parent: parentOf(base), hop, index }
+  const entry = splitEntry(path)
+  if (entry === undefined) return undefined
+  const { base, hop } = splitHop(entry.chain)
+  const parent = parentOf(base)
+  return parent.kind === 'group' && parent.index < 0 ? undefined : { base, parent, hop, index: entry.index }
 }
 
 /** A chain without its tail calls, and how many there were. */
@@ -78,12 +69,15 @@ export function splitHop(chain: string): { readonly base: string; readonly hop: 
   return hop > 0 ? { base: chain.slice(0, tilde), hop } : { base: chain, hop: 0 }
 }
 
-/** The number that a text ends with, behind `at`; -1 if there is something else. A path is read for each outcome: nothing is made for it. */
-function numberBehind(text: string, at: number): number {
-  if (at + 1 === text.length) return -1
+/** The number that is all of a text behind `at`; -1 if it is none. */
+const numberBehind = (text: string, at: number): number => numberIn(text, at + 1, text.length)
+
+/** The number that is all of a part of a text; -1 if it is none. */
+function numberIn(text: string, from: number, to: number): number {
+  if (from >= to) return -1
   let number = 0
-  for (let i = at + 1; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 48
+  for (let at = from; at < to; at++) {
+    const digit = text.charCodeAt(at) - 48
     if (digit < 0 || digit > 9) return -1
     number = number * 10 + digit
   }
@@ -95,7 +89,7 @@ export type ChainParent =
   | { readonly kind: 'group'; readonly entry: string; readonly index: number }
   | { readonly kind: 'frame'; readonly entry: string }
 
-/** What a chain (without hops) answers to when it ends. */
+/** What a chain (without hops) answers to when it ends. Remembers the group, for `placeInPath`. */
 export function parentOf(base: string): ChainParent {
   if (base === ROOT) return { kind: 'root' }
   if (base.endsWith(':')) return { kind: 'frame', entry: base.slice(0, -1) }

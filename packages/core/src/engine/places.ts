@@ -147,13 +147,13 @@ export interface OpenEntry extends Place {
 
 /** The chain that is at this entry, if the entry is open (C1). */
 export function openEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefined {
-  const at = placeInPath(path)
-  if (at === undefined || isOver(run.row.status)) return undefined
-  const row = readChain(draft, run, at)
-  if (row === undefined || row.hop !== at.hop || row.at !== at.index) return undefined
+  const place = placeInPath(path)
+  if (place === undefined || isOver(run.row.status)) return undefined
+  const row = readChain(draft, run, place)
+  if (row === undefined || row.hop !== place.hop || row.at !== place.index) return undefined
   const { phase } = row
   if (phase !== 'sent' && phase !== 'waiting' && phase !== 'held') return undefined
-  return { base: at.base, parent: at.parent, path, row }
+  return { base: place.base, parent: place.parent, path, row }
 }
 
 /** The same of an entry whose attempt is with a worker. */

@@ -121,6 +121,7 @@ function take(draft: Draft, input: Input, remote: boolean): void {
   }
 }
 
+/** Apart, for its closure: `take` is called for each outcome. */
 function allPassed(draft: Draft, run: RunView, passed: readonly PassedEntry[], last: string): void {
   passed.forEach((one, at) => entryPassed(draft, run, one.path, one.value, passed[at + 1]?.path ?? last))
 }
@@ -207,7 +208,7 @@ export function newRow(input: Input): RowKey | undefined {
 }
 
 /** A thousand outcomes in a row may be of one pipeline. */
-function pipelinesOf(outcomes: readonly Outcome[]): readonly RowKey[] {
+function rowsOfPipelines(outcomes: readonly Outcome[]): readonly RowKey[] {
   const keys: RowKey[] = []
   let last: string | undefined
   for (const { id } of outcomes) {
@@ -223,7 +224,7 @@ export function needs(input: Input): readonly RowKey[] {
     case 'submit':
       return [TALLY, pipelineKey(input.id)]
     case 'outcomes':
-      return pipelinesOf(input.outcomes)
+      return rowsOfPipelines(input.outcomes)
     case 'timer':
       return input.timer.kind === 'forget' ? [] : [TALLY, pipelineKey(input.timer.id)]
     case 'pump':

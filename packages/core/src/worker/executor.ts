@@ -96,8 +96,11 @@ export class Executor implements LocalLane {
   /** Runs of which nothing is to be started any more: the latest that were cancelled. */
   readonly #cancelled = new Set<string>()
   #turn = 0
-  /** The time at which the latest task has begun or ended, while tasks are started one behind the other: to ask for it costs as much as to start one. */
-  #at = 0
+  /**
+   * When the clock was last read while tasks are started one behind the other: what lies between the end of one and the beginning of the next counts as the next one's.
+   * To read it once more costs as much as to start a task.
+   */
+  #clockedAt = 0
   /** How long a task takes, on average; in milliseconds. */
   #averageMs = 0.5
   /** What waited for a slot was given back: nothing is taken ahead until a task has ended, or it would come and go. */
@@ -325,9 +328,10 @@ export class Executor implements LocalLane {
     if (this.#draining) return
     this.#draining = true
     const began = this.#clock.monotonic()
-    this.#at = began
+    this.#clockedAt = began
+    let started = 0
     while (this.#active < this.concurrency && this.#startNext()) {
-      if (this.#at - began > SLICE_MS) {
+      if ((++started & 15) === 0 && this.#clockedAt - began > SLICE_MS) {
         this.#clock.soon(() => {
           this.#draining = false
           this.#drain()
@@ -394,16 +398,18 @@ export class Executor implements LocalLane {
     this.#start(this.#tasks.find(step.task)!, message, item, undefined)
   }
 
+  /** Either an owner has handed it over, or it was received. */
   #start(task: AnyTask, message: TaskMessage, local: LocalItem | undefined, received: Received | undefined): void {
     if (this.#cancelled.size > 0 && this.#cancelled.has(message.run) && !isFinal(message))
       return this.#revoke(task, message, local, received)
-    const since = this.#at
+    const since = this.#clockedAt
     const running = this.#runner.take(task, message)
     this.#active++
     const finished = this.#runner.run(task, running)
-    this.#at = this.#clock.monotonic()
-    if (finished instanceof Promise) return this.#await(finished, { running, since, local, received, abandoned: false })
-    this.#ended(this.#at - since, message, finished)
+    this.#clockedAt = this.#clock.monotonic()
+    if (finished instanceof Promise)
+      return this.#reportLater(finished, { running, since, local, received, abandoned: false })
+    this.#ended(this.#clockedAt - since, message, finished)
     this.#report(message, local, received, finished)
   }
 
@@ -412,10 +418,11 @@ export class Executor implements LocalLane {
     const report = (): void => this.#report(message, local, received, CANCELLED)
     if (announced === undefined) report()
     else void announced.then(report)
+    this.#clockedAt = this.#clock.monotonic()
   }
 
   /** Only what is still running when the code at hand has ended can be asked for. */
-  #await(finished: Promise<Finished | typeof UNFINISHED>, entry: Running): void {
+  #reportLater(finished: Promise<Finished | typeof UNFINISHED>, entry: Running): void {
     const { running, since, local, received } = entry
     const { message } = running
     const key = keyOf(message)

@@ -260,9 +260,9 @@ export class Runner {
 
   #checked(task: AnyTask, running: RunningTask, input: Value, args: Value): unknown[] | Promise<unknown[]> {
     const { codec } = this.#options
+    const upstream = input.kind === Kind.none ? undefined : decodeArguments(codec, input)
     const { argsText } = running.message
     const own = argsText === undefined ? decodeArguments(codec, args) : decodeArgumentsText(codec, argsText)
-    const upstream = input.kind === Kind.none ? undefined : decodeArguments(codec, input)
     // The upstream result first, then the entry's own arguments.
     const list = upstream === undefined ? own : own.length === 0 ? upstream : [...upstream, ...own]
     const { inputs, state } = task.options

@@ -26,8 +26,12 @@ test.each([
   '/0.4/1:~12/2.9/0',
   '/0.4/1.5/6.7/8',
 ])('what %s says at once is what it says step by step', (path) => {
-  expect(placeInPath(path)).toEqual(inSteps(path))
-  expect(placeInPath(path)).toBeDefined()
+  const said = inSteps(path)
+  expect(said).toBeDefined()
+  // Whatever was read before: another group, and the same one.
+  parentOf('/9.9')
+  expect(placeInPath(path)).toEqual(said)
+  expect(placeInPath(path)).toEqual(said)
 })
 
 test('a tail call belongs to the last chain of a path, not to one that it is in', () => {
@@ -45,10 +49,24 @@ test('a tail call belongs to the last chain of a path, not to one that it is in'
   })
 })
 
-test.each(['', '/', '/x', '/1/', '/-1', '/1.5', '/1e1', '/ 1', '/0x1', '0', '/2.17'])(
-  '"%s" is not the path of an entry',
-  (path) => {
-    expect(placeInPath(path)).toBeUndefined()
-    expect(splitEntry(path)).toBeUndefined()
-  },
-)
+test.each([
+  '',
+  '/',
+  '/x',
+  '/1/',
+  '/-1',
+  '/1.5',
+  '/1e1',
+  '/ 1',
+  '/0x1',
+  '0',
+  '/2.17',
+  '/2.x/0',
+  '/2./0',
+  '/2.1/x',
+  '/2.1/',
+])('"%s" is not the path of an entry', (path) => {
+  expect(placeInPath(path)).toBeUndefined()
+  parentOf('/2.17')
+  expect(placeInPath(path)).toBeUndefined()
+})
