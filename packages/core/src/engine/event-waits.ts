@@ -5,10 +5,9 @@ import { failureValue, type Value } from '../value'
 import type { OfferMessage } from '../wire/inbox-message'
 import { failEntry, goOn } from './advance'
 import type { Draft, RunView } from './draft'
-import { splitEntry, splitHop } from './paths'
-import { placeOf, readChain, type OpenEntry } from './places'
+import { reachedEntry, type OpenEntry } from './places'
 import { pipelineKey } from './row-keys'
-import { isOver, type PipelineRow, type WaitMark } from './rows'
+import type { PipelineRow, WaitMark } from './rows'
 
 /** Events that a pipeline remembers to have taken: an offer that comes again is answered as before. */
 const MOST_TAKEN = 64
@@ -75,11 +74,6 @@ function endWait(draft: Draft, run: RunView, path: string): void {
 
 /** The chain that waits at this entry, if it does. */
 function waitingEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefined {
-  const entry = splitEntry(path)
-  if (entry === undefined || isOver(run.row.status)) return undefined
-  const { base, hop } = splitHop(entry.chain)
-  const place = placeOf(base)
-  const row = readChain(draft, run, place)
-  if (row === undefined || row.hop !== hop || row.at !== entry.index || row.phase !== 'event') return undefined
-  return { ...place, path, row }
+  const reached = reachedEntry(draft, run, path)
+  return reached?.row.phase === 'event' ? reached : undefined
 }

@@ -145,15 +145,22 @@ export interface OpenEntry extends Place {
   readonly row: ChainRow
 }
 
-/** The chain that is at this entry, if the entry is open (C1). */
-export function openEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefined {
+/** The chain that is at this entry, whatever it does there. */
+export function reachedEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefined {
   const place = placeInPath(path)
   if (place === undefined || isOver(run.row.status)) return undefined
   const row = readChain(draft, run, place)
   if (row === undefined || row.hop !== place.hop || row.at !== place.index) return undefined
-  const { phase } = row
-  if (phase !== 'sent' && phase !== 'waiting' && phase !== 'held') return undefined
   return { base: place.base, parent: place.parent, path, row }
+}
+
+/** The same, if the entry is open (C1). */
+export function openEntry(draft: Draft, run: RunView, path: string): OpenEntry | undefined {
+  const reached = reachedEntry(draft, run, path)
+  if (reached === undefined) return undefined
+  const { phase } = reached.row
+  if (phase !== 'sent' && phase !== 'waiting' && phase !== 'held') return undefined
+  return reached
 }
 
 /** The same of an entry whose attempt is with a worker. */
