@@ -3,11 +3,16 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { inContainer, NoBroker, onPath } from './programs.js'
 import { ask, freePort, startServer } from './server.js'
 
 const MODULE = 'github.com/nats-io/nats-server/v2'
 const BUILD_MS = 300_000
+
+/** Three servers have met within 3 s, else never: seen to last two minutes. */
+const MEET_MS = 10_000
+const CLUSTER_ATTEMPTS = 3
 
 /**
  * @typedef {object} NatsOptions
@@ -52,16 +57,48 @@ export async function startNats(options = {}) {
  * @param {Pick<NatsOptions, 'version'>} [options] @returns {Promise<readonly import('./server.js').Server[]>}
  */
 export async function startNatsCluster(options = {}) {
-  const ports = [await freePort(), await freePort(), await freePort()]
-  const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(', ')
-  return Promise.all(
-    ports.map((port, i) =>
-      startNats({
-        ...options,
-        settings: `server_name: "server-${i}"\ncluster { name: "tasks", listen: "127.0.0.1:${port}", routes: [${routes}] }`,
-      }),
-    ),
-  )
+  for (let attempt = 1; ; attempt++) {
+    const monitors = [await freePort(), await freePort(), await freePort()]
+    const ports = [await freePort(), await freePort(), await freePort()]
+    const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(', ')
+    const servers = await Promise.all(
+      ports.map((port, i) =>
+        startNats({
+          ...options,
+          settings: [
+            `server_name: "server-${i}"`,
+            `http: "127.0.0.1:${monitors[i]}"`,
+            `cluster { name: "tasks", listen: "127.0.0.1:${port}", routes: [${routes}] }`,
+          ].join('\n'),
+        }),
+      ),
+    )
+    // Now and then three that start at once choose a leader that never hears of one of them (2.10.27: one cluster in thirty), and nothing is kept in three copies.
+    if (await haveMet(monitors)) return servers
+    await Promise.all(servers.map((server) => server.stop()))
+    if (attempt === CLUSTER_ATTEMPTS) throw new Error(`nats: of ${attempt} clusters of three none came together`)
+    console.error('broker: the leader of a NATS cluster does not know of all its servers: another one is started')
+  }
+}
+
+/**
+ * @param {readonly number[]} monitors   where each server tells of itself
+ * @returns {Promise<boolean>}           whether the leader that they have chosen counts all of them
+ */
+async function haveMet(monitors) {
+  const until = performance.now() + MEET_MS
+  while (performance.now() < until) {
+    for (const port of monitors) {
+      const response = await fetch(`http://127.0.0.1:${port}/jsz`)
+      const { meta_cluster: group } = /** @type {{ meta_cluster?: { replicas?: { current: boolean }[] } }} */ (
+        await response.json()
+      )
+      // Only the leader lists the others.
+      if (group?.replicas?.filter(({ current }) => current).length === monitors.length - 1) return true
+    }
+    await sleep(100)
+  }
+  return false
 }
 
 /**

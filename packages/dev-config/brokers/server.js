@@ -115,17 +115,22 @@ export async function startServer(recipe) {
   }
 }
 
+/** Free, and given to nobody else: a server that is to have one listens only later. @type {Set<number>} */
+const given = new Set()
+
 /** @returns {Promise<number>} */
 export async function freePort() {
   for (;;) {
-    const server = createServer().listen(randomInt(...PORTS), '127.0.0.1')
+    const port = randomInt(...PORTS)
+    if (given.has(port)) continue
+    given.add(port)
+    const server = createServer().listen(port, '127.0.0.1')
     try {
       await once(server, 'listening')
     } catch (error) {
       if (/** @type {NodeJS.ErrnoException} */ (error).code === 'EADDRINUSE') continue
       throw error
     }
-    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
     server.close()
     await once(server, 'close')
     return port
