@@ -83,13 +83,15 @@ function tooLarge(what: string, limit: string): TaskError {
   )
 }
 
-const HASH_CHUNK = 1 << 16
+const HASH_CHUNK = 1 << 13
 
 class Encoder {
   readonly #options: EncodeOptions
   readonly #pages: string[] = ['']
   readonly #blobs: { name: string; bytes: Uint8Array }[] = []
   #bytes = 0
+  /** Of the last chain that was fitted. */
+  #fittedBytes = 0
 
   readonly #steps: string[] = []
   readonly #stepByText = new Map<string, number>()
@@ -174,6 +176,7 @@ class Encoder {
     }
     if (bytes > limit)
       throw tooLarge(`has a chain of ${plan.length} entries that takes ${bytes} bytes in ${where}`, `${limit}`)
+    this.#fittedBytes = bytes
     return text
   }
 
@@ -240,26 +243,26 @@ class Encoder {
     this.#mix(`{${size}${options}`)
     let list: PageRef[] = []
     let first = 0
-    let chunk = ''
+    let chunk: string[] = []
     let chunkBytes = 0
     const flush = (next: number): void => {
       this.#count(chunkBytes + 2)
       list.push([this.#pages.length, first])
-      this.#pages.push(`[${chunk}]`)
+      this.#pages.push(`[${chunk.join()}]`)
       first = next
-      chunk = ''
+      chunk = []
       chunkBytes = 0
     }
     for (let i = 0; i < chains.length; i++) {
       // Pages of groups inside come first, so that a page names lower ones only: a definition cannot contain itself.
       const text = this.#fitted(chains[i]!, tight, pageBytes - 2, 'a page')
-      const bytes = Buffer.byteLength(text)
-      if (chunk !== '' && chunkBytes + bytes + 3 > pageBytes) flush(i)
-      chunk += chunk === '' ? text : `,${text}`
+      const bytes = this.#fittedBytes
+      if (chunk.length > 0 && chunkBytes + bytes + 3 > pageBytes) flush(i)
+      chunk.push(text)
       chunkBytes += bytes + 1
     }
     this.#mix('}')
-    if (list.length === 0 && chunkBytes <= inlineBytes) return `{${size},"chains":[${chunk}]${options}}`
+    if (list.length === 0 && chunkBytes <= inlineBytes) return `{${size},"chains":[${chunk.join()}]${options}}`
     flush(chains.length)
     let key = 'pages'
     while (list.length > 1 && JSON.stringify(list).length > inlineBytes) {
