@@ -8,6 +8,7 @@ import { TaskError } from '../errors'
 import { LargeValues } from '../large-values'
 import { checkMs, checkOptions } from '../option-checks'
 import type { Logger } from '../logger'
+import { withRecentBlobs } from '../recent-blobs'
 import type { TaskSource } from './task-source'
 import type { Bytes, Space } from '../transport'
 import { decodeSignal, type CancelledSignal } from '../wire/signal'
@@ -49,10 +50,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const known = withBuiltIns(tasks)
   let space: Space
   try {
-    space = await connection.transport.open({
-      namespace: tasks.namespace,
-      ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
-    })
+    space = withRecentBlobs(
+      await connection.transport.open({
+        namespace: tasks.namespace,
+        ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
+      }),
+    )
   } catch (error) {
     await connection.close()
     throw error

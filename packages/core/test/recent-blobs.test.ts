@@ -1,0 +1,54 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { memoryTransport } from '../src/memory'
+import { withRecentBlobs } from '../src/recent-blobs'
+import type { Space } from '../src/transport'
+
+const MIB = 1 << 20
+
+/** A space that keeps what it stores, and the store itself, whose reads are counted. */
+async function open(): Promise<{ space: Space; store: Space; reads: string[] }> {
+  const transport = memoryTransport()
+  onTestFinished(() => transport.close())
+  const store = await transport.open({ namespace: 'blobs' })
+  const reads: string[] = []
+  const { get } = store.blobs
+  store.blobs.get = (key, page) => {
+    reads.push(`${key} ${page}`)
+    return get.call(store.blobs, key, page)
+  }
+  return { space: withRecentBlobs(store), store, reads }
+}
+
+test('what was stored is read once without the store, which has it too', async () => {
+  const { space, store, reads } = await open()
+  await space.blobs.put('a/b', 0, Buffer.from('one'))
+  await space.blobs.put('a/b', 1, Buffer.from('two'))
+  expect(await space.blobs.get('a/b', 1)).toEqual(Buffer.from('two'))
+  expect(reads).toEqual([])
+  expect(Buffer.from((await space.blobs.get('a/b', 1))!).toString()).toBe('two')
+  expect(Buffer.from((await store.blobs.get('a/b', 0))!).toString()).toBe('one')
+  expect(reads).toEqual(['a/b 1', 'a/b 0'])
+})
+
+test('what is dropped is not kept', async () => {
+  const { space } = await open()
+  await space.blobs.put('a/b', 0, Buffer.from('one'))
+  await space.blobs.put('ab/c', 0, Buffer.from('other'))
+  await space.blobs.drop('a/')
+  expect(await space.blobs.get('a/b', 0)).toBeUndefined()
+  expect(Buffer.from((await space.blobs.get('ab/c', 0))!).toString()).toBe('other')
+})
+
+test('what could not be stored is not kept', async () => {
+  const { space, store } = await open()
+  store.blobs.put = () => Promise.reject(new Error('the store is away'))
+  await expect(space.blobs.put('a/b', 0, Buffer.from('one'))).rejects.toThrow('the store is away')
+  expect(await space.blobs.get('a/b', 0)).toBeUndefined()
+})
+
+test('the latest 16 MiB are kept', async () => {
+  const { space, reads } = await open()
+  for (let page = 0; page < 17; page++) await space.blobs.put('a/b', page, Buffer.alloc(MIB, page))
+  for (let page = 0; page < 17; page++) expect((await space.blobs.get('a/b', page))?.[0]).toBe(page)
+  expect(reads).toEqual(['a/b 0'])
+})
