@@ -22,6 +22,14 @@ function at(offset: number, batch: Buffer): Buffer {
 
 test('a checksum is that of Castagnoli', () => {
   expect(crc32c(Buffer.from('123456789'), 0)).toBe(0xe3069283)
+  // RFC 3720, B.4.
+  const upwards = Buffer.from(Array.from({ length: 32 }, (_, i) => i))
+  expect(crc32c(Buffer.alloc(32), 0)).toBe(0x8a9136aa)
+  expect(crc32c(Buffer.alloc(32, 0xff), 0)).toBe(0x62a8ab43)
+  expect(crc32c(upwards, 0)).toBe(0x46dd794e)
+  expect(crc32c(Buffer.from(upwards).reverse(), 0)).toBe(0x113fdb5c)
+  const inside = Buffer.concat([Buffer.alloc(7), upwards, Buffer.alloc(3)]).subarray(2)
+  expect(crc32c(inside, 5, 37)).toBe(0x46dd794e)
 })
 
 test('records are read as they were written, from any offset on, and a batch that is cut off is left for later', () => {

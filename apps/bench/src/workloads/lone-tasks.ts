@@ -21,7 +21,7 @@ export const loneTasks: Workload = {
       ran.noop.checkAndReset(count)
       return cost
     }
-    const preloaded = await bed.takeTurns(2, 'deliveries', count, () =>
+    const preloaded = await bed.takeTurns(4, 'deliveries', count, () =>
       preload(async () => {
         let worker: Host | undefined
         const cost = await costOfAsync(async () => {
@@ -32,7 +32,7 @@ export const loneTasks: Workload = {
         return { worker: worker!, cost }
       }),
     )
-    const underWay = await bed.takeTurns(2, 'deliveries', count, () =>
+    const underWay = await bed.takeTurns(4, 'deliveries', count, () =>
       preload(async () => {
         const first = ran.noop.reaches(1)
         const starting = bed.startWorker()

@@ -1,43 +1,47 @@
-/** Eight tables of the Castagnoli polynomial: eight bytes are taken at a time. */
-const TABLES = Array.from({ length: 8 }, () => new Uint32Array(256))
+/** Bytes that are taken at a time. */
+const WAYS = 16
+
+/** Sixteen tables of the Castagnoli polynomial, one behind the other: the one at `way` is for a byte that has `way` bytes behind it. */
+const TABLES = new Int32Array(WAYS * 256)
 for (let i = 0; i < 256; i++) {
   let value = i
   for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0x82f63b78 : 0)
-  TABLES[0]![i] = value >>> 0
+  TABLES[i] = value
 }
-for (let i = 0; i < 256; i++)
-  for (let t = 1; t < 8; t++) {
-    const before = TABLES[t - 1]![i]!
-    TABLES[t]![i] = ((before >>> 8) ^ TABLES[0]![before & 0xff]!) >>> 0
-  }
-type Table = Uint32Array
-const [T0, T1, T2, T3, T4, T5, T6, T7] = TABLES as unknown as readonly [
-  Table,
-  Table,
-  Table,
-  Table,
-  Table,
-  Table,
-  Table,
-  Table,
-]
+for (let i = 256; i < TABLES.length; i++) {
+  const before = TABLES[i - 256]!
+  TABLES[i] = (before >>> 8) ^ TABLES[before & 0xff]!
+}
 
 /** The checksum of a record batch. */
 export function crc32c(bytes: Uint8Array, from: number, to: number = bytes.length): number {
-  let crc = 0xffffffff
+  const t = TABLES
+  const words = new DataView(bytes.buffer, bytes.byteOffset, to)
+  let crc = -1
   let at = from
-  for (; at + 8 <= to; at += 8) {
-    const low = crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24))
+  for (; at + WAYS <= to; at += WAYS) {
+    const a = crc ^ words.getInt32(at, true)
+    const b = words.getInt32(at + 4, true)
+    const c = words.getInt32(at + 8, true)
+    const d = words.getInt32(at + 12, true)
     crc =
-      T7[low & 0xff]! ^
-      T6[(low >>> 8) & 0xff]! ^
-      T5[(low >>> 16) & 0xff]! ^
-      T4[low >>> 24]! ^
-      T3[bytes[at + 4]!]! ^
-      T2[bytes[at + 5]!]! ^
-      T1[bytes[at + 6]!]! ^
-      T0[bytes[at + 7]!]!
+      t[0xf00 | (a & 0xff)]! ^
+      t[0xe00 | ((a >>> 8) & 0xff)]! ^
+      t[0xd00 | ((a >>> 16) & 0xff)]! ^
+      t[0xc00 | (a >>> 24)]! ^
+      t[0xb00 | (b & 0xff)]! ^
+      t[0xa00 | ((b >>> 8) & 0xff)]! ^
+      t[0x900 | ((b >>> 16) & 0xff)]! ^
+      t[0x800 | (b >>> 24)]! ^
+      t[0x700 | (c & 0xff)]! ^
+      t[0x600 | ((c >>> 8) & 0xff)]! ^
+      t[0x500 | ((c >>> 16) & 0xff)]! ^
+      t[0x400 | (c >>> 24)]! ^
+      t[0x300 | (d & 0xff)]! ^
+      t[0x200 | ((d >>> 8) & 0xff)]! ^
+      t[0x100 | ((d >>> 16) & 0xff)]! ^
+      t[d >>> 24]!
   }
-  for (; at < to; at++) crc = (crc >>> 8) ^ T0[(crc ^ bytes[at]!) & 0xff]!
-  return (crc ^ 0xffffffff) >>> 0
+  for (; at < to; at++) crc = (crc >>> 8) ^ t[(crc ^ bytes[at]!) & 0xff]!
+  return ~crc >>> 0
 }
