@@ -83,6 +83,7 @@ function tooLarge(what: string, limit: string): TaskError {
   )
 }
 
+/** Characters. What waits for longer outlives a collection of garbage, piece by piece. */
 const HASH_CHUNK = 1 << 13
 
 class Encoder {
@@ -243,6 +244,7 @@ class Encoder {
     this.#mix(`{${size}${options}`)
     let list: PageRef[] = []
     let first = 0
+    // As a list: text that grows by text is a tree of its pieces, which outlive a collection of garbage.
     let chunk: string[] = []
     let chunkBytes = 0
     const flush = (next: number): void => {

@@ -2,17 +2,19 @@
 // pipeline that a task here returned, the task that is behind a group reads the results that the owner here has put together.
 import type { Blobs, Bytes, Space } from './transport'
 
-/** What is kept at most, in bytes. */
+/** What is kept at most: the latest. */
 const MOST_BYTES = 16 << 20
+const MOST_PAGES = 1_000
 
-/** The same space, whose blobs need not be fetched by the process that wrote them. */
+/** The same space. A page that it has just stored is read once, by whoever asks first, without the store. */
 export function withRecentBlobs(space: Space): Space {
-  return {
-    namespace: space.namespace,
-    partitions: space.partitions,
-    get capabilities() {
-      return space.capabilities
-    },
+  const blobs = new RecentBlobs(space.blobs)
+  const { namespace, partitions, capabilities, reader, events, dead } = space
+  // A member that a space may have later is missed here by the compiler.
+  const same: Required<Omit<Space, 'reader'>> = {
+    namespace,
+    partitions,
+    capabilities,
     send: (batch) => space.send(batch),
     consume: (options) => space.consume(options),
     own: (options) => space.own(options),
@@ -21,15 +23,18 @@ export function withRecentBlobs(space: Space): Space {
     onSignal: (handler) => space.onSignal(handler),
     backlog: (queue) => space.backlog(queue),
     now: () => space.now(),
-    ...(space.reader === undefined ? {} : { reader: space.reader }),
-    events: space.events,
-    dead: space.dead,
-    blobs: new RecentBlobs(space.blobs),
-    close: () => space.close(),
+    events,
+    dead,
+    blobs,
+    close() {
+      blobs.forgetAll()
+      return space.close()
+    },
   }
+  return reader === undefined ? same : { ...same, reader }
 }
 
-/** A page is written once and never changed, so it may be kept; it is given to the first who asks, for readers have caches of their own. */
+/** A page is written once, under a name that is never used again, so it cannot be out of date. */
 class RecentBlobs implements Blobs {
   readonly #blobs: Blobs
   readonly #recent = new Map<string, Bytes>()
@@ -40,13 +45,15 @@ class RecentBlobs implements Blobs {
   }
 
   async put(key: string, page: number, bytes: Bytes): Promise<void> {
+    // The bytes are the caller's again once they are stored; and as part of a value they would keep all of it in memory.
+    const kept = Uint8Array.from(bytes)
     await this.#blobs.put(key, page, bytes)
     const name = nameOf(key, page)
     this.#forget(name)
-    this.#recent.set(name, bytes)
-    this.#bytes += bytes.length
+    this.#recent.set(name, kept)
+    this.#bytes += kept.length
     for (const oldest of this.#recent.keys()) {
-      if (this.#bytes <= MOST_BYTES) break
+      if (this.#bytes <= MOST_BYTES && this.#recent.size <= MOST_PAGES) break
       this.#forget(oldest)
     }
   }
@@ -66,6 +73,11 @@ class RecentBlobs implements Blobs {
 
   list(options: Parameters<Blobs['list']>[0]): ReturnType<Blobs['list']> {
     return this.#blobs.list(options)
+  }
+
+  forgetAll(): void {
+    this.#recent.clear()
+    this.#bytes = 0
   }
 
   #forget(name: string): void {

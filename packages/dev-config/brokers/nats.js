@@ -61,7 +61,7 @@ export async function startNatsCluster(options = {}) {
     const monitors = [await freePort(), await freePort(), await freePort()]
     const ports = [await freePort(), await freePort(), await freePort()]
     const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(', ')
-    const servers = await Promise.all(
+    const starts = await Promise.allSettled(
       ports.map((port, i) =>
         startNats({
           ...options,
@@ -73,9 +73,12 @@ export async function startNatsCluster(options = {}) {
         }),
       ),
     )
+    const servers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
+    const failed = starts.find((start) => start.status === 'rejected')
     // Now and then three that start at once choose a leader that never hears of one of them (2.10.27: one cluster in thirty), and nothing is kept in three copies.
-    if (await haveMet(monitors)) return servers
+    if (failed === undefined && (await haveMet(monitors))) return servers
     await Promise.all(servers.map((server) => server.stop()))
+    if (failed !== undefined) throw failed.reason
     if (attempt === CLUSTER_ATTEMPTS) throw new Error(`nats: of ${attempt} clusters of three none came together`)
     console.error('broker: the leader of a NATS cluster does not know of all its servers: another one is started')
   }
@@ -88,17 +91,21 @@ export async function startNatsCluster(options = {}) {
 async function haveMet(monitors) {
   const until = performance.now() + MEET_MS
   while (performance.now() < until) {
-    for (const port of monitors) {
-      const response = await fetch(`http://127.0.0.1:${port}/jsz`)
-      const { meta_cluster: group } = /** @type {{ meta_cluster?: { replicas?: { current: boolean }[] } }} */ (
-        await response.json()
-      )
-      // Only the leader lists the others.
-      if (group?.replicas?.filter(({ current }) => current).length === monitors.length - 1) return true
-    }
+    // Only the leader lists the others.
+    const lists = await Promise.all(monitors.map((port) => othersOf(port).catch(() => [])))
+    if (lists.some((others) => others.filter(({ current }) => current).length === monitors.length - 1)) return true
     await sleep(100)
   }
   return false
+}
+
+/** @param {number} monitor @returns {Promise<readonly { readonly current: boolean }[]>} */
+async function othersOf(monitor) {
+  const response = await fetch(`http://127.0.0.1:${monitor}/jsz`, { signal: AbortSignal.timeout(MEET_MS) })
+  const { meta_cluster: group } = /** @type {{ meta_cluster?: { replicas?: { current: boolean }[] } }} */ (
+    await response.json()
+  )
+  return group?.replicas ?? []
 }
 
 /**

@@ -115,12 +115,13 @@ export async function startServer(recipe) {
   }
 }
 
-/** Free, and given to nobody else: a server that is to have one listens only later. @type {Set<number>} */
+/** What this process was given: a server that is to have one listens only later. @type {Set<number>} */
 const given = new Set()
 
-/** @returns {Promise<number>} */
+/** A port that is free now, and that nobody else in this process is given. @returns {Promise<number>} */
 export async function freePort() {
   for (;;) {
+    if (given.size === PORTS[1] - PORTS[0]) throw new Error(`no port from ${PORTS[0]} to ${PORTS[1]} is left`)
     const port = randomInt(...PORTS)
     if (given.has(port)) continue
     given.add(port)

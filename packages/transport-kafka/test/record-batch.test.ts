@@ -50,7 +50,9 @@ test('records are read as they were written, from any offset on, and a batch tha
 test('a damaged batch is not read', () => {
   const log = at(0, encodeBatch([{ key: null, value: Buffer.from('value') }], 1))
   log[log.length - 3]! ^= 1
-  expect(() => decodeBatches(log, 0, [])).toThrow(/damaged/)
+  expect(() => decodeBatches(log, 0, [])).toThrow(/damaged: its checksum/)
+  log.writeInt32BE(-20, 8)
+  expect(() => decodeBatches(log, 0, [])).toThrow(/damaged: it says that it has -8 bytes/)
 })
 
 /** What a broker writes at the end of a transaction. */

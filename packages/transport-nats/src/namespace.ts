@@ -1,3 +1,5 @@
+// A namespace is a handful of streams, and one record that says its format and how many partitions it has. Who opens it first makes them, in any
+// number of processes at once; who may not, or finds them other than they have to be, is told what differs.
 import type { EventRetention, OpenOptions } from '@tasks/core'
 import { sleep, TaskError } from '@tasks/core/adapter'
 import { ERROR, isForbidden } from './failure'

@@ -50,18 +50,18 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const known = withBuiltIns(tasks)
   let space: Space
   try {
-    space = withRecentBlobs(
-      await connection.transport.open({
-        namespace: tasks.namespace,
-        ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
-      }),
-    )
+    space = await connection.transport.open({
+      namespace: tasks.namespace,
+      ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
+    })
   } catch (error) {
     await connection.close()
     throw error
   }
-  const values = new LargeValues(space, clock)
   const { roles } = settings
+  // Who only owns, or only works, stores for others.
+  if (roles.length === 2) space = withRecentBlobs(space)
+  const values = new LargeValues(space, clock)
   const listening = settings.queues.filter((queue) => queue.startsWith(LISTEN_QUEUES))
   const queues = settings.queues.filter((queue) => !queue.startsWith(LISTEN_QUEUES))
   const stopOwning = new AbortController()

@@ -88,6 +88,8 @@ export function decodeBatches(buffer: Buffer, from: number, aborted: readonly Ab
     const length = 12 + buffer.readInt32BE(start + 8)
     if (buffer.length - start < length) break
     const base = Number(buffer.readBigInt64BE(start))
+    if (length < HEAD_BYTES)
+      throw new Error(`the record batch at ${base} is damaged: it says that it has ${length} bytes`)
     if (buffer[start + 16] !== MAGIC)
       throw new Error(`a record batch at ${base} has the old format ${buffer[start + 16]}`)
     if (crc32c(buffer, start + CHECKED_FROM, start + length) !== buffer.readUInt32BE(start + CRC_AT))
