@@ -48,8 +48,10 @@ export const identity: readonly EngineCase[] = [
     because: "a late result of the old run would fill the new one's slot",
     async play(stage) {
       const tasks = createTasks({ namespace: stage.namespace })
-      const slow = tasks.bind('slow', async (value: string, ms: number) => {
-        await new Promise((resolve) => setTimeout(resolve, ms))
+      let letOldEnd!: () => void
+      const oldMayEnd = new Promise<void>((resolve) => (letOldEnd = resolve))
+      const begin = tasks.bind('begin', async (value: string) => {
+        if (value === 'old') await oldMayEnd
         return value
       })
       const end = tasks.bind('end', async (value: string) => {
@@ -60,10 +62,11 @@ export const identity: readonly EngineCase[] = [
       const final = tasks.bind('final', () => void finals++)
       await stage.workers(tasks)
       const client = await stage.client()
-      const old = await client.submit(slow.send('old', 100).continueWith(end).finallyDo(final), { id: 'one' })
+      const old = await client.submit(begin.send('old').continueWith(end).finallyDo(final), { id: 'one' })
       const oldResult = code(old.result({ timeoutMs: stage.patienceMs }))
       await eventually(stage.patienceMs, async () => assert.equal((await old.status()).status, 'RUNNING'))
-      const fresh = await client.submit(slow.send('new', 1).continueWith(end), { id: 'one', onDuplicate: 'restart' })
+      const fresh = await client.submit(begin.send('new').continueWith(end), { id: 'one', onDuplicate: 'restart' })
+      letOldEnd()
       assert.equal(await fresh.result({ timeoutMs: stage.patienceMs }), 'new')
       assert.equal(await oldResult, 'TASKS_CANCELLED')
       assert.equal((await fresh.status()).done, 2)
