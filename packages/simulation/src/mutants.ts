@@ -70,7 +70,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'a window is never sent again',
-    1_000,
+    3_000,
     'engine/window-watch.ts',
     "await say({ type: 'resend', items: lost }, lost.length)",
     '',
