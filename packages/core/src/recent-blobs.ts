@@ -46,7 +46,7 @@ class RecentBlobs implements Blobs {
 
   async put(key: string, page: number, bytes: Bytes): Promise<void> {
     // The bytes are the caller's again once they are stored; and as part of a value they would keep all of it in memory.
-    const kept = Uint8Array.from(bytes)
+    const kept = new Uint8Array(bytes)
     await this.#blobs.put(key, page, bytes)
     const name = nameOf(key, page)
     this.#forget(name)

@@ -60,7 +60,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
   const { roles } = settings
   // Who only owns, or only works, stores for others.
-  if (roles.length === 2) space = withRecentBlobs(space)
+  if (roles.includes('owner') && roles.includes('worker')) space = withRecentBlobs(space)
   const values = new LargeValues(space, clock)
   const listening = settings.queues.filter((queue) => queue.startsWith(LISTEN_QUEUES))
   const queues = settings.queues.filter((queue) => !queue.startsWith(LISTEN_QUEUES))
